@@ -1,0 +1,133 @@
+#include "common/ensemble/oof.h"
+
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/status_macros.h"
+
+namespace foldfarm {
+namespace {
+
+absl::Status CheckSize(absl::string_view what, size_t got, size_t expected) {
+  if (got == expected) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, ": got ", got, " values, expected ", expected));
+}
+
+// `values` is [..., samples, labels].
+absl::Status CheckRange(const OofMatrix& oof, absl::string_view what,
+                        absl::Span<const double> values) {
+  const size_t cells = oof.num_samples() * oof.num_labels();
+  for (size_t i = 0; i < values.size(); ++i) {
+    // Written so that NaN fails it too.
+    if (values[i] >= 0.0 && values[i] <= 1.0) continue;
+    const size_t cell = i % cells;
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": sample ", oof.sample_ids[cell / oof.num_labels()],
+                     ", label ", oof.labels[cell % oof.num_labels()], ": got ",
+                     values[i], ", expected a number in [0, 1]"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckUnique(absl::string_view what, absl::string_view name,
+                         std::set<absl::string_view>& seen) {
+  if (seen.insert(name).second) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("duplicate ", what, " \"", name, "\""));
+}
+
+}  // namespace
+
+absl::Status ValidateOof(const OofMatrix& oof) {
+  const size_t samples = oof.num_samples();
+  const size_t cells = samples * oof.num_labels();
+  if (cells == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("out-of-fold predictions of ", samples, " samples and ",
+                     oof.num_labels(), " labels, expected at least one each"));
+  }
+  FOLDFARM_RETURN_IF_ERROR(
+      CheckSize("instrument types", oof.instrument_types.size(), samples));
+  FOLDFARM_RETURN_IF_ERROR(CheckSize("folds", oof.folds.size(), samples));
+  FOLDFARM_RETURN_IF_ERROR(CheckSize("truth", oof.truth.size(), cells));
+  std::set<absl::string_view> names;
+  for (size_t i = 0; i < samples; ++i) {
+    FOLDFARM_RETURN_IF_ERROR(CheckUnique("sample", oof.sample_ids[i], names));
+    if (oof.folds[i] < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sample ", oof.sample_ids[i], ": fold is ", oof.folds[i],
+                       ", expected 0 or more"));
+    }
+  }
+  FOLDFARM_RETURN_IF_ERROR(CheckRange(oof, "truth", oof.truth));
+  names.clear();
+  for (const OofModel& model : oof.models) {
+    const std::string what = absl::StrCat("model ", model.name);
+    FOLDFARM_RETURN_IF_ERROR(CheckUnique("model", model.name, names));
+    FOLDFARM_RETURN_IF_ERROR(
+        CheckSize(what, model.probabilities.size(), cells));
+    FOLDFARM_RETURN_IF_ERROR(CheckRange(oof, what, model.probabilities));
+    if (model.draws.size() % cells != 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          what, ": got ", model.draws.size(),
+          " values of single draws, expected a multiple of ", cells));
+    }
+    FOLDFARM_RETURN_IF_ERROR(CheckRange(oof, what, model.draws));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<double> MeanOfModels(const OofMatrix& oof,
+                                 absl::Span<const size_t> models) {
+  std::vector<double> mean(oof.num_samples() * oof.num_labels(), 0.0);
+  for (size_t model : models) {
+    const std::vector<double>& from = oof.models[model].probabilities;
+    for (size_t i = 0; i < mean.size(); ++i) mean[i] += from[i];
+  }
+  for (double& value : mean) value /= static_cast<double>(models.size());
+  return mean;
+}
+
+std::vector<double> MeanOfModels(const OofMatrix& oof) {
+  std::vector<size_t> all(oof.models.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  return MeanOfModels(oof, all);
+}
+
+std::vector<double> PriorPredictions(const OofMatrix& oof) {
+  const size_t labels = oof.num_labels();
+  struct Sums {
+    std::vector<double> positive;
+    double samples = 0;
+  };
+  std::map<int, Sums> by_fold;
+  Sums all{std::vector<double>(labels, 0.0)};
+  for (size_t i = 0; i < oof.num_samples(); ++i) {
+    Sums& fold = by_fold[oof.folds[i]];
+    fold.positive.resize(labels, 0.0);
+    for (size_t l = 0; l < labels; ++l) {
+      fold.positive[l] += oof.truth[i * labels + l];
+      all.positive[l] += oof.truth[i * labels + l];
+    }
+    ++fold.samples;
+    ++all.samples;
+  }
+  const bool alone = by_fold.size() == 1;
+  std::vector<double> prior(oof.num_samples() * labels);
+  for (size_t i = 0; i < oof.num_samples(); ++i) {
+    const Sums& fold = by_fold[oof.folds[i]];
+    const double samples = alone ? all.samples : all.samples - fold.samples;
+    for (size_t l = 0; l < labels; ++l) {
+      const double positive =
+          alone ? all.positive[l] : all.positive[l] - fold.positive[l];
+      prior[i * labels + l] = positive / samples;
+    }
+  }
+  return prior;
+}
+
+}  // namespace foldfarm
