@@ -10,14 +10,16 @@
 //                   {"id": "S0000", "split": "train",
 //                    "instrument_type": "commercial", "labelled": true}
 // Tensors (n samples, s scans of all samples, L labels, 100 m/z):
-//   scan_offset       I64 [n + 1]      sample i owns scans [offset[i],
-//   offset[i+1]) temperature       F64 [s]          degrees C, in the order of
-//   measurement abundance         F32 [s, 100]     share of the sample's
-//   maximum; NaN: no reading baseline          F32 [s, 100]     asPLS baseline;
-//   NaN where abundance is offsets           F32 [n, 100, 4]  quantiles 0.1, 5,
-//   10, 20 % of abundance; NaN: m/z absent offsets_baseline  F32 [n, 100, 4]
-//   the same of abundance - baseline labels            U8  [n, L]       0 or 1;
-//   0 for samples without labels
+//   scan_offset       I64 [n + 1]      sample i owns scans offset[i] up to,
+//                                      not including, offset[i + 1]
+//   temperature       F64 [s]          degrees C, in the order of measurement
+//   abundance         F32 [s, 100]     share of the sample's maximum;
+//                                      NaN: no reading
+//   baseline          F32 [s, 100]     asPLS baseline; NaN where abundance is
+//   offsets           F32 [n, 100, 4]  quantiles 0.1, 5, 10, 20 % of abundance;
+//                                      NaN: m/z absent
+//   offsets_baseline  F32 [n, 100, 4]  the same of abundance - baseline
+//   labels            U8  [n, L]       0 or 1; 0 for samples without labels
 //
 // Immutable and thread-safe. No protobuf here: the trainer reads it.
 #ifndef FOLDFARM_COMMON_SPECTRA_PREPARED_DATASET_H_

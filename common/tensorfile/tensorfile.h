@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -28,18 +29,18 @@ enum class DType { kBool, kU8, kI8, kI16, kI32, kI64, kF16, kBF16, kF32, kF64 };
 absl::string_view DTypeName(DType dtype);
 int64_t DTypeSize(DType dtype);
 
-// A tensor inside a TensorFile; valid as long as that is.
+// A tensor inside a TensorFile; the bytes are valid as long as that is.
 struct TensorView {
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;
-  absl::string_view bytes;  // Row-major, little-endian, 8-byte aligned or not.
+  absl::string_view bytes;  // Row-major, little-endian, aligned for its dtype.
 };
 
 class TensorFile {
  public:
   // Maps the file. Errors: those of opening; INVALID_ARGUMENT naming the file
   // and what is malformed (header size, JSON, dtype, shape against offsets,
-  // overlap, end of file).
+  // overlap, hole, end of file). Tensors that lie unaligned are copied.
   static absl::StatusOr<std::shared_ptr<const TensorFile>> Open(
       const std::string& path);
 
@@ -80,16 +81,29 @@ class TensorFile {
   std::string name_;
   std::map<std::string, std::string> metadata_;
   std::map<std::string, TensorView> tensors_;
+
+ private:
+  // Fills the members from a whole file. `bytes` must live as long as this.
+  absl::Status Load(absl::string_view bytes, const std::string& name);
+  template <typename T>
+  absl::StatusOr<absl::Span<const T>> Typed(
+      const std::string& name, DType dtype,
+      const std::vector<int64_t>& shape) const;
+
+  std::vector<std::unique_ptr<char[]>>
+      aligned_;  // Copies of unaligned tensors.
 };
 
-// Collects tensors and writes them sorted by name, every tensor's data aligned
-// to 64 bytes (the header is padded with spaces; names are sorted by dtype size
-// descending first, as the reference writer does). Same input, same bytes.
+// Collects tensors and writes them by falling dtype size, then by name, as the
+// reference writer does. The header is padded with spaces so that the data
+// begins at a multiple of 64 bytes; there are no holes between tensors (the
+// reference reader refuses them), so each is aligned for its dtype. Same input,
+// same bytes.
 class TensorFileWriter {
  public:
   void SetMetadata(const std::string& key, const std::string& value);
 
-  // `bytes` is copied.
+  // `bytes` is copied. REQUIRES: its size is that of dtype and shape.
   void Add(const std::string& name, DType dtype, std::vector<int64_t> shape,
            absl::string_view bytes);
   void AddF32(const std::string& name, std::vector<int64_t> shape,
@@ -101,13 +115,28 @@ class TensorFileWriter {
   void AddU8(const std::string& name, std::vector<int64_t> shape,
              absl::Span<const uint8_t> values);
 
+  // The same for large data: `bytes` must outlive the writer, unchanged.
+  void AddBorrowed(const std::string& name, DType dtype,
+                   std::vector<int64_t> shape, absl::string_view bytes);
+
   std::string Serialize() const;
+
+  // Hands out the bytes of Serialize in order, in pieces, without copying the
+  // tensors. Stops at the first error and returns it.
+  absl::Status SerializeTo(
+      absl::FunctionRef<absl::Status(absl::string_view)> sink) const;
 
  private:
   struct Entry {
     DType dtype;
     std::vector<int64_t> shape;
-    std::string bytes;
+    std::string owned;
+    absl::string_view borrowed;
+    bool is_borrowed = false;
+
+    absl::string_view bytes() const {
+      return is_borrowed ? borrowed : absl::string_view(owned);
+    }
   };
   std::map<std::string, std::string> metadata_;
   std::map<std::string, Entry> entries_;
