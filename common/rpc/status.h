@@ -1,0 +1,17 @@
+// gRPC's status and Abseil's: the same codes in two types.
+#ifndef FOLDFARM_COMMON_RPC_STATUS_H_
+#define FOLDFARM_COMMON_RPC_STATUS_H_
+
+#include <grpcpp/support/status.h>
+
+#include "absl/status/status.h"
+
+namespace foldfarm {
+
+// Code and message carry over unchanged, both ways; details are dropped.
+absl::Status ToStatus(const grpc::Status& status);
+grpc::Status ToGrpc(const absl::Status& status);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COMMON_RPC_STATUS_H_
