@@ -1,0 +1,402 @@
+#include "worker/agent/agent.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "common/base/backoff.h"
+#include "common/base/files.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+
+namespace foldfarm {
+namespace {
+
+absl::Duration FromProto(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) +
+         absl::Nanoseconds(duration.nanos());
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(
+    const AgentOptions& options, WorkerApi& api, Clock& clock) {
+  if (access(options.trainer.c_str(), X_OK) != 0) {
+    return Annotate(ErrnoStatus(options.trainer, "cannot execute the trainer"),
+                    "--trainer");
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(auto scratch,
+                            ScratchFolder::Create(options.dir, options.name));
+  return std::unique_ptr<Agent>(
+      new Agent(options, std::move(scratch), api, clock));
+}
+
+Agent::Agent(const AgentOptions& options,
+             std::unique_ptr<ScratchFolder> scratch, WorkerApi& api,
+             Clock& clock)
+    : options_(options),
+      scratch_(std::move(scratch)),
+      api_(api),
+      clock_(clock),
+      cache_(options.dir, api),
+      slots_(options.devices, options.slots),
+      idle_since_(clock.Monotonic()) {}
+
+Agent::~Agent() { JoinEnded(); }
+
+absl::Status Agent::Run() {
+  // The first registration tells a wrong set-up from a coordinator that is
+  // merely not there yet.
+  for (int failures = 1;; ++failures) {
+    const absl::Status status = Register(0);
+    if (status.ok()) break;
+    if (absl::IsInvalidArgument(status) || absl::IsPermissionDenied(status) ||
+        absl::IsUnauthenticated(status)) {
+      return Annotate(status, "the coordinator refuses this worker");
+    }
+    PauseUnlessDraining(OutageDelay(failures));
+    absl::MutexLock lock(&mu_);
+    if (draining_) return absl::OkStatus();
+  }
+  std::thread heartbeat([this] { HeartbeatLoop(); });
+  const bool doubtful = LeaseLoop();
+  AwaitAttempts();
+  // A lease that was granted while we hung up goes back at once, uncharged,
+  // instead of running out.
+  if (doubtful) Register(session()).IgnoreError();
+  {
+    absl::MutexLock lock(&mu_);
+    stopped_ = true;
+    changed_.SignalAll();
+  }
+  heartbeat.join();
+  JoinEnded();
+  absl::MutexLock lock(&mu_);
+  if (killed_) return absl::CancelledError("killed");
+  SPDLOG_INFO("worker={} drained", options_.name);
+  return absl::OkStatus();
+}
+
+void Agent::Drain() {
+  absl::MutexLock lock(&mu_);
+  if (draining_) return;
+  SPDLOG_INFO("worker={} draining, {} attempts run", options_.name,
+              held_.size());
+  draining_ = true;
+  for (auto& [token, held] : held_) held->control.Stop(StopReason::kDrain);
+  changed_.SignalAll();
+  api_.CancelWaits();
+}
+
+void Agent::Kill() {
+  Drain();
+  absl::MutexLock lock(&mu_);
+  killed_ = true;
+  for (auto& [token, held] : held_) held->control.Stop(StopReason::kAbandon);
+  changed_.SignalAll();
+}
+
+absl::Status Agent::Register(int64_t known) {
+  absl::MutexLock registering(&register_mu_);
+  v1::RegisterRequest request;
+  {
+    absl::MutexLock lock(&mu_);
+    if (session_ != known) return absl::OkStatus();  // Another thread did.
+    for (const auto& [token, held] : held_) request.add_held_tokens(token);
+  }
+  request.set_name(options_.name);
+  request.set_host(options_.host);
+  request.set_version(options_.version);
+  request.set_slots(options_.slots);
+  for (const std::string& device : options_.devices) {
+    request.add_devices(device);
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::RegisterResponse response,
+                            api_.Register(request));
+  absl::MutexLock lock(&mu_);
+  session_ = response.session();
+  const absl::Duration interval =
+      FromProto(response.lease_terms().heartbeat_interval());
+  if (interval > absl::ZeroDuration()) heartbeat_interval_ = interval;
+  for (const int64_t token : response.stale_tokens()) {
+    StopToken(token, StopReason::kAbandon);
+  }
+  changed_.SignalAll();
+  SPDLOG_INFO("worker={} session={} registered, {} slots on {}", options_.name,
+              session_, options_.slots, absl::StrJoin(options_.devices, ","));
+  return absl::OkStatus();
+}
+
+bool Agent::LeaseLoop() {
+  bool doubtful = false;
+  int failures = 0;
+  while (true) {
+    JoinEnded();
+    v1::AcquireLeasesRequest request;
+    absl::Duration pause = absl::ZeroDuration();
+    {
+      absl::MutexLock lock(&mu_);
+      while (!draining_ && slots_.free() == 0) changed_.Wait(&mu_);
+      if (draining_) return doubtful;
+      if (held_.empty() &&
+          clock_.Monotonic() - idle_since_ >= options_.exit_when_idle) {
+        SPDLOG_INFO("worker={} idle for {}", options_.name,
+                    absl::FormatDuration(options_.exit_when_idle));
+        return doubtful;
+      }
+      request.set_session(session_);
+      request.set_free_slots(slots_.free());
+      if (options_.max_jobs > 0) {
+        request.set_max_leases(options_.max_jobs - started_jobs_);
+      }
+      absl::Duration wait = options_.acquire_wait;
+      if (held_.empty()) {
+        wait = std::min(
+            wait, idle_since_ + options_.exit_when_idle - clock_.Monotonic());
+      }
+      request.set_wait_seconds(std::max(0.0, absl::ToDoubleSeconds(wait)));
+      if (faults_ > 0) {
+        pause = BackoffDelay(BackoffPolicy{}, faults_, /*random=*/0.5);
+      }
+    }
+    if (pause > absl::ZeroDuration()) {
+      PauseUnlessDraining(pause);
+      absl::MutexLock lock(&mu_);
+      if (draining_) return doubtful;
+      request.set_free_slots(slots_.free());
+    }
+    absl::Status status;
+    if (doubtful) status = Register(request.session());
+    if (status.ok()) {
+      doubtful = false;
+      request.set_session(session());
+      absl::StatusOr<v1::AcquireLeasesResponse> response =
+          api_.AcquireLeases(request);
+      status = response.status();
+      if (response.ok()) {
+        failures = 0;
+        absl::MutexLock lock(&mu_);
+        Start({response->leases().begin(), response->leases().end()});
+        if (options_.max_jobs > 0 && started_jobs_ >= options_.max_jobs) {
+          return doubtful;
+        }
+        continue;
+      }
+    }
+    // NOT_FOUND: the session is not known, so nothing was granted, but
+    // registering is the remedy for both.
+    doubtful = true;
+    absl::MutexLock lock(&mu_);
+    if (draining_) return doubtful;
+    ++failures;
+    if (absl::IsNotFound(status) && failures == 1) continue;
+    const absl::Duration end = clock_.Monotonic() + OutageDelay(failures);
+    while (!draining_ && clock_.Monotonic() < end) {
+      clock_.WaitFor(changed_, mu_, end - clock_.Monotonic());
+    }
+  }
+}
+
+void Agent::HeartbeatLoop() {
+  int failures = 0;
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      // After an outage the lease may be short: hurry until one got through.
+      absl::Duration wait = heartbeat_interval_;
+      if (failures > 0) wait = std::min(wait, OutageDelay(failures));
+      const absl::Duration end = clock_.Monotonic() + wait;
+      while (!stopped_ && clock_.Monotonic() < end) {
+        clock_.WaitFor(changed_, mu_, end - clock_.Monotonic());
+      }
+      if (stopped_) return;
+    }
+    v1::HeartbeatRequest request;
+    {
+      absl::MutexLock lock(&mu_);
+      request.set_session(session_);
+      request.set_draining(draining_);
+      for (const auto& [token, held] : held_) request.add_tokens(token);
+    }
+    const auto response = api_.Heartbeat(request);
+    absl::Status status = response.status();
+    if (absl::IsNotFound(status)) status = Register(request.session());
+    failures = status.ok() ? 0 : failures + 1;
+    if (!response.ok()) continue;
+    absl::MutexLock lock(&mu_);
+    for (const auto& answer : response->answers()) {
+      if (answer.action() == v1::HeartbeatResponse::CANCEL) {
+        StopToken(answer.token(), StopReason::kCancel);
+      } else if (answer.action() == v1::HeartbeatResponse::STALE) {
+        StopToken(answer.token(), StopReason::kAbandon);
+      }
+    }
+  }
+}
+
+void Agent::StopToken(int64_t token, StopReason reason) {
+  const auto found = held_.find(token);
+  if (found == held_.end() || found->second->finishing) return;
+  Held& held = *found->second;
+  if (held.control.reason() >= reason) return;
+  SPDLOG_WARN(
+      "attempt={} job={} {}", token, held.lease.spec().job(),
+      reason == StopReason::kCancel ? "is cancelled" : "is stale: killing it");
+  held.control.Stop(reason);
+}
+
+void Agent::Start(std::vector<v1::Lease> leases) {
+  for (v1::Lease& lease : leases) {
+    const int64_t token = lease.token();
+    if (held_.count(token) > 0) continue;
+    SlotPool::Grant grant = slots_.Take(std::max(1, lease.slots()));
+    SPDLOG_INFO("attempt={} job={} device={} leased", token, lease.spec().job(),
+                grant.device);
+    auto held =
+        std::make_unique<Held>(clock_, std::move(lease), std::move(grant));
+    // Leased in the very moment of a drain: hands itself back.
+    if (draining_) held->control.Stop(StopReason::kDrain);
+    if (killed_) held->control.Stop(StopReason::kAbandon);
+    ++started_jobs_;
+    Held& started = *held;
+    held_[token] = std::move(held);
+    started.thread = std::thread([this, &started] { RunAttempt(started); });
+  }
+}
+
+void Agent::RunAttempt(Held& held) {
+  const int64_t token = held.lease.token();
+  std::vector<v1::Lease> next;
+  bool at_fault = false;
+  bool delivered = false;
+  {
+    AttemptRunner::Options options;
+    options.scratch = scratch_->path();
+    options.device = held.grant.device;
+    options.trainer.program = options_.trainer;
+    options.trainer.threads =
+        options_.threads_per_slot * std::max(1, held.lease.slots());
+    options.trainer.cancel_grace = options_.cancel_grace;
+    // Leaves time to hand the jobs back before the drain's deadline.
+    options.trainer.drain_grace = options_.drain_timeout * 0.75;
+    AttemptRunner runner(options, held.lease, api_, cache_, clock_,
+                         held.control);
+    std::optional<v1::FinishAttemptRequest> request = runner.Run();
+    at_fault = runner.worker_at_fault();
+    delivered = request.has_value();
+    if (request.has_value()) {
+      next = Deliver(held, runner, *std::move(request));
+    } else {
+      SPDLOG_INFO("attempt={} job={} abandoned", token,
+                  held.lease.spec().job());
+    }
+  }
+  absl::MutexLock lock(&mu_);
+  if (at_fault) {
+    ++faults_;
+  } else if (delivered) {
+    faults_ = 0;
+  }
+  slots_.Release(held.grant);
+  idle_since_ = clock_.Monotonic();
+  ended_.push_back(std::move(held.thread));
+  held_.erase(token);  // `held` is gone.
+  Start(std::move(next));
+  changed_.SignalAll();
+}
+
+std::vector<v1::Lease> Agent::Deliver(Held& held, AttemptRunner& runner,
+                                      v1::FinishAttemptRequest request) {
+  const std::string outcome = v1::Attempt::State_Name(request.outcome());
+  {
+    absl::MutexLock lock(&mu_);
+    held.finishing = true;
+    // With max_jobs the lease loop alone takes leases, so that it can count.
+    if (!draining_ && faults_ == 0 && !runner.worker_at_fault() &&
+        options_.max_jobs == 0) {
+      const int slots = static_cast<int>(held.grant.slots.size());
+      request.set_free_slots(slots);
+      request.set_next_leases(slots);
+    }
+  }
+  for (int failures = 1;; ++failures) {
+    request.set_session(session());
+    const auto response = api_.FinishAttempt(request);
+    if (response.ok()) {
+      SPDLOG_INFO("attempt={} job={} {}{}{}", request.token(),
+                  held.lease.spec().job(), outcome,
+                  request.error().empty() ? "" : ": ", request.error());
+      return {response->next_leases().begin(), response->next_leases().end()};
+    }
+    const absl::Status& status = response.status();
+    if (absl::IsAborted(status) || absl::IsInvalidArgument(status)) {
+      SPDLOG_WARN("attempt={} job={} {} was refused: {}", request.token(),
+                  held.lease.spec().job(), outcome, status.ToString());
+      return {};
+    }
+    if (absl::IsNotFound(status)) Register(request.session()).IgnoreError();
+    if (absl::IsFailedPrecondition(status)) {
+      SPDLOG_WARN("attempt={} job={}: {}; storing the result again",
+                  request.token(), held.lease.spec().job(), status.ToString());
+      if (!runner.UploadAgain(request)) return {};
+    }
+    if (held.control.WaitAtLeast(StopReason::kAbandon, OutageDelay(failures))) {
+      return {};
+    }
+  }
+}
+
+void Agent::PauseUnlessDraining(absl::Duration delay) {
+  absl::MutexLock lock(&mu_);
+  const absl::Duration end = clock_.Monotonic() + delay;
+  while (!draining_ && clock_.Monotonic() < end) {
+    clock_.WaitFor(changed_, mu_, end - clock_.Monotonic());
+  }
+}
+
+void Agent::AwaitAttempts() {
+  absl::MutexLock lock(&mu_);
+  std::optional<absl::Duration> deadline;
+  while (!held_.empty()) {
+    if (!draining_) {  // max_jobs: the last ones train to their end.
+      changed_.Wait(&mu_);
+      continue;
+    }
+    if (!deadline.has_value()) {
+      deadline = clock_.Monotonic() + options_.drain_timeout;
+    }
+    const absl::Duration left = *deadline - clock_.Monotonic();
+    if (left > absl::ZeroDuration()) {
+      clock_.WaitFor(changed_, mu_, left);
+      continue;
+    }
+    for (auto& [token, held] : held_) {
+      SPDLOG_ERROR(
+          "attempt={} job={} could not be handed back in time; its "
+          "lease will run out",
+          token, held->lease.spec().job());
+      held->control.Stop(StopReason::kAbandon);
+    }
+    deadline = absl::InfiniteDuration();
+  }
+}
+
+void Agent::JoinEnded() {
+  std::list<std::thread> ended;
+  {
+    absl::MutexLock lock(&mu_);
+    ended.swap(ended_);
+  }
+  for (std::thread& thread : ended) thread.join();
+}
+
+int64_t Agent::session() const {
+  absl::MutexLock lock(&mu_);
+  return session_;
+}
+
+}  // namespace foldfarm

@@ -1,0 +1,94 @@
+#include "worker/agent/attempt_folder.h"
+
+#include <google/protobuf/util/json_util.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "common/base/ids.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+
+namespace foldfarm {
+namespace {
+
+void RemoveOrWarn(const std::string& path) {
+  if (const absl::Status status = RemoveRecursively(path); !status.ok()) {
+    SPDLOG_WARN("{}", status.ToString());
+  }
+}
+
+// Removes the folders in `scratch` whose daemon is dead.
+void RemoveLeftovers(const std::string& scratch) {
+  const auto names = ListDirectory(scratch);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    const std::string path = JoinPath(scratch, name);
+    if (!IsDirectory(path)) continue;
+    // Alive, or being removed by another: not ours to touch.
+    const auto lock = FileLock::Acquire(absl::StrCat(path, ".lock"));
+    if (!lock.ok()) continue;
+    SPDLOG_INFO("removing {}, left by a worker that died", path);
+    RemoveOrWarn(path);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ScratchFolder>> ScratchFolder::Create(
+    const std::string& dir, const std::string& name) {
+  const std::string scratch = JoinPath(dir, "scratch");
+  FOLDFARM_RETURN_IF_ERROR(MakeDirectories(scratch));
+  const std::string path = JoinPath(scratch, name);
+  auto lock = FileLock::Acquire(absl::StrCat(path, ".lock"));
+  if (!lock.ok()) {
+    return Annotate(lock.status(), absl::StrCat("another worker named \"", name,
+                                                "\" runs here; choose another "
+                                                "--name"));
+  }
+  FOLDFARM_RETURN_IF_ERROR(RemoveRecursively(path));
+  FOLDFARM_RETURN_IF_ERROR(MakeDirectories(path));
+  RemoveLeftovers(scratch);
+  return std::unique_ptr<ScratchFolder>(
+      new ScratchFolder(path, *std::move(lock)));
+}
+
+ScratchFolder::~ScratchFolder() {
+  RemoveOrWarn(path_);
+  unlink(absl::StrCat(path_, ".lock").c_str());
+}
+
+absl::StatusOr<std::unique_ptr<AttemptFolder>> AttemptFolder::Create(
+    const std::string& scratch, int64_t token, const v1::AttemptSpec& spec,
+    const std::string& dataset) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.always_print_primitive_fields = true;
+  options.add_whitespace = true;
+  std::string json;
+  const auto printed =
+      google::protobuf::util::MessageToJsonString(spec, &json, options);
+  if (!printed.ok()) {
+    return absl::InternalError(
+        absl::StrCat("attempt.json: ", printed.ToString()));
+  }
+  const std::string path =
+      JoinPath(scratch, absl::StrCat(token, "-", NewRandomId().substr(0, 8)));
+  FOLDFARM_RETURN_IF_ERROR(MakeDirectories(path));
+  // From here on the folder is removed if something fails.
+  auto folder = std::unique_ptr<AttemptFolder>(new AttemptFolder(path));
+  FOLDFARM_RETURN_IF_ERROR(
+      WriteFileAtomically(JoinPath(path, "attempt.json"), json));
+  const std::string name = JoinPath(path, "dataset.safetensors");
+  if (link(dataset.c_str(), name.c_str()) != 0 &&
+      symlink(dataset.c_str(), name.c_str()) != 0) {
+    return ErrnoStatus(name, absl::StrCat("cannot link to ", dataset));
+  }
+  return folder;
+}
+
+AttemptFolder::~AttemptFolder() { RemoveOrWarn(path_); }
+
+}  // namespace foldfarm

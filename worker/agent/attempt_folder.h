@@ -1,0 +1,65 @@
+// Folders of the daemon on its box.
+//
+//   DIR/cache/DIGEST            datasets, shared by all daemons on the box
+//   DIR/scratch/NAME.lock       held (flock) while daemon NAME lives
+//   DIR/scratch/NAME/TOKEN-RANDOM/   one attempt: attempt.json, dataset,
+//   results
+//
+// A scratch folder whose lock nobody holds belonged to a daemon that was killed
+// and is removed by the next one that starts.
+#ifndef FOLDFARM_WORKER_AGENT_ATTEMPT_FOLDER_H_
+#define FOLDFARM_WORKER_AGENT_ATTEMPT_FOLDER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/files.h"
+#include "foldfarm/v1/job.pb.h"
+
+namespace foldfarm {
+
+// A daemon's scratch folder; removed with everything in it by the destructor.
+class ScratchFolder {
+ public:
+  // Creates DIR/scratch/NAME and removes what dead daemons left in DIR/scratch.
+  // Errors: FAILED_PRECONDITION when a daemon of that name lives.
+  static absl::StatusOr<std::unique_ptr<ScratchFolder>> Create(
+      const std::string& dir, const std::string& name);
+  ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  ScratchFolder(std::string path, std::unique_ptr<FileLock> lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
+  const std::string path_;
+  const std::unique_ptr<FileLock> lock_;
+};
+
+// One attempt's folder; removed by the destructor.
+class AttemptFolder {
+ public:
+  // Creates SCRATCH/TOKEN-RANDOM with attempt.json, and dataset.safetensors as
+  // a hard link (or else a symbolic one) to the file `dataset`.
+  static absl::StatusOr<std::unique_ptr<AttemptFolder>> Create(
+      const std::string& scratch, int64_t token, const v1::AttemptSpec& spec,
+      const std::string& dataset);
+  ~AttemptFolder();
+  AttemptFolder(const AttemptFolder&) = delete;
+  AttemptFolder& operator=(const AttemptFolder&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit AttemptFolder(std::string path) : path_(std::move(path)) {}
+  const std::string path_;
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_WORKER_AGENT_ATTEMPT_FOLDER_H_

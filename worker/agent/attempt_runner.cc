@@ -1,0 +1,185 @@
+#include "worker/agent/attempt_runner.h"
+
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+#include "common/base/ids.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "worker/agent/outcome.h"
+
+namespace foldfarm {
+namespace {
+
+absl::Status CheckRegularFile(const std::string& path) {
+  struct stat info;
+  if (lstat(path.c_str(), &info) != 0) return ErrnoStatus(path, "cannot stat");
+  if (S_ISREG(info.st_mode)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": expected a regular file"));
+}
+
+}  // namespace
+
+AttemptRunner::AttemptRunner(const Options& options, const v1::Lease& lease,
+                             WorkerApi& api, DatasetCache& cache, Clock& clock,
+                             AttemptControl& control)
+    : options_(options),
+      lease_(lease),
+      api_(api),
+      cache_(cache),
+      clock_(clock),
+      control_(control) {}
+
+std::optional<v1::FinishAttemptRequest> AttemptRunner::Run() {
+  if (const absl::Status status = Prepare(); !status.ok()) {
+    if (abandoned()) return std::nullopt;
+    return NotStarted(status);
+  }
+  reporter_ = std::make_unique<ProgressReporter>(
+      api_, clock_, control_, lease_.token(), folder_->path());
+  const absl::StatusOr<TrainerExit> exit =
+      RunTrainer(options_.trainer, control_, clock_, *this);
+  if (abandoned()) return std::nullopt;
+  if (!exit.ok()) return NotStarted(exit.status());
+
+  v1::FinishAttemptRequest request =
+      JudgeExit(*exit, last_word_, control_.reason());
+  request.set_token(lease_.token());
+  const bool succeeded = request.outcome() == v1::Attempt::SUCCEEDED;
+  if (!reporter_->Flush(/*with_checkpoint=*/!succeeded)) return std::nullopt;
+  if (succeeded) {
+    const absl::Status status = UploadResult(request);
+    if (abandoned()) return std::nullopt;
+    if (!status.ok()) {
+      request.clear_artifacts();
+      request.set_outcome(v1::Attempt::FAILED);
+      request.set_failure_kind(v1::FAILURE_KIND_RETRYABLE);
+      request.set_error(absl::StrCat("the trainer's result cannot be stored: ",
+                                     status.message()));
+    }
+  }
+  if (request.outcome() == v1::Attempt::FAILED) {
+    for (std::string& line : reporter_->LogTail()) {
+      request.add_log_tail(std::move(line));
+    }
+  }
+  return request;
+}
+
+bool AttemptRunner::UploadAgain(v1::FinishAttemptRequest& request) {
+  request.clear_artifacts();
+  const absl::Status status = UploadResult(request);
+  if (!status.ok()) {
+    SPDLOG_WARN("attempt={} {}", lease_.token(), status.ToString());
+  }
+  return !abandoned();
+}
+
+void AttemptRunner::OnEvent(const TrainerEvent& event) {
+  switch (event.kind) {
+    case TrainerEvent::Kind::kStarted:
+      SPDLOG_INFO("attempt={} job={} device={} training, epochs {} to {}",
+                  lease_.token(), lease_.spec().job(), event.device,
+                  event.resumed_epoch + 1, event.epochs_total);
+      reporter_->AddStarted(event);
+      return;
+    case TrainerEvent::Kind::kEpoch:
+      reporter_->AddEpoch(event);
+      return;
+    case TrainerEvent::Kind::kCheckpoint:
+      reporter_->AddCheckpoint(event);
+      return;
+    case TrainerEvent::Kind::kLog:
+      reporter_->AddLine(event.level, event.message);
+      return;
+    case TrainerEvent::Kind::kFinished:
+    case TrainerEvent::Kind::kFailed:
+      last_word_ = event;
+      return;
+  }
+}
+
+void AttemptRunner::OnLine(absl::string_view level, const std::string& text) {
+  reporter_->AddLine(level, text);
+}
+
+absl::Status AttemptRunner::Prepare() {
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string dataset,
+                            cache_.Get(lease_.dataset(), control_));
+  v1::AttemptSpec spec = lease_.spec();
+  spec.set_device(options_.device);
+  spec.set_threads(options_.trainer.threads);
+  FOLDFARM_ASSIGN_OR_RETURN(
+      folder_,
+      AttemptFolder::Create(options_.scratch, lease_.token(), spec, dataset));
+  options_.trainer.folder = folder_->path();
+  return FetchCheckpoint();
+}
+
+absl::Status AttemptRunner::FetchCheckpoint() {
+  if (lease_.checkpoint().empty()) return absl::OkStatus();
+  const std::string folder = JoinPath(folder_->path(), "checkpoint");
+  FOLDFARM_RETURN_IF_ERROR(MakeDirectories(folder));
+  for (const v1::ArtifactRef& artifact : lease_.checkpoint()) {
+    if (!IsValidName(artifact.name(), 100)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "checkpoint file \"", artifact.name(), "\" is not a plain name"));
+    }
+    const absl::Status status = RetryOutages(control_, StopReason::kDrain, [&] {
+      return api_.Download(artifact, JoinPath(folder, artifact.name()), [&] {
+        return control_.reason() >= StopReason::kDrain;
+      });
+    });
+    if (absl::IsNotFound(status)) {
+      SPDLOG_WARN("attempt={} job={} starts from scratch: {}", lease_.token(),
+                  lease_.spec().job(), status.ToString());
+      return RemoveRecursively(folder);
+    }
+    FOLDFARM_RETURN_IF_ERROR(status);
+  }
+  return absl::OkStatus();
+}
+
+v1::FinishAttemptRequest AttemptRunner::NotStarted(const absl::Status& status) {
+  v1::FinishAttemptRequest request;
+  request.set_token(lease_.token());
+  const StopReason reason = control_.reason();
+  if (reason == StopReason::kCancel) {
+    request.set_outcome(v1::Attempt::CANCELLED);
+  } else if (reason == StopReason::kDrain) {
+    request.set_outcome(v1::Attempt::PREEMPTED);
+  } else if (absl::IsNotFound(status) && folder_ == nullptr) {
+    // The dataset is gone from the coordinator; no other worker will find it.
+    request.set_outcome(v1::Attempt::FAILED);
+    request.set_failure_kind(v1::FAILURE_KIND_RETRYABLE);
+    request.set_error(std::string(status.message()));
+  } else {
+    worker_at_fault_ = true;
+    SPDLOG_ERROR("attempt={} job={} cannot start here, handing it back: {}",
+                 lease_.token(), lease_.spec().job(), status.ToString());
+    request.set_outcome(v1::Attempt::PREEMPTED);
+    request.set_error(std::string(status.message()));
+  }
+  return request;
+}
+
+absl::Status AttemptRunner::UploadResult(v1::FinishAttemptRequest& request) {
+  for (const std::string& name : last_word_->files) {
+    const std::string path = JoinPath(folder_->path(), name);
+    FOLDFARM_RETURN_IF_ERROR(CheckRegularFile(path));
+    FOLDFARM_RETURN_IF_ERROR(
+        RetryOutages(control_, StopReason::kAbandon, [&]() -> absl::Status {
+          FOLDFARM_ASSIGN_OR_RETURN(
+              *request.add_artifacts(),
+              api_.Upload(path, [this] { return abandoned(); }));
+          return absl::OkStatus();
+        }));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace foldfarm

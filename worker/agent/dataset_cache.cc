@@ -1,0 +1,74 @@
+#include "worker/agent/dataset_cache.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/digest.h"
+#include "common/base/files.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+
+namespace foldfarm {
+namespace {
+
+// How often to look whether another process is done fetching the same file.
+constexpr absl::Duration kLockInterval = absl::Milliseconds(200);
+
+}  // namespace
+
+DatasetCache::DatasetCache(const std::string& dir, WorkerApi& api)
+    : folder_(JoinPath(dir, "cache")), api_(api) {}
+
+absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& dataset,
+                                              AttemptControl& control) {
+  if (!IsSha256Hex(dataset.digest())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "dataset digest is \"", dataset.digest(), "\", expected a SHA-256"));
+  }
+  FOLDFARM_RETURN_IF_ERROR(MakeDirectories(folder_));
+  std::string path = JoinPath(folder_, dataset.digest());
+  {
+    absl::MutexLock lock(&mu_);
+    if (checked_.contains(dataset.digest()) && FileExists(path)) return path;
+  }
+  std::unique_ptr<FileLock> file_lock;
+  while (file_lock == nullptr) {
+    auto acquired = FileLock::Acquire(absl::StrCat(path, ".lock"));
+    if (acquired.ok()) {
+      file_lock = *std::move(acquired);
+    } else if (!absl::IsFailedPrecondition(acquired.status())) {
+      return acquired.status();
+    } else if (control.WaitAtLeast(StopReason::kDrain, kLockInterval)) {
+      return absl::CancelledError("stopped while another fetched the dataset");
+    }
+  }
+  FOLDFARM_RETURN_IF_ERROR(RetryOutages(control, StopReason::kDrain, [&] {
+    return Fetch(dataset, path, control);
+  }));
+  absl::MutexLock lock(&mu_);
+  checked_.insert(dataset.digest());
+  return path;
+}
+
+absl::Status DatasetCache::Fetch(const v1::ArtifactRef& dataset,
+                                 const std::string& path,
+                                 AttemptControl& control) {
+  if (FileExists(path)) {
+    FOLDFARM_ASSIGN_OR_RETURN(const std::string digest, Sha256HexOfFile(path));
+    if (digest == dataset.digest()) return absl::OkStatus();
+    SPDLOG_WARN("dataset={} has the digest {}: damaged, fetching it again",
+                path, digest);
+    unlink(path.c_str());
+  }
+  FOLDFARM_RETURN_IF_ERROR(api_.Download(
+      dataset, path, [&] { return control.reason() >= StopReason::kDrain; }));
+  chmod(path.c_str(), 0444);  // Attempts see it through hard links.
+  SPDLOG_INFO("dataset={} fetched, {} bytes", dataset.digest(),
+              dataset.size_bytes());
+  return absl::OkStatus();
+}
+
+}  // namespace foldfarm

@@ -1,0 +1,48 @@
+// Prepared datasets on this box, fetched once and shared by all daemons on it.
+//
+// A file appears under its digest whole and checked, then is read-only. Its
+// lock is held only while it is fetched, so daemons wait for each other only
+// over the same file. Thread-safe.
+#ifndef FOLDFARM_WORKER_AGENT_DATASET_CACHE_H_
+#define FOLDFARM_WORKER_AGENT_DATASET_CACHE_H_
+
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "foldfarm/v1/job.pb.h"
+#include "worker/agent/attempt_control.h"
+#include "worker/agent/worker_api.h"
+
+namespace foldfarm {
+
+class DatasetCache {
+ public:
+  // Keeps files in DIR/cache.
+  DatasetCache(const std::string& dir, WorkerApi& api);
+
+  // The path of the dataset; fetches it first when it is not there, and again
+  // when its bytes do not match its digest (checked once per daemon).
+  //
+  // Waits through outages until `control` says stop.
+  // Errors: CANCELLED when stopped; INVALID_ARGUMENT for a malformed digest;
+  // NOT_FOUND when the coordinator has no such artifact; those of the disk.
+  absl::StatusOr<std::string> Get(const v1::ArtifactRef& dataset,
+                                  AttemptControl& control);
+
+ private:
+  absl::Status Fetch(const v1::ArtifactRef& dataset, const std::string& path,
+                     AttemptControl& control);
+
+  const std::string folder_;
+  WorkerApi& api_;  // Borrowed; outlives this.
+  absl::Mutex mu_;
+  // Digests whose files this daemon has checked.
+  absl::flat_hash_set<std::string> checked_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_WORKER_AGENT_DATASET_CACHE_H_

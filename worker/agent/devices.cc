@@ -1,0 +1,93 @@
+#include "worker/agent/devices.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "common/base/files.h"
+
+namespace foldfarm {
+namespace {
+
+// One node /dev/nvidiaN a GPU that this process may use; in a container the
+// driver's list in /proc may show GPUs of the host that are not passed in.
+int CountGpus() {
+  const auto names = ListDirectory("/dev");
+  if (!names.ok()) return 0;
+  return static_cast<int>(
+      std::count_if(names->begin(), names->end(), [](absl::string_view name) {
+        int number = 0;
+        return absl::ConsumePrefix(&name, "nvidia") &&
+               absl::SimpleAtoi(name, &number);
+      }));
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> ParseDevices(absl::string_view text) {
+  std::vector<std::string> devices;
+  if (text == "auto") {
+    const int gpus = CountGpus();
+    for (int i = 0; i < gpus; ++i) devices.push_back(absl::StrCat("cuda:", i));
+    if (devices.empty()) devices.push_back("cpu");
+    return devices;
+  }
+  for (absl::string_view part : absl::StrSplit(text, ',')) {
+    part = absl::StripAsciiWhitespace(part);
+    absl::string_view number = part;
+    int index = 0;
+    const bool cuda = absl::ConsumePrefix(&number, "cuda:") &&
+                      absl::SimpleAtoi(number, &index) && index >= 0;
+    if (part != "cpu" && !cuda) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--device: got \"", part,
+                       "\", expected auto, cpu or cuda:N, e.g. cuda:0,cuda:1"));
+    }
+    std::string device = cuda ? absl::StrCat("cuda:", index) : "cpu";
+    if (std::find(devices.begin(), devices.end(), device) != devices.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--device: ", device,
+                       " is named twice; use --slots to run several "
+                       "jobs on it"));
+    }
+    devices.push_back(std::move(device));
+  }
+  return devices;
+}
+
+SlotPool::SlotPool(std::vector<std::string> devices, int slots)
+    : devices_(std::move(devices)), taken_(static_cast<size_t>(slots), false) {}
+
+int SlotPool::free() const {
+  return static_cast<int>(std::count(taken_.begin(), taken_.end(), false));
+}
+
+SlotPool::Grant SlotPool::Take(int count) {
+  std::vector<int> free(devices_.size(), 0);
+  for (size_t i = 0; i < taken_.size(); ++i) {
+    if (!taken_[i]) ++free[i % devices_.size()];
+  }
+  const size_t best = static_cast<size_t>(
+      std::max_element(free.begin(), free.end()) - free.begin());
+  Grant grant;
+  grant.device = devices_[best];
+  for (const bool on_best : {true, false}) {
+    for (size_t i = 0; i < taken_.size(); ++i) {
+      if (static_cast<int>(grant.slots.size()) == count) return grant;
+      if (taken_[i] || (i % devices_.size() == best) != on_best) continue;
+      taken_[i] = true;
+      grant.slots.push_back(static_cast<int>(i));
+    }
+  }
+  return grant;
+}
+
+void SlotPool::Release(const Grant& grant) {
+  for (const int slot : grant.slots) taken_[static_cast<size_t>(slot)] = false;
+}
+
+}  // namespace foldfarm

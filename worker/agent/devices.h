@@ -1,0 +1,47 @@
+// Devices of this box and the slots on them.
+#ifndef FOLDFARM_WORKER_AGENT_DEVICES_H_
+#define FOLDFARM_WORKER_AGENT_DEVICES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace foldfarm {
+
+// Devices that --device names: "cpu"; "cuda:0,cuda:1"; "auto": every NVIDIA GPU
+// that the driver lists, else the CPU.
+//
+// Errors: INVALID_ARGUMENT for another name or one named twice.
+absl::StatusOr<std::vector<std::string>> ParseDevices(absl::string_view text);
+
+// Which slots of a worker are taken. Slot i is on device i modulo their number.
+// Not thread-safe.
+class SlotPool {
+ public:
+  // Slots that one lease holds and the device that its attempt uses.
+  struct Grant {
+    std::vector<int> slots;
+    std::string device;
+  };
+
+  // REQUIRES: devices is not empty, slots >= 1.
+  SlotPool(std::vector<std::string> devices, int slots);
+
+  int size() const { return static_cast<int>(taken_.size()); }
+  int free() const;
+
+  // Takes `count` slots, first those of the device with most free ones. Takes
+  // what there is when fewer are free: the coordinator has granted the lease.
+  Grant Take(int count);
+  void Release(const Grant& grant);
+
+ private:
+  const std::vector<std::string> devices_;
+  std::vector<bool> taken_;
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_WORKER_AGENT_DEVICES_H_

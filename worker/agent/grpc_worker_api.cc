@@ -1,0 +1,143 @@
+#include "worker/agent/grpc_worker_api.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/rpc/artifact_client.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/status.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr absl::Duration kOutageLogInterval = absl::Minutes(1);
+constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+constexpr absl::Duration kReportTimeout = absl::Seconds(30);
+// The coordinator reads and checks the result before it answers.
+constexpr absl::Duration kFinishTimeout = absl::Seconds(60);
+
+using Stub = v1::WorkerService::StubInterface;
+
+// Transfers come back quickly: who calls them repeats them.
+TransferOptions Transfer(Clock& clock, const WorkerApi::Cancelled& cancelled) {
+  TransferOptions options;
+  options.retry.give_up_after = absl::Seconds(1);
+  options.clock = &clock;
+  options.cancelled = cancelled;
+  return options;
+}
+
+}  // namespace
+
+void OutageLog::Note(const absl::Status& status) {
+  const bool away =
+      absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+  const absl::Duration now = clock_.Monotonic();
+  absl::MutexLock lock(&mu_);
+  if (!away) {
+    if (!since_.has_value() || absl::IsCancelled(status)) return;
+    SPDLOG_INFO("coordinator={} is back after {}", endpoint_,
+                absl::FormatDuration(
+                    absl::Trunc(now - *since_, absl::Milliseconds(100))));
+    since_.reset();
+    return;
+  }
+  if (!since_.has_value()) {
+    since_ = now;
+  } else if (now - said_ < kOutageLogInterval) {
+    return;
+  }
+  said_ = now;
+  SPDLOG_WARN("coordinator={} cannot be reached, trying again until it can: {}",
+              endpoint_, std::string(status.message()));
+}
+
+GrpcWorkerApi::GrpcWorkerApi(std::shared_ptr<grpc::Channel> channel,
+                             const std::string& endpoint, Clock& clock)
+    : clock_(clock),
+      outages_(endpoint, clock),
+      worker_(v1::WorkerService::NewStub(channel)),
+      artifacts_(v1::ArtifactService::NewStub(channel)) {}
+
+absl::StatusOr<v1::RegisterResponse> GrpcWorkerApi::Register(
+    const v1::RegisterRequest& request) {
+  auto response = UnaryCall(*worker_, &Stub::Register, request, kCallTimeout);
+  outages_.Note(response.status());
+  return response;
+}
+
+absl::StatusOr<v1::AcquireLeasesResponse> GrpcWorkerApi::AcquireLeases(
+    const v1::AcquireLeasesRequest& request) {
+  grpc::ClientContext context;
+  SetTimeout(context, absl::Seconds(request.wait_seconds()) + kCallTimeout);
+  {
+    absl::MutexLock lock(&mu_);
+    if (cancelled_) return absl::CancelledError("the worker drains");
+    waiting_ = &context;
+  }
+  v1::AcquireLeasesResponse response;
+  const absl::Status status =
+      ToStatus(worker_->AcquireLeases(&context, request, &response));
+  {
+    absl::MutexLock lock(&mu_);
+    waiting_ = nullptr;
+  }
+  outages_.Note(status);
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<v1::HeartbeatResponse> GrpcWorkerApi::Heartbeat(
+    const v1::HeartbeatRequest& request) {
+  auto response = UnaryCall(*worker_, &Stub::Heartbeat, request, kCallTimeout);
+  outages_.Note(response.status());
+  return response;
+}
+
+absl::StatusOr<v1::ReportProgressResponse> GrpcWorkerApi::ReportProgress(
+    const v1::ReportProgressRequest& request) {
+  auto response =
+      UnaryCall(*worker_, &Stub::ReportProgress, request, kReportTimeout);
+  outages_.Note(response.status());
+  return response;
+}
+
+absl::StatusOr<v1::FinishAttemptResponse> GrpcWorkerApi::FinishAttempt(
+    const v1::FinishAttemptRequest& request) {
+  auto response =
+      UnaryCall(*worker_, &Stub::FinishAttempt, request, kFinishTimeout);
+  outages_.Note(response.status());
+  return response;
+}
+
+absl::StatusOr<v1::ArtifactRef> GrpcWorkerApi::Upload(
+    const std::string& path, const Cancelled& cancelled) {
+  auto artifact =
+      UploadFile(*artifacts_, path, /*digest=*/"", Transfer(clock_, cancelled));
+  outages_.Note(artifact.status());
+  if (absl::IsResourceExhausted(artifact.status())) {
+    SPDLOG_ERROR("the coordinator cannot store {}: {}", path,
+                 std::string(artifact.status().message()));
+    return absl::UnavailableError(artifact.status().message());
+  }
+  return artifact;
+}
+
+absl::Status GrpcWorkerApi::Download(const v1::ArtifactRef& artifact,
+                                     const std::string& path,
+                                     const Cancelled& cancelled) {
+  const absl::Status status =
+      DownloadFile(*artifacts_, artifact.digest(), artifact.size_bytes(), path,
+                   Transfer(clock_, cancelled));
+  outages_.Note(status);
+  return status;
+}
+
+void GrpcWorkerApi::CancelWaits() {
+  absl::MutexLock lock(&mu_);
+  cancelled_ = true;
+  if (waiting_ != nullptr) waiting_->TryCancel();
+}
+
+}  // namespace foldfarm

@@ -1,0 +1,74 @@
+// WorkerApi over gRPC, and the one place that logs how the coordinator does.
+#ifndef FOLDFARM_WORKER_AGENT_GRPC_WORKER_API_H_
+#define FOLDFARM_WORKER_AGENT_GRPC_WORKER_API_H_
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "foldfarm/v1/artifact.grpc.pb.h"
+#include "foldfarm/v1/worker.grpc.pb.h"
+#include "worker/agent/worker_api.h"
+
+namespace foldfarm {
+
+// Says once that the coordinator is away, then once a minute, then that it is
+// back. Thread-safe.
+class OutageLog {
+ public:
+  OutageLog(std::string endpoint, Clock& clock)
+      : endpoint_(std::move(endpoint)), clock_(clock) {}
+  void Note(const absl::Status& status);
+
+ private:
+  const std::string endpoint_;
+  Clock& clock_;  // Borrowed; outlives this.
+  absl::Mutex mu_;
+  std::optional<absl::Duration> since_ ABSL_GUARDED_BY(mu_);
+  absl::Duration said_ ABSL_GUARDED_BY(mu_);
+};
+
+class GrpcWorkerApi : public WorkerApi {
+ public:
+  // `endpoint` is for messages.
+  GrpcWorkerApi(std::shared_ptr<grpc::Channel> channel,
+                const std::string& endpoint, Clock& clock);
+
+  absl::StatusOr<v1::RegisterResponse> Register(
+      const v1::RegisterRequest& request) override;
+  absl::StatusOr<v1::AcquireLeasesResponse> AcquireLeases(
+      const v1::AcquireLeasesRequest& request) override;
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(
+      const v1::HeartbeatRequest& request) override;
+  absl::StatusOr<v1::ReportProgressResponse> ReportProgress(
+      const v1::ReportProgressRequest& request) override;
+  absl::StatusOr<v1::FinishAttemptResponse> FinishAttempt(
+      const v1::FinishAttemptRequest& request) override;
+  absl::StatusOr<v1::ArtifactRef> Upload(const std::string& path,
+                                         const Cancelled& cancelled) override;
+  absl::Status Download(const v1::ArtifactRef& artifact,
+                        const std::string& path,
+                        const Cancelled& cancelled) override;
+  void CancelWaits() override;
+
+ private:
+  Clock& clock_;  // Borrowed; outlives this.
+  OutageLog outages_;
+  const std::unique_ptr<v1::WorkerService::Stub> worker_;
+  const std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
+  absl::Mutex mu_;
+  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
+  // The call that waits for leases, if one does.
+  grpc::ClientContext* waiting_ ABSL_GUARDED_BY(mu_) = nullptr;
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_WORKER_AGENT_GRPC_WORKER_API_H_

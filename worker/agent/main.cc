@@ -1,0 +1,220 @@
+// foldfarm-worker: the daemon on each box that trains.
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "common/base/files.h"
+#include "common/base/ids.h"
+#include "common/base/log.h"
+#include "common/base/subprocess.h"
+#include "common/rpc/channel.h"
+#include "worker/agent/agent.h"
+#include "worker/agent/devices.h"
+#include "worker/agent/grpc_worker_api.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr char kDescription[] =
+    R"(Trains the farm's jobs on this box: takes leases from the coordinator, starts a
+trainer for each and sends back metrics, checkpoints and results.)";
+
+constexpr char kFooter[] = R"(
+Examples:
+  foldfarm-worker                                   # one job at a time, here
+  foldfarm-worker --coordinator farm:7077 --device cuda:0,cuda:1
+  foldfarm-worker --slots 4 --threads 2             # four jobs, two threads each
+  foldfarm-worker --exit-when-idle 60 --max-jobs 8  # in a batch queue
+
+While the coordinator is away training goes on and results are delivered later.
+SIGTERM or Ctrl-C drains: trainers write a checkpoint, which is uploaded, and
+the jobs go back to the farm uncharged. A second signal kills at once.
+
+Exit status: 0 drained, 1 failed or killed, 2 usage.)";
+
+constexpr int kExitUsage = 2;
+
+struct Flags {
+  std::string coordinator = "127.0.0.1:7077";
+  std::string name;
+  int slots = 0;
+  std::string device = "auto";
+  int threads = 0;
+  std::string dir;
+  std::string trainer;
+  int max_jobs = 0;
+  double exit_when_idle = 0;
+  double drain_timeout = 60;
+  std::string log_level = "info";
+  std::string log_file;
+};
+
+std::string HostName() {
+  char name[256] = {0};
+  gethostname(name, sizeof(name) - 1);
+  return name[0] == '\0' ? "localhost" : name;
+}
+
+std::string DefaultDirectory() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache == '/') return JoinPath(cache, "foldfarm");
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && *home == '/') return JoinPath(home, ".cache/foldfarm");
+  return absl::StrCat("/var/tmp/foldfarm-", getuid());
+}
+
+void AddFlags(CLI::App& app, Flags& flags) {
+  app.add_option("--coordinator", flags.coordinator, "HOST:PORT to work for")
+      ->envname("FOLDFARM_COORDINATOR")
+      ->capture_default_str();
+  app.add_option("--name", flags.name,
+                 "Name on the farm, unique (default HOST-PID)");
+  app.add_option("--slots", flags.slots,
+                 "Jobs at a time (default one a device)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--device", flags.device, "auto, cpu, or GPUs: cuda:0,cuda:1")
+      ->capture_default_str();
+  app.add_option("--threads", flags.threads,
+                 "CPU threads a slot (default cores / slots)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--dir", flags.dir,
+                 "Folder for cached datasets and scratch files (default "
+                 "$XDG_CACHE_HOME/foldfarm or ~/.cache/foldfarm)");
+  app.add_option("--trainer", flags.trainer,
+                 "Program that trains (default foldfarm-trainer beside this "
+                 "one)");
+  app.add_option("--max-jobs", flags.max_jobs,
+                 "Exit after so many jobs (default: never)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--exit-when-idle", flags.exit_when_idle,
+                 "Exit after so many seconds without a job (default: never)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--drain-timeout", flags.drain_timeout,
+                 "Seconds after SIGTERM to hand everything back in")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--log-level", flags.log_level,
+                 "trace, debug, info, warning, error or off")
+      ->capture_default_str();
+  app.add_option("--log-file", flags.log_file,
+                 "Append log lines to this file (default: stderr)");
+  app.set_version_flag("--version", FOLDFARM_VERSION);
+  app.footer(kFooter);
+}
+
+absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
+  AgentOptions options;
+  options.host = HostName();
+  options.name = flags.name.empty() ? absl::StrCat(options.host, "-", getpid())
+                                    : flags.name;
+  if (!IsValidName(options.name, 100)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--name: got \"", options.name,
+        "\", expected letters, digits, '.', '_' and '-', at most 100"));
+  }
+  options.version = FOLDFARM_VERSION;
+  auto devices = ParseDevices(flags.device);
+  if (!devices.ok()) return devices.status();
+  options.devices = *std::move(devices);
+  options.slots =
+      flags.slots > 0 ? flags.slots : static_cast<int>(options.devices.size());
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  options.threads_per_slot =
+      flags.threads > 0 ? flags.threads : std::max(1, cores / options.slots);
+  options.dir = flags.dir.empty() ? DefaultDirectory() : flags.dir;
+  if (options.dir[0] != '/') {
+    // Trainers run in folders of their own.
+    char current[4096];
+    if (getcwd(current, sizeof(current)) == nullptr) {
+      return ErrnoStatus(".", "cannot name the current folder");
+    }
+    options.dir = JoinPath(current, options.dir);
+  }
+  options.trainer = flags.trainer.empty()
+                        ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
+                        : flags.trainer;
+  options.max_jobs = flags.max_jobs;
+  if (flags.exit_when_idle > 0) {
+    options.exit_when_idle = absl::Seconds(flags.exit_when_idle);
+  }
+  options.drain_timeout = absl::Seconds(flags.drain_timeout);
+  return options;
+}
+
+// Drains with the first SIGTERM or SIGINT and kills with the second, until
+// SIGUSR1 ends it. REQUIRES: all three are blocked in every thread.
+void WatchSignals(const sigset_t& signals, Agent& agent) {
+  bool draining = false;
+  while (true) {
+    int number = 0;
+    if (sigwait(&signals, &number) != 0) continue;
+    if (number == SIGUSR1) return;
+    if (draining) {
+      SPDLOG_WARN("second {}: killing", strsignal(number));
+      agent.Kill();
+    } else {
+      SPDLOG_INFO("{}: draining; once more kills at once", strsignal(number));
+      agent.Drain();
+    }
+    draining = true;
+  }
+}
+
+int Main(int argc, char** argv) {
+  // Before any thread exists, gRPC's included.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGINT, SIGUSR1}) {
+    sigaddset(&signals, number);
+  }
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  CLI::App app(kDescription, "foldfarm-worker");
+  Flags flags;
+  AddFlags(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (const absl::Status status =
+          InitLog("worker", flags.log_level, flags.log_file);
+      !status.ok()) {
+    std::cerr << "foldfarm-worker: " << status.message() << "\n";
+    return kExitUsage;
+  }
+  const absl::StatusOr<AgentOptions> options = ToOptions(flags);
+  if (!options.ok()) {
+    std::cerr << "foldfarm-worker: " << options.status().message() << "\n";
+    return kExitUsage;
+  }
+  GrpcWorkerApi api(MakeChannel(flags.coordinator), flags.coordinator,
+                    Clock::Real());
+  auto agent = Agent::Create(*options, api, Clock::Real());
+  if (!agent.ok()) {
+    std::cerr << "foldfarm-worker: " << agent.status().message() << "\n";
+    return 1;
+  }
+  std::thread watcher([&] { WatchSignals(signals, **agent); });
+  const absl::Status status = (*agent)->Run();
+  kill(getpid(), SIGUSR1);
+  watcher.join();
+  if (status.ok()) return 0;
+  std::cerr << "foldfarm-worker: " << status.message() << "\n";
+  return 1;
+}
+
+}  // namespace
+}  // namespace foldfarm
+
+int main(int argc, char** argv) { return foldfarm::Main(argc, argv); }

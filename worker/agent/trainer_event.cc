@@ -1,0 +1,214 @@
+#include "worker/agent/trainer_event.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/ids.h"
+#include "common/base/status_macros.h"
+
+namespace foldfarm {
+namespace {
+
+using Json = nlohmann::json;
+using Kind = TrainerEvent::Kind;
+
+// The sweep's own bound on epochs.
+constexpr int64_t kMaxEpoch = 1'000'000;
+constexpr size_t kMaxMetrics = 64;
+constexpr size_t kMaxFiles = 16;
+constexpr size_t kMaxName = 100;
+constexpr size_t kMaxMessage = 4096;
+
+absl::Status Malformed(const std::string& what) {
+  return absl::InvalidArgumentError(what);
+}
+
+absl::StatusOr<int32_t> GetCount(const Json& json, const char* key,
+                                 int64_t min) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_number_integer()) {
+    return Malformed(absl::StrCat("expected an integer \"", key, "\""));
+  }
+  const auto value = found->get<int64_t>();
+  if (value < min || value > kMaxEpoch) {
+    return Malformed(absl::StrCat("\"", key, "\" is ", value, ", expected ",
+                                  min, " to ", kMaxEpoch));
+  }
+  return static_cast<int32_t>(value);
+}
+
+// Empty when absent.
+absl::StatusOr<std::string> GetText(const Json& json, const char* key,
+                                    size_t max_size) {
+  const auto found = json.find(key);
+  if (found == json.end()) return std::string();
+  if (!found->is_string()) {
+    return Malformed(absl::StrCat("expected a string \"", key, "\""));
+  }
+  return CleanText(found->get_ref<const std::string&>(), max_size);
+}
+
+absl::StatusOr<std::map<std::string, double>> GetMetrics(const Json& json) {
+  std::map<std::string, double> metrics;
+  const auto found = json.find("metrics");
+  if (found == json.end()) return metrics;
+  if (!found->is_object()) return Malformed("expected an object \"metrics\"");
+  for (const auto& [name, value] : found->items()) {
+    if (value.is_null()) continue;  // Not computed, or not finite.
+    if (!value.is_number() || !std::isfinite(value.get<double>())) {
+      return Malformed(absl::StrCat("metric \"", CleanText(name, kMaxName),
+                                    "\" is not a finite number"));
+    }
+    if (metrics.size() == kMaxMetrics) {
+      return Malformed(absl::StrCat("more than ", kMaxMetrics, " metrics"));
+    }
+    metrics[CleanText(name, kMaxName)] = value.get<double>();
+  }
+  return metrics;
+}
+
+absl::StatusOr<std::string> CheckedName(const Json& json) {
+  if (json.is_string()) {
+    const auto& name = json.get_ref<const std::string&>();
+    if (IsValidName(name, kMaxName)) return name;
+  }
+  return Malformed(
+      absl::StrCat(CleanText(json.dump(), kMaxName),
+                   " is not a plain name of a file in the attempt's folder"));
+}
+
+absl::StatusOr<TrainerEvent> Decode(const Json& json) {
+  if (!json.is_object()) return Malformed("expected a JSON object");
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string kind,
+                            GetText(json, "event", kMaxName));
+  TrainerEvent event;
+  if (kind == "started") {
+    event.kind = Kind::kStarted;
+    FOLDFARM_ASSIGN_OR_RETURN(event.epochs_total, GetCount(json, "epochs", 0));
+    FOLDFARM_ASSIGN_OR_RETURN(event.resumed_epoch,
+                              GetCount(json, "resumed_epoch", 0));
+    FOLDFARM_ASSIGN_OR_RETURN(event.device, GetText(json, "device", kMaxName));
+  } else if (kind == "epoch") {
+    event.kind = Kind::kEpoch;
+    FOLDFARM_ASSIGN_OR_RETURN(event.epoch, GetCount(json, "epoch", 1));
+    FOLDFARM_ASSIGN_OR_RETURN(event.metrics, GetMetrics(json));
+  } else if (kind == "checkpoint") {
+    event.kind = Kind::kCheckpoint;
+    FOLDFARM_ASSIGN_OR_RETURN(event.epoch, GetCount(json, "epoch", 0));
+    FOLDFARM_ASSIGN_OR_RETURN(event.path,
+                              CheckedName(json.value("path", Json())));
+  } else if (kind == "log") {
+    event.kind = Kind::kLog;
+    FOLDFARM_ASSIGN_OR_RETURN(event.level, GetText(json, "level", kMaxName));
+    if (event.level != "debug" && event.level != "warning" &&
+        event.level != "error") {
+      event.level = "info";
+    }
+    FOLDFARM_ASSIGN_OR_RETURN(event.message,
+                              GetText(json, "message", kMaxMessage));
+  } else if (kind == "finished") {
+    event.kind = Kind::kFinished;
+    const Json files = json.value("files", Json::array());
+    if (!files.is_array() || files.size() > kMaxFiles) {
+      return Malformed(absl::StrCat("expected an array \"files\" of at most ",
+                                    kMaxFiles, " names"));
+    }
+    for (const Json& file : files) {
+      FOLDFARM_ASSIGN_OR_RETURN(std::string name, CheckedName(file));
+      event.files.push_back(std::move(name));
+    }
+    FOLDFARM_ASSIGN_OR_RETURN(event.metrics, GetMetrics(json));
+  } else if (kind == "failed") {
+    event.kind = Kind::kFailed;
+    FOLDFARM_ASSIGN_OR_RETURN(event.code, GetText(json, "code", kMaxName));
+    FOLDFARM_ASSIGN_OR_RETURN(event.message,
+                              GetText(json, "message", kMaxMessage));
+  } else {
+    return Malformed(absl::StrCat("event is \"", kind,
+                                  "\", expected started, epoch, checkpoint, "
+                                  "log, finished or failed"));
+  }
+  return event;
+}
+
+// Bytes of the UTF-8 character at the front of `text`, 0 if it is not one.
+size_t CharacterSize(absl::string_view text) {
+  const auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
+  const auto follows = [&](size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
+  if (first >= 0xE0 && first <= 0xEF) {
+    if (first == 0xE0 && byte(1) < 0xA0) return 0;  // Overlong.
+    if (first == 0xED && byte(1) > 0x9F) return 0;  // Surrogates.
+    return follows(1) && follows(2) ? 3 : 0;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    if (first == 0xF0 && byte(1) < 0x90) return 0;
+    if (first == 0xF4 && byte(1) > 0x8F) return 0;
+    return follows(1) && follows(2) && follows(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+absl::StatusOr<TrainerEvent> ParseTrainerEvent(absl::string_view line) {
+  const Json json = Json::parse(line.begin(), line.end(), nullptr,
+                                /*allow_exceptions=*/false);
+  absl::StatusOr<TrainerEvent> event =
+      json.is_discarded() ? Malformed("not JSON") : Decode(json);
+  if (event.ok()) return event;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "trainer event ", CleanText(line, 120), ": ", event.status().message()));
+}
+
+std::string CleanText(absl::string_view text, size_t max_size) {
+  std::string clean;
+  clean.reserve(std::min(text.size(), max_size));
+  while (!text.empty()) {
+    const size_t size = CharacterSize(text);
+    if (clean.size() + std::max<size_t>(size, 1) > max_size) break;
+    const auto first = static_cast<unsigned char>(text[0]);
+    if (size == 0 || first == 0x7F || (first < 0x20 && first != '\t')) {
+      clean += '?';
+      text.remove_prefix(1);
+    } else {
+      absl::StrAppend(&clean, text.substr(0, size));
+      text.remove_prefix(size);
+    }
+  }
+  return clean;
+}
+
+void LineSplitter::Append(absl::string_view data) {
+  while (!data.empty()) {
+    const size_t end = data.find('\n');
+    const absl::string_view part = data.substr(0, end);
+    const size_t room = max_size_ - line_.size();
+    absl::StrAppend(&line_, part.substr(0, room));
+    cut_ = cut_ || part.size() > room;
+    if (end == absl::string_view::npos) return;
+    Flush();
+    data.remove_prefix(end + 1);
+  }
+}
+
+void LineSplitter::Finish() {
+  if (!line_.empty()) Flush();
+}
+
+void LineSplitter::Flush() {
+  if (!line_.empty() && line_.back() == '\r') line_.pop_back();
+  callback_(line_, cut_);
+  line_.clear();
+  cut_ = false;
+}
+
+}  // namespace foldfarm
