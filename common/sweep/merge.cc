@@ -1,0 +1,68 @@
+#include "common/sweep/merge.h"
+
+#include <google/protobuf/descriptor.h>
+
+#include <memory>
+#include <vector>
+
+#include "common/sweep/message_reader.h"
+
+namespace foldfarm {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+bool IsSingularMessage(const FieldDescriptor& field) {
+  return !field.is_repeated() &&
+         field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+}
+
+}  // namespace
+
+void MergeOver(const Message& from, Message& to) {
+  const Reflection& reflection = *from.GetReflection();
+  std::vector<const FieldDescriptor*> set;
+  reflection.ListFields(from, &set);
+  std::vector<const FieldDescriptor*> whole;
+  for (const FieldDescriptor* field : set) {
+    if (IsSingularMessage(*field)) {
+      MergeOver(reflection.GetMessage(from, field),
+                *reflection.MutableMessage(&to, field));
+    } else {
+      whole.push_back(field);
+    }
+  }
+  const std::unique_ptr<Message> copy(from.New());
+  copy->CopyFrom(from);
+  reflection.SwapFields(&to, copy.get(), whole);
+}
+
+void DefaultFiller::Fill(Message& message) {
+  const Reflection& reflection = *message.GetReflection();
+  const google::protobuf::Descriptor& type = *message.GetDescriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    if (IsSingularMessage(field)) {
+      if (field.real_containing_oneof() == nullptr ||
+          reflection.HasField(message, &field)) {
+        Fill(*reflection.MutableMessage(&message, &field));
+      }
+      continue;
+    }
+    const bool has = field.is_repeated()
+                         ? reflection.FieldSize(message, &field) > 0
+                         : reflection.HasField(message, &field);
+    if (has || RuleOf(field).default_().empty()) continue;
+    YamlNodePtr& value = parsed_[&field];
+    if (value == nullptr) {
+      // The rules are constants of the program; a test reads all of them.
+      value = ReadYaml(RuleOf(field).default_(), field.full_name()).value();
+    }
+    SweepErrors errors(field.full_name());
+    ReadField(*value, field, message, errors);
+  }
+}
+
+}  // namespace foldfarm

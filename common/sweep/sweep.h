@@ -1,0 +1,65 @@
+// The sweep file: YAML in, a complete SweepSpec out, or every mistake in it.
+//
+// 1. yaml_tree reads the text, guarded against hostile input, and keeps the
+// line
+//    and column of everything.
+// 2. message_reader maps it onto SweepSpec by reflection: the names and the
+//    `rule` annotations of sweep.proto are the file's grammar, so a new option
+//    is one line in the proto file and nothing here.
+// 3. expand makes each model complete in itself: its own options win over those
+//    of the model it is `like`, these over `defaults`, these over the rules'.
+//
+// Pure functions but for LoadSweepFile; thread-safe.
+#ifndef FOLDFARM_COMMON_SWEEP_SWEEP_H_
+#define FOLDFARM_COMMON_SWEEP_SWEEP_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "foldfarm/v1/sweep.pb.h"
+
+namespace foldfarm {
+
+// Returns the text of the file that `folds.file` names, as written there.
+using FoldFileReader =
+    std::function<absl::StatusOr<std::string>(const std::string& name)>;
+
+// Parses, checks and expands a sweep file. `file_name` stands in messages.
+//
+// The result is complete: `defaults` and every `like` are empty, every option
+// of every model that has a default has a value, `folds.assignment` holds the
+// rows of `folds.file`. A list replaces the list it overrides; an `arch` of
+// another kind replaces all options of the former kind.
+//
+// Errors: INVALID_ARGUMENT with all mistakes, one "FILE:LINE:COLUMN: ..." a
+// line, in the file's order. A file that is not YAML has one.
+absl::StatusOr<v1::SweepSpec> ParseSweep(
+    absl::string_view yaml, absl::string_view file_name,
+    const FoldFileReader& read_fold_file = nullptr);
+
+// The same for a file; `folds.file` is relative to its folder.
+// Errors: also those of reading it.
+absl::StatusOr<v1::SweepSpec> LoadSweepFile(const std::string& path);
+
+// Parses a fold file: CSV with a header line and the columns sample_id and
+// fold; others are ignored. Folds are whole numbers from 0 on, none skipped.
+// Errors: INVALID_ARGUMENT with all mistakes, one "FILE:LINE: ..." a line.
+absl::StatusOr<std::vector<v1::FoldAssignment>> ParseFoldFile(
+    absl::string_view csv, absl::string_view file_name);
+
+// A model as compact proto3 JSON: equal messages give equal text, on every
+// machine, so that its digest can name a configuration. The name is part of it;
+// clear it first where it must not count.
+std::string ModelToJson(const v1::ModelSpec& model);
+
+// A Markdown page of all options of the sweep file: names, types, defaults,
+// ranges and units, out of sweep.proto.
+std::string DescribeOptions();
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COMMON_SWEEP_SWEEP_H_

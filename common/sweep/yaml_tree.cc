@@ -1,0 +1,245 @@
+#include "common/sweep/yaml_tree.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace foldfarm {
+namespace {
+
+// Thrown out of the parser's callbacks, which cannot return; caught in
+// ReadYaml.
+struct Refusal {
+  FilePosition position;
+  std::string message;
+};
+
+FilePosition PositionOf(const YAML::Mark& mark) {
+  return {mark.line + 1, mark.column + 1};
+}
+
+class TreeBuilder : public YAML::EventHandler {
+ public:
+  // The document; null when there was none.
+  YamlNodePtr root() const { return root_; }
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    Finish(NewNode(YamlNode::Kind::kNull, mark), anchor);
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string& tag,
+                YAML::anchor_t anchor, const std::string& value) override {
+    auto node = NewNode(YamlNode::Kind::kScalar, mark);
+    node->text = value;
+    node->quoted = tag == "!";
+    Finish(std::move(node), anchor);
+  }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) {
+      throw Refusal{PositionOf(mark), "an alias stands inside its own anchor"};
+    }
+    Place(found->second, PositionOf(mark));
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&,
+                       YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    Open(NewNode(YamlNode::Kind::kSequence, mark), anchor);
+  }
+  void OnSequenceEnd() override { Close(); }
+
+  void OnMapStart(const YAML::Mark& mark, const std::string&,
+                  YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    Open(NewNode(YamlNode::Kind::kMap, mark), anchor);
+  }
+  void OnMapEnd() override { Close(); }
+
+ private:
+  // A sequence or map whose end has not come yet.
+  struct Frame {
+    std::shared_ptr<YamlNode> node;
+    YAML::anchor_t anchor;
+    YamlNodePtr key;  // Of a map: the key whose value comes next.
+  };
+
+  static std::shared_ptr<YamlNode> NewNode(YamlNode::Kind kind,
+                                           const YAML::Mark& mark) {
+    auto node = std::make_shared<YamlNode>();
+    node->kind = kind;
+    node->position = PositionOf(mark);
+    return node;
+  }
+
+  void Open(std::shared_ptr<YamlNode> node, YAML::anchor_t anchor) {
+    CheckDepth(1, node->position);
+    stack_.push_back({std::move(node), anchor, nullptr});
+  }
+
+  void Close() {
+    Frame frame = std::move(stack_.back());
+    stack_.pop_back();
+    Finish(std::move(frame.node), frame.anchor);
+  }
+
+  void Finish(std::shared_ptr<YamlNode> node, YAML::anchor_t anchor) {
+    if (anchor != YAML::NullAnchor) anchors_[anchor] = node;
+    const FilePosition position = node->position;
+    Place(std::move(node), position);
+  }
+
+  void CheckDepth(size_t more, FilePosition position) const {
+    if (stack_.size() + more <= kMaxYamlDepth) return;
+    throw Refusal{position, absl::StrCat("nested deeper than ", kMaxYamlDepth,
+                                         " levels")};
+  }
+
+  // Puts a complete node where it belongs.
+  void Place(YamlNodePtr node, FilePosition position) {
+    CheckDepth(node->depth, position);
+    if (stack_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Frame& frame = stack_.back();
+    YamlNode& parent = *frame.node;
+    parent.nodes += node->nodes;
+    parent.depth = std::max(parent.depth, node->depth + 1);
+    if (parent.nodes > kMaxYamlNodes) {
+      throw Refusal{position, absl::StrCat("more than ", kMaxYamlNodes,
+                                           " values, aliases included")};
+    }
+    if (parent.kind == YamlNode::Kind::kSequence) {
+      parent.items.push_back(std::move(node));
+    } else if (frame.key == nullptr) {
+      if (node->kind != YamlNode::Kind::kScalar) {
+        throw Refusal{position,
+                      absl::StrCat("expected a key, got ", node->Describe())};
+      }
+      frame.key = std::move(node);
+    } else {
+      parent.entries.push_back(
+          {frame.key->text, frame.key->position, std::move(node)});
+      frame.key = nullptr;
+    }
+  }
+
+  std::vector<Frame> stack_;
+  std::map<YAML::anchor_t, YamlNodePtr> anchors_;
+  YamlNodePtr root_;
+};
+
+// Length of the UTF-8 character at the start of `text`, 0 when there is none.
+size_t Utf8Length(absl::string_view text) {
+  const auto byte = [&](size_t i) {
+    return static_cast<unsigned char>(text[i]);
+  };
+  size_t length;
+  unsigned smallest;
+  unsigned code;
+  if (byte(0) < 0x80) return 1;
+  if ((byte(0) & 0xE0) == 0xC0) {
+    length = 2, smallest = 0x80, code = byte(0) & 0x1F;
+  } else if ((byte(0) & 0xF0) == 0xE0) {
+    length = 3, smallest = 0x800, code = byte(0) & 0x0F;
+  } else if ((byte(0) & 0xF8) == 0xF0) {
+    length = 4, smallest = 0x10000, code = byte(0) & 0x07;
+  } else {
+    return 0;
+  }
+  if (text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+    code = code << 6 | (byte(i) & 0x3F);
+  }
+  const bool surrogate = code >= 0xD800 && code < 0xE000;
+  return code < smallest || code > 0x10FFFF || surrogate ? 0 : length;
+}
+
+// Where the first byte stands that a text file cannot hold; line 0: nowhere.
+FilePosition FindBadByte(absl::string_view text) {
+  FilePosition position{1, 1};
+  while (!text.empty()) {
+    const size_t length = text[0] == '\0' ? 0 : Utf8Length(text);
+    if (length == 0) return position;
+    if (text[0] == '\n') {
+      position = {position.line + 1, 1};
+    } else {
+      ++position.column;
+    }
+    text.remove_prefix(length);
+  }
+  return {};
+}
+
+}  // namespace
+
+const YamlNode* YamlNode::Find(absl::string_view key) const {
+  for (const YamlEntry& entry : entries) {
+    if (entry.key == key) return entry.value.get();
+  }
+  return nullptr;
+}
+
+std::string YamlNode::Describe() const {
+  switch (kind) {
+    case Kind::kNull:
+      return "nothing";
+    case Kind::kScalar:
+      return Quoted(text);
+    case Kind::kSequence:
+      return "a list";
+    case Kind::kMap:
+      return "a map";
+  }
+  return "";
+}
+
+absl::StatusOr<YamlNodePtr> ReadYaml(absl::string_view text,
+                                     absl::string_view file_name) {
+  SweepErrors errors(file_name);
+  if (text.size() > kMaxYamlBytes) {
+    errors.Add({1, 1},
+               absl::StrCat("the file has ", text.size(),
+                            " bytes, expected at most ", kMaxYamlBytes));
+    return errors.ToStatus();
+  }
+  if (const FilePosition bad = FindBadByte(text); bad.line != 0) {
+    errors.Add(bad, "not a text file: expected UTF-8");
+    return errors.ToStatus();
+  }
+  TreeBuilder builder;
+  try {
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    if (!parser.HandleNextDocument(builder) || builder.root() == nullptr) {
+      errors.Add({1, 1}, "the file is empty");
+      return errors.ToStatus();
+    }
+    TreeBuilder second;
+    if (parser.HandleNextDocument(second)) {
+      errors.Add(second.root() == nullptr ? FilePosition{1, 1}
+                                          : second.root()->position,
+                 "a second document begins, expected one a file");
+    }
+  } catch (const YAML::Exception& error) {
+    errors.Add(PositionOf(error.mark), absl::StrCat("not YAML: ", error.msg));
+  } catch (const Refusal& refusal) {
+    errors.Add(refusal.position, refusal.message);
+  }
+  if (!errors.empty()) return errors.ToStatus();
+  return builder.root();
+}
+
+}  // namespace foldfarm
