@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
@@ -268,15 +269,18 @@ std::vector<std::string> EnumNames(const EnumDescriptor& type) {
 }
 
 std::string RangeText(const v1::FieldRule& rule) {
+  // All digits, and no exponent before it helps.
+  const std::string min = absl::StrFormat("%.12g", rule.min());
+  const std::string max = absl::StrFormat("%.12g", rule.max());
   std::string text;
   if (rule.has_min() && rule.has_max() && !rule.exclusive_min()) {
-    text = absl::StrCat(rule.min(), " to ", rule.max());
+    text = absl::StrCat(min, " to ", max);
   } else if (rule.has_min()) {
-    text = rule.exclusive_min() ? absl::StrCat("more than ", rule.min())
-                                : absl::StrCat(rule.min(), " or more");
-    if (rule.has_max()) absl::StrAppend(&text, ", at most ", rule.max());
+    text = rule.exclusive_min() ? absl::StrCat("more than ", min)
+                                : absl::StrCat(min, " or more");
+    if (rule.has_max()) absl::StrAppend(&text, ", at most ", max);
   } else if (rule.has_max()) {
-    text = absl::StrCat("at most ", rule.max());
+    text = absl::StrCat("at most ", max);
   }
   if (!text.empty() && !rule.unit().empty()) {
     absl::StrAppend(&text, " ", rule.unit());
