@@ -27,6 +27,11 @@ struct Mean {
   double count = 0;
 };
 
+bool IsConstant(absl::Span<const double> values) {
+  return std::all_of(values.begin(), values.end(),
+                     [&](double value) { return value == values[0]; });
+}
+
 }  // namespace
 
 double ShrinkConstant(absl::string_view instrument_type) {
@@ -77,6 +82,8 @@ double Accuracy(absl::Span<const double> truth,
 
 double PearsonCorrelation(absl::Span<const double> a,
                           absl::Span<const double> b) {
+  // Asked of the values: the mean of a constant is off by a rounding.
+  if (IsConstant(a) || IsConstant(b)) return 0.0;
   Mean a_mean, b_mean;
   for (double value : a) a_mean.Add(value);
   for (double value : b) b_mean.Add(value);
@@ -88,9 +95,6 @@ double PearsonCorrelation(absl::Span<const double> a,
     aa += da * da;
     bb += db * db;
   }
-  // A constant span leaves only the rounding of its mean behind.
-  const double tiny = 1e-30 * static_cast<double>(a.size());
-  if (aa <= tiny || bb <= tiny) return 0.0;
   return std::clamp(ab / std::sqrt(aa) / std::sqrt(bb), -1.0, 1.0);
 }
 

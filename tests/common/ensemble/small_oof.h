@@ -1,0 +1,36 @@
+// A matrix small enough to compute by hand.
+#ifndef FOLDFARM_TESTS_COMMON_ENSEMBLE_SMALL_OOF_H_
+#define FOLDFARM_TESTS_COMMON_ENSEMBLE_SMALL_OOF_H_
+
+#include "common/ensemble/oof.h"
+
+namespace foldfarm {
+
+// Four samples in two folds, two labels; S4 is from the SAM testbed.
+inline OofMatrix SmallOof() {
+  OofMatrix oof;
+  oof.labels = {"basalt", "sulfate"};
+  oof.sample_ids = {"S1", "S2", "S3", "S4"};
+  oof.instrument_types = {"commercial", "commercial", "commercial",
+                          "sam_testbed"};
+  oof.folds = {0, 0, 1, 1};
+  oof.truth = {1, 0,  //
+               0, 0,  //
+               1, 1,  //
+               1, 0};
+  return oof;
+}
+
+// Adds a model that says `present` where a label is present, else `absent`.
+inline void AddModel(OofMatrix& oof, const char* name, double present,
+                     double absent) {
+  OofModel model{name};
+  for (double truth : oof.truth) {
+    model.probabilities.push_back(truth == 1 ? present : absent);
+  }
+  oof.models.push_back(model);
+}
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_TESTS_COMMON_ENSEMBLE_SMALL_OOF_H_
