@@ -1,0 +1,66 @@
+// foldfarm-trainer: one attempt, from prepared dataset to results.
+//
+// The worker starts it in a process of its own, so that whatever Torch does
+// ends one attempt and nothing else; a person can start it in the same folder.
+#include <signal.h>
+
+#include <cstdio>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "worker/trainer/attempt.h"
+
+namespace {
+
+volatile sig_atomic_t stop_requested = 0;
+
+void RequestStop(int) { stop_requested = 1; }
+
+constexpr char kUsage[] =
+    "Usage: foldfarm-trainer attempt DIR\n"
+    "\n"
+    "Runs the attempt in DIR: attempt.json (the job), dataset.safetensors, "
+    "and\n"
+    "checkpoint/ to resume from. Writes weights.safetensors, oof.safetensors "
+    "and\n"
+    "checkpoint-NNNNNN/ there. Events go to file descriptor 3 as JSON lines, "
+    "or\n"
+    "to standard output when it is not open. SIGTERM: leaves a checkpoint.\n"
+    "\n"
+    "Exit: 0 done, 64 bad configuration, 70 failed, 71 out of memory, 75 "
+    "stopped.\n"
+    "\n"
+    "Example: foldfarm-trainer attempt attempts/130_gru-0\n";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const absl::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "--version") {
+    std::puts("foldfarm-trainer " FOLDFARM_VERSION);
+    return foldfarm::kExitDone;
+  }
+  if (command == "--help" || command == "-h") {
+    std::fputs(kUsage, stdout);
+    return foldfarm::kExitDone;
+  }
+  if (argc != 3 || command != "attempt") {
+    std::fputs(kUsage, stderr);
+    return foldfarm::kExitBadConfiguration;
+  }
+  foldfarm::EventWriter events(foldfarm::kEventDescriptor);
+  struct sigaction action = {};
+  action.sa_handler = RequestStop;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  const absl::Status status = foldfarm::RunAttempt(
+      argv[2], events, [] { return stop_requested != 0; },
+      foldfarm::Clock::Real());
+  if (!status.ok()) {
+    std::fprintf(stderr, "foldfarm-trainer: %s\n",
+                 std::string(status.message()).c_str());
+  }
+  return foldfarm::ExitStatusOf(status);
+}

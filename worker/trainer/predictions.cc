@@ -1,0 +1,94 @@
+#include "worker/trainer/predictions.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/tensorfile/tensorfile.h"
+#include "nlohmann/json.hpp"
+#include "worker/training/metrics.h"
+
+namespace foldfarm {
+namespace {
+
+// The labels of some samples, [n, L].
+absl::StatusOr<std::vector<float>> LabelsOf(
+    const PreparedDataset& dataset, const std::vector<std::string>& ids) {
+  std::vector<float> labels;
+  const int64_t num_labels = dataset.num_labels();
+  for (const std::string& id : ids) {
+    FOLDFARM_ASSIGN_OR_RETURN(const int64_t index, dataset.IndexOf(id));
+    const auto row = dataset.labels().subspan(index * num_labels, num_labels);
+    labels.insert(labels.end(), row.begin(), row.end());
+  }
+  return labels;
+}
+
+}  // namespace
+
+absl::StatusOr<Predictions> PredictPrior(const PreparedDataset& dataset,
+                                         const AttemptSpec& spec) {
+  if (spec.train_samples.empty()) {
+    return absl::InvalidArgumentError(
+        "train_samples is empty, expected at least 1 id");
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<float> labels,
+                            LabelsOf(dataset, spec.train_samples));
+  Predictions result;
+  result.num_samples = static_cast<int64_t>(spec.validation_samples.size());
+  result.num_labels = dataset.num_labels();
+  result.num_draws = 1;
+  std::vector<double> sum(result.num_labels, 0.0);
+  for (size_t i = 0; i < labels.size(); ++i) {
+    sum[i % result.num_labels] += labels[i];
+  }
+  for (int64_t sample = 0; sample < result.num_samples; ++sample) {
+    for (const double total : sum) {
+      result.probabilities.push_back(static_cast<float>(
+          total / static_cast<double>(spec.train_samples.size())));
+    }
+  }
+  result.draws = result.probabilities;
+  return result;
+}
+
+absl::StatusOr<Metrics> ScorePredictions(const PreparedDataset& dataset,
+                                         const AttemptSpec& spec,
+                                         const Predictions& predictions) {
+  Metrics metrics;
+  if (predictions.probabilities.empty()) return metrics;
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<float> labels,
+                            LabelsOf(dataset, spec.validation_samples));
+  metrics["log_loss"] = LogLossClipped(predictions.probabilities, labels, 1e-3);
+  metrics["log_loss_clip_1e_2"] =
+      LogLossClipped(predictions.probabilities, labels, 1e-2);
+  metrics["log_loss_shrink_0002"] =
+      LogLossShrunk(predictions.probabilities, labels, 0.002);
+  metrics["accuracy"] = Accuracy(predictions.probabilities, labels);
+  return metrics;
+}
+
+absl::Status WriteOofFile(const std::string& path,
+                          const PreparedDataset& dataset,
+                          const AttemptSpec& spec,
+                          const Predictions& predictions) {
+  TensorFileWriter writer;
+  writer.SetMetadata("format", "foldfarm-oof");
+  writer.SetMetadata("format_version", "1");
+  writer.SetMetadata("sample_ids",
+                     nlohmann::json(spec.validation_samples).dump());
+  writer.SetMetadata("labels", nlohmann::json(dataset.header().labels).dump());
+  writer.SetMetadata("job", spec.job);
+  writer.SetMetadata("fold", absl::StrCat(spec.fold));
+  writer.AddF32("probabilities",
+                {predictions.num_samples, predictions.num_labels},
+                predictions.probabilities);
+  writer.AddF32(
+      "draws",
+      {predictions.num_draws, predictions.num_samples, predictions.num_labels},
+      predictions.draws);
+  return WriteFileDurably(path, writer.Serialize());
+}
+
+}  // namespace foldfarm

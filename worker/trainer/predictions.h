@@ -1,0 +1,41 @@
+// Predictions of the held-out samples: their scores, their file, and those of
+// "arch: none".
+#ifndef FOLDFARM_WORKER_TRAINER_PREDICTIONS_H_
+#define FOLDFARM_WORKER_TRAINER_PREDICTIONS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/spectra/prepared_dataset.h"
+#include "worker/trainer/attempt_spec.h"
+#include "worker/training/training_run.h"
+
+namespace foldfarm {
+
+// "arch: none": every label gets its prevalence in the training folds; one
+// draw. The floor that every model must beat.
+// Errors: NOT_FOUND for an id that the dataset lacks; INVALID_ARGUMENT without
+// train samples.
+absl::StatusOr<Predictions> PredictPrior(const PreparedDataset& dataset,
+                                         const AttemptSpec& spec);
+
+// Scores predictions of `spec.validation_samples` as the final metrics do:
+// log_loss (clip 1e-3), log_loss_clip_1e_2, log_loss_shrink_0002, accuracy.
+// Empty without samples.
+absl::StatusOr<Metrics> ScorePredictions(const PreparedDataset& dataset,
+                                         const AttemptSpec& spec,
+                                         const Predictions& predictions);
+
+// Writes oof.safetensors.
+// Tensors: probabilities F32 [n, L], the mean over draws; draws F32 [tta, n,
+// L]. Metadata: format "foldfarm-oof", format_version "1", sample_ids and
+// labels (JSON arrays in the order of rows and columns), job, fold.
+absl::Status WriteOofFile(const std::string& path,
+                          const PreparedDataset& dataset,
+                          const AttemptSpec& spec,
+                          const Predictions& predictions);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_WORKER_TRAINER_PREDICTIONS_H_
