@@ -95,6 +95,7 @@ double PearsonCorrelation(absl::Span<const double> a,
     aa += da * da;
     bb += db * db;
   }
+  if (aa == 0.0 || bb == 0.0) return 0.0;  // Differences too small to square.
   return std::clamp(ab / std::sqrt(aa) / std::sqrt(bb), -1.0, 1.0);
 }
 
