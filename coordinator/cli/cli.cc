@@ -1,0 +1,214 @@
+#include "coordinator/cli/cli.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/suggest.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr char kDescription[] =
+    "foldfarm trains ensembles of small models across machines.\n"
+    "\n"
+    "First look:  foldfarm demo\n"
+    "Your data:   foldfarm run SWEEP.yaml --data DIR --dir OUT\n"
+    "A farm:      foldfarm-coordinator and foldfarm-worker on your machines,\n"
+    "             then foldfarm dataset import, submit, watch, ensemble";
+constexpr char kFooter[] =
+    "A sweep is named by its id or name (s3, mars-two), a job by\n"
+    "SWEEP/MODEL/FOLD (s3/130_gru/0).\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 no coordinator answers,\n"
+    "130 interrupted.";
+
+// Options that stand before or after the subcommand.
+struct GlobalOptions {
+  std::string coordinator = "127.0.0.1:7077";
+  std::string output = "table";
+  bool no_color = false;
+};
+
+std::vector<std::string> SubcommandNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub :
+       app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(sub->get_name());
+  }
+  return names;
+}
+
+// The first word of `arguments` from `begin` that is not an option or an
+// option's value.
+size_t FirstWord(const std::vector<std::string>& arguments, size_t begin) {
+  for (size_t i = begin; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "--coordinator" || argument == "-o" ||
+        argument == "--output") {
+      ++i;
+    } else if (argument.empty() || argument[0] != '-') {
+      return i;
+    }
+  }
+  return arguments.size();
+}
+
+// What to say about a subcommand that does not exist, or "".
+std::string UnknownCommand(const CLI::App& app,
+                           const std::vector<std::string>& arguments,
+                           size_t begin, absl::string_view prefix) {
+  const size_t at = FirstWord(arguments, begin);
+  if (at == arguments.size()) return "";
+  const std::vector<std::string> names = SubcommandNames(app);
+  if (names.empty()) return "";
+  if (std::find(names.begin(), names.end(), arguments[at]) != names.end()) {
+    return UnknownCommand(*app.get_subcommand(arguments[at]), arguments, at + 1,
+                          absl::StrCat(prefix, arguments[at], " "));
+  }
+  const std::string near = Nearest(arguments[at], names);
+  return absl::StrCat(
+      "unknown command \"", prefix, arguments[at], "\"",
+      near.empty() ? absl::StrCat("; see foldfarm ", prefix, "--help")
+                   : absl::StrCat(" (did you mean \"", prefix, near, "\"?)"));
+}
+
+// The deepest subcommand that was parsed.
+const CLI::App& Chosen(const CLI::App& app) {
+  const std::vector<CLI::App*> chosen =
+      const_cast<CLI::App&>(app).get_subcommands();
+  return chosen.empty() ? app : Chosen(*chosen.front());
+}
+
+// Explains an argument that no option takes.
+std::string UnexpectedArgument(const CLI::App& app,
+                               const std::string& argument) {
+  const CLI::App& command = Chosen(app);
+  std::vector<std::string> names;
+  for (const CLI::App* scope : {&app, &command}) {
+    for (const CLI::Option* option : scope->get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        names.push_back(absl::StrCat("--", name));
+      }
+    }
+  }
+  const std::string word =
+      std::string(absl::string_view(argument).substr(0, argument.find('=')));
+  const std::string near =
+      absl::StartsWith(word, "-") ? Nearest(word, names) : "";
+  return absl::StrCat(
+      absl::StartsWith(word, "-") ? "unknown option \"" : "unexpected \"",
+      argument, "\"",
+      near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)"));
+}
+
+// "foldfarm dataset" of `foldfarm dataset list`; "" of `foldfarm`.
+std::string ParentName(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  if (parent == nullptr) return "";
+  const std::string before = ParentName(*parent);
+  return absl::StrCat(before, before.empty() ? "" : " ", parent->get_name());
+}
+
+std::string Help(const CLI::App& command) {
+  return command.help(ParentName(command));
+}
+
+int UsageError(const Console& console, const CLI::App& command,
+               absl::string_view message) {
+  console.Error(message);
+  const std::string parent = ParentName(command);
+  console.Note(absl::StrCat("See ", parent, parent.empty() ? "" : " ",
+                            command.get_name(), " --help."));
+  return kExitUsage;
+}
+
+int ExitStatus(const Console& console, const absl::StatusOr<int>& result) {
+  if (result.ok()) return *result;
+  const absl::Status& status = result.status();
+  if (absl::IsCancelled(status)) {
+    console.Note(std::string(status.message()));
+    return kExitInterrupted;
+  }
+  console.Error(std::string(status.message()));
+  return absl::IsUnavailable(status) ? kExitUnreachable : kExitFailed;
+}
+
+void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
+  app.add_option("--coordinator", options.coordinator,
+                 "The coordinator's HOST:PORT")
+      ->envname("FOLDFARM_COORDINATOR")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  app.add_option("-o,--output", options.output, "How to print results")
+      ->check(CLI::IsMember({"table", "json"}).description(""))
+      ->type_name("table|json")
+      ->capture_default_str();
+  app.add_flag("--no-color,--no-colour", options.no_color,
+               "Print without colour (so does NO_COLOR=1)");
+}
+
+}  // namespace
+
+int RunCli(const std::vector<std::string>& arguments, Console console) {
+  CLI::App app(kDescription, "foldfarm");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.get_formatter()->column_width(34);
+  app.set_version_flag("--version", "foldfarm " FOLDFARM_VERSION);
+  GlobalOptions global;
+  AddGlobalOptions(app, global);
+  Invocation invocation;
+  AddRunCommands(app, invocation);
+  AddDatasetCommands(app, invocation);
+  AddSweepCommands(app, invocation);
+  AddWatchCommand(app, invocation);
+  AddJobCommands(app, invocation);
+  AddResultCommands(app, invocation);
+
+  if (arguments.empty()) {
+    *console.err << Help(app);
+    return kExitUsage;
+  }
+  std::vector<std::string> words = arguments;
+  if (words[0] == "help") {  // `foldfarm help jobs` is `foldfarm jobs --help`.
+    words.erase(words.begin());
+    words.push_back("--help");
+  }
+  const std::string unknown = UnknownCommand(app, words, 0, "");
+  if (!unknown.empty()) return UsageError(console, app, unknown);
+  try {
+    std::reverse(words.begin(), words.end());  // CLI11 takes them from the end.
+    app.parse(words);
+  } catch (const CLI::CallForHelp&) {
+    *console.out << Help(Chosen(app)) << std::flush;
+    return kExitDone;
+  } catch (const CLI::CallForVersion& version) {
+    *console.out << version.what() << std::endl;
+    return kExitDone;
+  } catch (const CLI::ExtrasError& error) {
+    const std::vector<std::string> extras = app.remaining(true);
+    return UsageError(console, Chosen(app),
+                      extras.empty() ? error.what()
+                                     : UnexpectedArgument(app, extras.front()));
+  } catch (const CLI::ParseError& error) {
+    // A required option may be missing because its name was mistyped.
+    const std::vector<std::string> extras = app.remaining(true);
+    if (!extras.empty() && absl::StartsWith(extras.front(), "-")) {
+      return UsageError(console, Chosen(app),
+                        UnexpectedArgument(app, extras.front()));
+    }
+    return UsageError(console, Chosen(app), error.what());
+  }
+  if (global.no_color) console.DisableColour();
+  CommandContext context{
+      console,
+      global.output == "json" ? OutputFormat::kJson : OutputFormat::kTable,
+      global.coordinator, Clock::Real()};
+  return ExitStatus(console, invocation.action(context));
+}
+
+}  // namespace foldfarm

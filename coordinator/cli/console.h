@@ -1,0 +1,64 @@
+// Where the command's words go: results to stdout, everything else to stderr.
+//
+// Knows whether each is a terminal, how wide it is and whether colour is
+// wanted. Tests put string streams in place of both. Not thread-safe, except
+// where noted.
+#ifndef FOLDFARM_COORDINATOR_CLI_CONSOLE_H_
+#define FOLDFARM_COORDINATOR_CLI_CONSOLE_H_
+
+#include <cstddef>
+#include <ostream>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace foldfarm {
+
+// What a piece of text means; the console decides how that looks.
+enum class Style {
+  kPlain,
+  kHeader,   // Bold.
+  kDim,      // Secondary.
+  kGood,     // Green: succeeded.
+  kActive,   // Blue: running.
+  kWarning,  // Yellow: waits or needs attention.
+  kBad,      // Red: failed.
+};
+
+// `text` within the escape sequences of `style`; as it is without colour.
+std::string Paint(absl::string_view text, Style style, bool colour);
+
+struct TerminalSize {
+  size_t columns = 80;
+  size_t rows = 24;
+};
+
+// Of the terminal at `fd`; 80 x 24 when there is none.
+TerminalSize TerminalSizeOf(int fd);
+
+struct Console {
+  // stdout and stderr of the process, with colour when they are terminals and
+  // neither NO_COLOR nor TERM=dumb says otherwise.
+  static Console ForProcess();
+
+  std::ostream* out = nullptr;  // Borrowed.
+  std::ostream* err = nullptr;
+  bool out_is_terminal = false;
+  bool err_is_terminal = false;
+  bool out_colour = false;
+  bool err_colour = false;
+  // Descriptors to ask for a size, or -1.
+  int out_fd = -1;
+  int err_fd = -1;
+
+  void DisableColour() { out_colour = err_colour = false; }
+
+  // A line on stderr: the text alone, after "warning:", after "error:".
+  void Note(absl::string_view text) const;
+  void Warn(absl::string_view text) const;
+  void Error(absl::string_view text) const;
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_CLI_CONSOLE_H_

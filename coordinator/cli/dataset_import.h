@@ -1,0 +1,42 @@
+// A folder of samples becomes a registered dataset: prepare, upload, register.
+#ifndef FOLDFARM_COORDINATOR_CLI_DATASET_IMPORT_H_
+#define FOLDFARM_COORDINATOR_CLI_DATASET_IMPORT_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/base/clock.h"
+#include "coordinator/cli/console.h"
+#include "coordinator/cli/farm_client.h"
+#include "foldfarm/v1/farm.pb.h"
+
+namespace foldfarm {
+
+struct DatasetImport {
+  std::string directory;
+  std::string name;
+  bool allow_missing = false;
+  // 0: as many as there are cores.
+  int threads = 0;
+  // Where the prepared file stands until it is uploaded, in a folder of its own
+  // that is taken away again; empty: the system's temporary folder.
+  std::string scratch;
+};
+
+// Shows progress and what was left out on stderr. An interrupt (see
+// interrupt.h) ends it with CANCELLED. Either the dataset is registered whole
+// or the farm and the disk are as before.
+//
+// Errors: those of ImportDataset, UploadFile and RegisterDataset.
+absl::StatusOr<v1::Dataset> ImportAndRegister(const Console& console,
+                                              Clock& clock, FarmClient& client,
+                                              const DatasetImport& options);
+
+// Names a folder's present contents: a SHA-256 over the path, size and time of
+// change of every file in it. Errors: NOT_FOUND when there is no such folder;
+// those of reading it.
+absl::StatusOr<std::string> FingerprintDirectory(const std::string& directory);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_CLI_DATASET_IMPORT_H_

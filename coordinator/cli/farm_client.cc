@@ -1,0 +1,45 @@
+#include "coordinator/cli/farm_client.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr char kAdvice[] =
+    "start one with\n    foldfarm-coordinator --dir DIR --listen ";
+
+// gRPC's account of a failed connection ends in what the system said: "failed
+// to connect to all addresses; last error: UNKNOWN: ...: Connection refused".
+absl::string_view Reason(absl::string_view message) {
+  if (!absl::StartsWith(message, "failed to connect")) return message;
+  const size_t last = message.rfind(": ");
+  return last == message.npos ? message : message.substr(last + 2);
+}
+
+}  // namespace
+
+FarmClient::FarmClient(std::string address)
+    : address_(std::move(address)),
+      farm_(v1::FarmService::NewStub(MakeChannel(address_))),
+      artifacts_(v1::ArtifactService::NewStub(MakeChannel(address_))) {}
+
+absl::Status FarmClient::Explain(const absl::Status& status) const {
+  if (absl::IsUnavailable(status)) {
+    return absl::UnavailableError(absl::StrCat(
+        "no coordinator answers at ", address_, " (", Reason(status.message()),
+        "); ", kAdvice, address_,
+        "\nor name another with --coordinator HOST:PORT or the environment "
+        "variable FOLDFARM_COORDINATOR"));
+  }
+  if (absl::IsDeadlineExceeded(status)) {
+    return absl::UnavailableError(absl::StrCat(
+        "the coordinator at ", address_, " did not answer in time (",
+        status.message(), "); try again"));
+  }
+  return status;
+}
+
+}  // namespace foldfarm

@@ -1,0 +1,133 @@
+#include "coordinator/cli/format.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace foldfarm {
+namespace {
+
+bool IsContinuationByte(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
+
+// One unit, rounded down: "12s", "3m", "2h", "5d".
+std::string OneUnit(int64_t seconds) {
+  if (seconds < 60) return absl::StrCat(seconds, "s");
+  if (seconds < 3600) return absl::StrCat(seconds / 60, "m");
+  if (seconds < 86400) return absl::StrCat(seconds / 3600, "h");
+  return absl::StrCat(seconds / 86400, "d");
+}
+
+}  // namespace
+
+std::string HumanDuration(absl::Duration duration) {
+  if (duration < absl::ZeroDuration() || duration == absl::InfiniteDuration()) {
+    return "-";
+  }
+  const double exact = absl::ToDoubleSeconds(duration);
+  if (exact < 0.995) return absl::StrFormat("%.2fs", exact);
+  if (exact < 9.95) return absl::StrFormat("%.1fs", exact);
+  const int64_t seconds = std::llround(exact);
+  if (seconds < 60) return absl::StrCat(seconds, "s");
+  if (seconds < 3600) {
+    return absl::StrFormat("%dm %02ds", seconds / 60, seconds % 60);
+  }
+  const int64_t minutes = seconds / 60;
+  if (minutes < 24 * 60) {
+    return absl::StrFormat("%dh %02dm", minutes / 60, minutes % 60);
+  }
+  const int64_t hours = minutes / 60;
+  return absl::StrFormat("%dd %02dh", hours / 24, hours % 24);
+}
+
+std::string FormatBytes(int64_t bytes) {
+  if (bytes < 1024) return absl::StrCat(bytes, " B");
+  static constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+  double value = static_cast<double>(bytes) / 1024;
+  size_t unit = 0;
+  // 1023.95 would print as 1024.0.
+  while (value >= 1023.95 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  return absl::StrFormat("%.1f %s", value, kUnits[unit]);
+}
+
+std::string FormatRelative(absl::Time time, absl::Time now) {
+  if (time == absl::UnixEpoch()) return "-";
+  const int64_t seconds = absl::ToInt64Seconds(now - time);
+  if (seconds == 0) return "now";
+  if (seconds > 0) return absl::StrCat(OneUnit(seconds), " ago");
+  return absl::StrCat("in ", OneUnit(-seconds));
+}
+
+std::string FormatScore(double value) {
+  if (std::isnan(value)) return "-";
+  return absl::StrFormat("%.4f", value);
+}
+
+std::string FormatSigned(double value) {
+  if (std::isnan(value)) return "-";
+  return absl::StrFormat("%+.4f", value);
+}
+
+std::string FormatPercent(double share) {
+  if (std::isnan(share)) return "-";
+  return absl::StrFormat("%.1f %%", share * 100);
+}
+
+std::string FormatCount(int64_t count) {
+  const std::string digits = absl::StrCat(count < 0 ? -count : count);
+  std::string text = count < 0 ? "-" : "";
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
+std::string FormatPlural(int64_t count, absl::string_view singular) {
+  return absl::StrCat(FormatCount(count), " ", singular, count == 1 ? "" : "s");
+}
+
+std::string ShortDigest(absl::string_view digest) {
+  return std::string(digest.substr(0, 12));
+}
+
+absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
+  return absl::FromUnixSeconds(timestamp.seconds()) +
+         absl::Nanoseconds(timestamp.nanos());
+}
+
+size_t DisplayWidth(absl::string_view text) {
+  size_t width = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\033' && i + 1 < text.size() && text[i + 1] == '[') {
+      // ESC [ parameters, up to a letter.
+      i += 2;
+      while (i < text.size() && (text[i] < '@' || text[i] > '~')) ++i;
+      continue;
+    }
+    if (!IsContinuationByte(text[i])) ++width;
+  }
+  return width;
+}
+
+std::string Truncate(absl::string_view text, size_t width) {
+  if (DisplayWidth(text) <= width) return std::string(text);
+  if (width == 0) return "";
+  size_t columns = 0;
+  size_t end = 0;
+  while (end < text.size()) {
+    size_t next = end + 1;
+    while (next < text.size() && IsContinuationByte(text[next])) ++next;
+    if (columns + 1 > width - 1) break;
+    ++columns;
+    end = next;
+  }
+  return absl::StrCat(text.substr(0, end), "…");
+}
+
+}  // namespace foldfarm

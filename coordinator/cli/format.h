@@ -1,0 +1,58 @@
+// Values as people read them: durations, sizes, times, scores.
+//
+// Pure functions; thread-safe.
+#ifndef FOLDFARM_COORDINATOR_CLI_FORMAT_H_
+#define FOLDFARM_COORDINATOR_CLI_FORMAT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/protobuf/timestamp.pb.h"
+
+namespace foldfarm {
+
+// Two units at most: "0.42s", "7.5s", "42s", "3m 12s", "2h 05m", "3d 04h".
+// Negative and infinite durations are "-".
+std::string HumanDuration(absl::Duration duration);
+
+// Powers of 1024: "512 B", "1.5 KiB", "38.7 MiB".
+std::string FormatBytes(int64_t bytes);
+
+// "12s ago", "in 3m", "now"; one unit. "-" for an unset time (the epoch).
+std::string FormatRelative(absl::Time time, absl::Time now);
+
+// Four decimals, the precision at which log losses are compared; "-" for NaN.
+std::string FormatScore(double value);
+
+// The same with its sign: "+0.0012", "-0.0340".
+std::string FormatSigned(double value);
+
+// "97.3 %" for 0.973; "-" for NaN.
+std::string FormatPercent(double share);
+
+// "1,234,567".
+std::string FormatCount(int64_t count);
+
+// "1 job", "2 jobs".
+std::string FormatPlural(int64_t count, absl::string_view singular);
+
+// The first twelve digits of a digest.
+std::string ShortDigest(absl::string_view digest);
+
+// An unset timestamp is the epoch.
+absl::Time ToTime(const google::protobuf::Timestamp& timestamp);
+
+// Columns that `text` takes on a terminal: code points, without escape
+// sequences.
+size_t DisplayWidth(absl::string_view text);
+
+// At most `width` columns of `text`; what was cut off shows as "…". `text` has
+// no escape sequences.
+std::string Truncate(absl::string_view text, size_t width);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_CLI_FORMAT_H_

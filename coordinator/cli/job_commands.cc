@@ -1,0 +1,301 @@
+// jobs, job, logs, metrics, workers.
+#include <set>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/format.h"
+#include "coordinator/cli/metrics_table.h"
+
+namespace foldfarm {
+namespace {
+
+using Farm = v1::FarmService::StubInterface;
+using Align = Column::Align;
+
+// From the start of the newest attempt to its end, or to now.
+std::string TimeOf(const v1::Job& job, absl::Time now) {
+  if (!job.has_start_time()) return "-";
+  const absl::Time end = job.has_end_time() ? ToTime(job.end_time())
+                         : job.state() == v1::Job::RUNNING
+                             ? now
+                             : absl::InfinitePast();
+  return HumanDuration(end - ToTime(job.start_time()));
+}
+
+std::string LogLoss(const v1::Job& job) {
+  return job.has_log_loss() ? FormatScore(job.log_loss()) : "-";
+}
+
+struct JobsOptions {
+  std::string sweep;
+  std::string state;
+};
+
+absl::StatusOr<int> Jobs(CommandContext& context, const JobsOptions& options) {
+  v1::ListJobsRequest request;
+  request.set_sweep(options.sweep);
+  if (!options.state.empty()) {
+    FOLDFARM_ASSIGN_OR_RETURN(const v1::Job::State state,
+                              ParseJobState(options.state));
+    request.set_state(state);
+  }
+  FarmClient client(context.coordinator);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::ListJobsResponse reply,
+                            client.Call(&Farm::ListJobs, request));
+  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t width, bool colour) {
+    if (reply.jobs().empty()) {
+      return absl::StrCat("No ", options.state,
+                          options.state.empty() ? "" : " ", "jobs in ",
+                          options.sweep, ".\n");
+    }
+    Table table({{"JOB"},
+                 {"STATE"},
+                 {"EPOCH", Align::kRight},
+                 {"LOG LOSS", Align::kRight},
+                 {"ATTEMPTS", Align::kRight, false, 0, true},
+                 {"TIME", Align::kRight},
+                 {"WORKER", Align::kLeft, true, 8, true},
+                 {"ERROR", Align::kLeft, true, 16}});
+    const absl::Time now = context.clock.Now();
+    for (const v1::Job& job : reply.jobs()) {
+      const bool failed = job.state() == v1::Job::FAILED;
+      table.AddRow({job.name(), StateCell(job.state()),
+                    absl::StrCat(job.epoch(), "/", job.epochs()), LogLoss(job),
+                    absl::StrCat(job.attempt_count()), TimeOf(job, now),
+                    job.worker(),
+                    Cell(std::string(absl::string_view(job.error())
+                                         .substr(0, job.error().find('\n'))),
+                         failed ? Style::kBad : Style::kDim)});
+    }
+    return table.Render(width, colour);
+  }));
+  return kExitDone;
+}
+
+struct JobOptions {
+  std::string job;
+};
+
+std::string AttemptEnd(const v1::Attempt& attempt) {
+  if (attempt.signal() != 0) return absl::StrCat("signal ", attempt.signal());
+  if (attempt.exit_status() != 0) {
+    return absl::StrCat("exit ", attempt.exit_status());
+  }
+  return "";
+}
+
+std::string JobText(const v1::GetJobResponse& reply, absl::Time now,
+                    size_t width, bool colour) {
+  const v1::Job& job = reply.job();
+  std::string text = absl::StrCat(
+      Heading(job.name(), colour), "  ",
+      Paint(StateName(job.state()), StateStyle(job.state()), colour),
+      "\nepoch ", job.epoch(), " of ", job.epochs(), ", log loss ",
+      LogLoss(job), ", ", FormatPlural(job.slots(), "slot"), ", time ",
+      TimeOf(job, now), "\n");
+  if (!job.reused_from().empty()) {
+    absl::StrAppend(&text, "result taken over from ", job.reused_from(), "\n");
+  }
+  if (reply.checkpoint_epoch() > 0) {
+    absl::StrAppend(&text, "checkpoint of epoch ", reply.checkpoint_epoch(),
+                    "\n");
+  }
+  if (ToTime(job.not_before_time()) > now && job.state() == v1::Job::PENDING) {
+    absl::StrAppend(&text, "tried again ",
+                    FormatRelative(ToTime(job.not_before_time()), now), "\n");
+  }
+  if (!job.error().empty()) {
+    absl::StrAppend(&text, Paint("error: ", Style::kBad, colour), job.error(),
+                    "\n");
+  }
+  if (!reply.attempts().empty()) {
+    Table attempts({{"ATTEMPT", Align::kRight},
+                    {"STATE"},
+                    {"WORKER", Align::kLeft, true, 8},
+                    {"DEVICE"},
+                    {"STARTED"},
+                    {"TOOK", Align::kRight},
+                    {"FROM EPOCH", Align::kRight, false, 0, true},
+                    {"END"},
+                    {"ERROR", Align::kLeft, true, 16}});
+    for (const v1::Attempt& attempt : reply.attempts()) {
+      const absl::Time start = ToTime(attempt.start_time());
+      const absl::Time end =
+          attempt.has_end_time() ? ToTime(attempt.end_time()) : now;
+      attempts.AddRow(
+          {absl::StrCat(attempt.number()), StateCell(attempt.state()),
+           attempt.worker(), attempt.device(), FormatRelative(start, now),
+           HumanDuration(end - start), absl::StrCat(attempt.resumed_epoch()),
+           AttemptEnd(attempt), attempt.error()});
+    }
+    absl::StrAppend(&text, "\n", attempts.Render(width, colour));
+  }
+  const v1::Attempt* last =
+      reply.attempts().empty() ? nullptr : &*reply.attempts().rbegin();
+  if (last != nullptr && !last->log_tail().empty()) {
+    absl::StrAppend(&text, "\n", Heading("Last lines of its log", colour), "\n",
+                    absl::StrJoin(last->log_tail(), "\n"), "\n");
+  }
+  if (!reply.artifacts().empty()) {
+    Table artifacts({{"ARTIFACT"}, {"SIZE", Align::kRight}, {"SHA-256"}});
+    for (const v1::ArtifactRef& ref : reply.artifacts()) {
+      artifacts.AddRow(
+          {ref.name(), FormatBytes(ref.size_bytes()), ref.digest()});
+    }
+    absl::StrAppend(&text, "\n", artifacts.Render(width, colour));
+  }
+  return text;
+}
+
+absl::StatusOr<int> Job(CommandContext& context, const JobOptions& options) {
+  v1::GetJobRequest request;
+  request.set_job(options.job);
+  FarmClient client(context.coordinator);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::GetJobResponse reply,
+                            client.Call(&Farm::GetJob, request));
+  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t width, bool colour) {
+    return JobText(reply, context.clock.Now(), width, colour);
+  }));
+  return kExitDone;
+}
+
+struct LogsOptions {
+  std::string job;
+  bool follow = false;
+};
+
+Style LevelStyle(absl::string_view level) {
+  if (level == "error") return Style::kBad;
+  if (level == "warning") return Style::kWarning;
+  return level == "debug" ? Style::kDim : Style::kPlain;
+}
+
+absl::StatusOr<int> Logs(CommandContext& context, const LogsOptions& options) {
+  FarmClient client(context.coordinator);
+  grpc::ClientContext call;
+  v1::GetLogsRequest request;
+  request.set_job(options.job);
+  request.set_follow(options.follow);
+  const auto stream = client.farm().GetLogs(&call, request);
+  const bool json = context.format == OutputFormat::kJson;
+  v1::GetLogsResponse all;
+  v1::GetLogsResponse part;
+  while (stream->Read(&part)) {
+    if (json) {
+      all.MergeFrom(part);
+      continue;
+    }
+    for (const v1::LogLine& line : part.lines()) {
+      *context.console.out << Paint(absl::FormatTime("%Y-%m-%d %H:%M:%S",
+                                                     ToTime(line.time()),
+                                                     absl::LocalTimeZone()),
+                                    Style::kDim, context.console.out_colour)
+                           << "  "
+                           << Paint(line.text(), LevelStyle(line.level()),
+                                    context.console.out_colour)
+                           << "\n";
+    }
+    context.console.out->flush();
+  }
+  FOLDFARM_RETURN_IF_ERROR(client.Explain(ToStatus(stream->Finish())));
+  if (json) {
+    FOLDFARM_RETURN_IF_ERROR(
+        context.Show(all, [](size_t, bool) { return ""; }));
+  }
+  return kExitDone;
+}
+
+absl::StatusOr<int> Metrics(CommandContext& context,
+                            const JobOptions& options) {
+  v1::GetMetricsRequest request;
+  request.set_job(options.job);
+  FarmClient client(context.coordinator);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::GetMetricsResponse reply,
+                            client.Call(&Farm::GetMetrics, request));
+  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t width, bool colour) {
+    return MetricsText(reply, width, colour);
+  }));
+  return kExitDone;
+}
+
+absl::StatusOr<int> Workers(CommandContext& context, const std::monostate&) {
+  FarmClient client(context.coordinator);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::ListWorkersResponse reply,
+                            client.Call(&Farm::ListWorkers, {}));
+  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t width, bool colour) {
+    if (reply.workers().empty()) {
+      return absl::StrCat(
+          "No workers. Start one: foldfarm-worker --coordinator ",
+          context.coordinator, "\n");
+    }
+    Table table({{"WORKER", Align::kLeft, true},
+                 {"STATE"},
+                 {"SLOTS", Align::kRight},
+                 {"HOST", Align::kLeft, true, 8, true},
+                 {"DEVICES", Align::kLeft, true},
+                 {"HEARTBEAT"},
+                 {"UP", Align::kRight, false, 0, true},
+                 {"JOBS", Align::kLeft, true, 16, true}});
+    const absl::Time now = context.clock.Now();
+    for (const v1::Worker& worker : reply.workers()) {
+      table.AddRow({worker.name(), StateCell(worker.state()),
+                    absl::StrCat(worker.busy_slots(), "/", worker.slots()),
+                    worker.host(), absl::StrJoin(worker.devices(), ", "),
+                    FormatRelative(ToTime(worker.last_heartbeat_time()), now),
+                    HumanDuration(now - ToTime(worker.start_time())),
+                    absl::StrJoin(worker.jobs(), " ")});
+    }
+    return table.Render(width, colour);
+  }));
+  return kExitDone;
+}
+
+void AddJobArgument(CLI::App& command, std::string& job) {
+  command.add_option("JOB", job, "SWEEP/MODEL/FOLD")->type_name("")->required();
+}
+
+}  // namespace
+
+void AddJobCommands(CLI::App& app, Invocation& invocation) {
+  {
+    auto [command, options] =
+        AddCommand<JobsOptions>(app, invocation, "jobs", "List a sweep's jobs",
+                                "foldfarm jobs s3 --state failed", Jobs);
+    command->add_option("SWEEP", options->sweep, "Id or name of the sweep")
+        ->type_name("")
+        ->required();
+    command->add_option("--state", options->state, "Only jobs in this state")
+        ->type_name("STATE")
+        ->check(CLI::IsMember(
+                    {"pending", "running", "succeeded", "failed", "cancelled"},
+                    CLI::ignore_case)
+                    .description(""));
+  }
+  {
+    auto [command, options] = AddCommand<JobOptions>(
+        app, invocation, "job", "Show a job: its attempts, errors and results",
+        "foldfarm job s3/130_gru/0", Job);
+    AddJobArgument(*command, options->job);
+  }
+  {
+    auto [command, options] =
+        AddCommand<LogsOptions>(app, invocation, "logs", "Print a job's log",
+                                "foldfarm logs -f s3/130_gru/0", Logs);
+    AddJobArgument(*command, options->job);
+    command->add_flag("-f,--follow", options->follow,
+                      "Go on until the job is final");
+  }
+  {
+    auto [command, options] = AddCommand<JobOptions>(
+        app, invocation, "metrics", "Print a job's metrics by epoch",
+        "foldfarm metrics s3/130_gru/0", Metrics);
+    AddJobArgument(*command, options->job);
+  }
+  AddCommand<std::monostate>(app, invocation, "workers", "List workers",
+                             "foldfarm workers", Workers);
+}
+
+}  // namespace foldfarm

@@ -1,0 +1,203 @@
+#include "coordinator/cli/results.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/digest.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/ensemble/csv.h"
+#include "common/rpc/artifact_client.h"
+#include "coordinator/cli/format.h"
+#include "coordinator/cli/metrics_table.h"
+#include "coordinator/cli/output.h"
+#include "coordinator/cli/table.h"
+
+namespace foldfarm {
+namespace {
+
+using Farm = v1::FarmService::StubInterface;
+using Align = Column::Align;
+
+constexpr char kWeights[] = "weights.safetensors";
+
+std::string ScoresTable(const v1::GetEnsembleResponse& reply, size_t width,
+                        bool colour) {
+  Table table({{"MODEL", Align::kLeft, true},
+               {"LOG LOSS", Align::kRight},
+               {"ACCURACY", Align::kRight},
+               {"CORRELATION", Align::kRight, false, 0, true},
+               {"BY FOLD", Align::kLeft, false, 0, true},
+               {"TIME", Align::kRight}});
+  for (const v1::ModelScores& model : reply.models()) {
+    const bool beats_prior = model.scores().log_loss_shrink_0002() <
+                             reply.prior().log_loss_shrink_0002();
+    table.AddRow({model.model(),
+                  Cell(FormatScore(model.scores().log_loss_shrink_0002()),
+                       beats_prior ? Style::kPlain : Style::kWarning),
+                  FormatPercent(model.scores().accuracy()),
+                  FormatScore(model.correlation()),
+                  absl::StrJoin(model.fold_log_loss(), " ",
+                                [](std::string* out, double value) {
+                                  absl::StrAppend(out, FormatScore(value));
+                                }),
+                  HumanDuration(absl::Seconds(model.seconds()))});
+  }
+  double seconds = 0;
+  for (const v1::ModelScores& model : reply.models())
+    seconds += model.seconds();
+  table.AddRow(
+      {Cell(absl::StrCat("ensemble of ", reply.models_size()), Style::kHeader),
+       Cell(FormatScore(reply.ensemble().log_loss_shrink_0002()), Style::kGood),
+       Cell(FormatPercent(reply.ensemble().accuracy()), Style::kGood), "", "",
+       HumanDuration(absl::Seconds(seconds))});
+  table.AddRow(
+      {Cell("prior", Style::kDim),
+       Cell(FormatScore(reply.prior().log_loss_shrink_0002()), Style::kDim),
+       Cell(FormatPercent(reply.prior().accuracy()), Style::kDim), "", "", ""});
+  return table.Render(width, colour);
+}
+
+absl::StatusOr<v1::ListJobsResponse> ListJobs(FarmClient& client,
+                                              const std::string& sweep) {
+  v1::ListJobsRequest request;
+  request.set_sweep(sweep);
+  return client.Call(&Farm::ListJobs, request);
+}
+
+}  // namespace
+
+std::string EnsembleText(const v1::GetEnsembleResponse& reply, size_t width,
+                         bool colour) {
+  std::string text;
+  if (reply.models().empty()) {
+    text = "No model is complete on all folds yet.\n";
+  } else {
+    text = absl::StrCat("Out-of-fold scores on ",
+                        FormatPlural(reply.ensemble().samples(), "sample"),
+                        ": log loss with probabilities shrunk by 0.002\n\n",
+                        ScoresTable(reply, width, colour));
+    if (reply.growth_size() > 1) {
+      Table growth({{"MODELS", Align::kRight},
+                    {"ADDED", Align::kLeft, true},
+                    {"LOG LOSS", Align::kRight},
+                    {"CHANGE", Align::kRight}});
+      double last = std::numeric_limits<double>::quiet_NaN();
+      int count = 0;
+      for (const v1::GrowthStep& step : reply.growth()) {
+        const double change = step.log_loss() - last;
+        growth.AddRow(
+            {absl::StrCat(++count), step.model(), FormatScore(step.log_loss()),
+             count == 1 ? Cell("")
+                        : Cell(FormatSigned(change),
+                               change < 0 ? Style::kGood : Style::kWarning)});
+        last = step.log_loss();
+      }
+      absl::StrAppend(&text, "\n",
+                      Heading("Growth, the most helpful model first", colour),
+                      "\n", growth.Render(width, colour));
+    }
+    Table labels({{"LABEL", Align::kLeft, true}, {"LOG LOSS", Align::kRight}});
+    for (int i = 0;
+         i < std::min(reply.labels_size(), reply.label_log_loss_size()); ++i) {
+      labels.AddRow({reply.labels(i), FormatScore(reply.label_log_loss(i))});
+    }
+    if (!labels.empty()) {
+      absl::StrAppend(&text, "\n", Heading("The ensemble by label", colour),
+                      "\n", labels.Render(width, colour));
+    }
+  }
+  if (!reply.incomplete_models().empty()) {
+    absl::StrAppend(
+        &text, "\n",
+        Paint(absl::StrCat("Not complete on all folds, hence not counted: ",
+                           absl::StrJoin(reply.incomplete_models(), ", ")),
+              Style::kWarning, colour),
+        "\n");
+  }
+  return text;
+}
+
+absl::StatusOr<int64_t> WriteOof(FarmClient& client, const std::string& sweep,
+                                 const std::string& path) {
+  grpc::ClientContext call;
+  v1::GetOofRequest request;
+  request.set_sweep(sweep);
+  const auto stream = client.farm().GetOof(&call, request);
+  std::string csv;
+  int64_t rows = 0;
+  v1::GetOofResponse part;
+  while (stream->Read(&part)) {
+    if (csv.empty()) {
+      csv = OofCsvHeader(
+          std::vector<std::string>(part.labels().begin(), part.labels().end()),
+          std::vector<std::string>(part.models().begin(), part.models().end()));
+    }
+    for (const v1::GetOofResponse::Row& row : part.rows()) {
+      csv += OofCsvRow(row.sample_id(), row.fold(), row.instrument_type(),
+                       row.truth(), row.probability(), row.model_probability());
+      ++rows;
+    }
+  }
+  FOLDFARM_RETURN_IF_ERROR(client.Explain(ToStatus(stream->Finish())));
+  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(path, csv));
+  return rows;
+}
+
+absl::StatusOr<int64_t> WriteMetrics(FarmClient& client,
+                                     const std::string& sweep,
+                                     const std::string& path) {
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::ListJobsResponse list,
+                            ListJobs(client, sweep));
+  std::vector<JobMetrics> all;
+  for (const v1::Job& job : list.jobs()) {
+    v1::GetMetricsRequest request;
+    request.set_job(job.name());
+    FOLDFARM_ASSIGN_OR_RETURN(v1::GetMetricsResponse metrics,
+                              client.Call(&Farm::GetMetrics, request));
+    if (metrics.epochs().empty()) continue;
+    all.push_back({job, std::move(metrics)});
+  }
+  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(path, MetricsCsv(all)));
+  return static_cast<int64_t>(all.size());
+}
+
+absl::StatusOr<int64_t> ExportWeights(FarmClient& client,
+                                      const std::string& sweep,
+                                      const std::string& directory,
+                                      std::function<bool()> cancelled) {
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::ListJobsResponse list,
+                            ListJobs(client, sweep));
+  int64_t files = 0;
+  for (const v1::Job& job : list.jobs()) {
+    if (job.state() != v1::Job::SUCCEEDED) continue;
+    if (cancelled && cancelled()) return absl::CancelledError("Stopped.");
+    v1::GetJobRequest request;
+    request.set_job(job.name());
+    FOLDFARM_ASSIGN_OR_RETURN(const v1::GetJobResponse details,
+                              client.Call(&Farm::GetJob, request));
+    for (const v1::ArtifactRef& ref : details.artifacts()) {
+      if (ref.name() != kWeights) continue;
+      const std::string folder = JoinPath(directory, job.model());
+      FOLDFARM_RETURN_IF_ERROR(MakeDirectories(folder));
+      const std::string path =
+          JoinPath(folder, absl::StrCat(job.fold(), ".safetensors"));
+      ++files;
+      if (FileExists(path)) {
+        const auto digest = Sha256HexOfFile(path);
+        if (digest.ok() && *digest == ref.digest()) continue;
+      }
+      TransferOptions transfer;
+      transfer.cancelled = cancelled;
+      FOLDFARM_RETURN_IF_ERROR(DownloadFile(client.artifacts(), ref.digest(),
+                                            ref.size_bytes(), path, transfer));
+    }
+  }
+  return files;
+}
+
+}  // namespace foldfarm

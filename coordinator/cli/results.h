@@ -1,0 +1,45 @@
+// A sweep's results as people and files get them: the ensemble, the
+// out-of-fold (OOF) table, metrics and weights.
+//
+// Functions are thread-safe.
+#ifndef FOLDFARM_COORDINATOR_CLI_RESULTS_H_
+#define FOLDFARM_COORDINATOR_CLI_RESULTS_H_
+
+#include <cstddef>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/cli/farm_client.h"
+#include "foldfarm/v1/farm.pb.h"
+
+namespace foldfarm {
+
+// Models best first, the ensemble, the prior; how the ensemble grows; the log
+// loss a label. `width` 0: unlimited.
+std::string EnsembleText(const v1::GetEnsembleResponse& reply, size_t width,
+                         bool colour);
+
+// Writes the OOF table of a sweep's complete models as CSV, whole or not at
+// all. Returns the number of samples. Errors: those of GetOof and of writing.
+absl::StatusOr<int64_t> WriteOof(FarmClient& client, const std::string& sweep,
+                                 const std::string& path);
+
+// Writes the epochs of all of a sweep's jobs as CSV. Returns the number of jobs
+// that have any.
+absl::StatusOr<int64_t> WriteMetrics(FarmClient& client,
+                                     const std::string& sweep,
+                                     const std::string& path);
+
+// Fetches the weights of every job that succeeded into
+// DIRECTORY/MODEL/FOLD.safetensors; files that are there with the right digest
+// are kept. Returns the number of files. `cancelled` is asked in between.
+absl::StatusOr<int64_t> ExportWeights(FarmClient& client,
+                                      const std::string& sweep,
+                                      const std::string& directory,
+                                      std::function<bool()> cancelled);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_CLI_RESULTS_H_

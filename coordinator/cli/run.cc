@@ -1,0 +1,281 @@
+#include "coordinator/cli/run.h"
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+#include "common/base/ids.h"
+#include "common/base/status_macros.h"
+#include "common/sweep/sweep.h"
+#include "coordinator/cli/dataset_import.h"
+#include "coordinator/cli/format.h"
+#include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/local_farm.h"
+#include "coordinator/cli/results.h"
+#include "coordinator/cli/run_state.h"
+#include "coordinator/cli/sweep_watcher.h"
+
+namespace foldfarm {
+namespace {
+
+using Farm = v1::FarmService::StubInterface;
+
+// Workers get this long for checkpoints after an interrupt.
+constexpr absl::Duration kDrainTimeout = absl::Seconds(90);
+constexpr absl::Duration kStopTimeout = absl::Seconds(10);
+constexpr absl::Duration kTick = absl::Milliseconds(200);
+
+absl::Status Interrupted(const RunOptions& options) {
+  return absl::CancelledError(
+      absl::StrCat("Stopped. Go on with: ", options.command));
+}
+
+// Letters that a dataset's name may have, from a folder's.
+std::string DatasetName(const std::string& directory,
+                        const std::string& fingerprint) {
+  std::string trimmed = directory;
+  while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
+  std::string name = BaseName(trimmed).substr(0, 40);
+  if (!IsValidName(name, 40)) name = "data";
+  return absl::StrCat(name, "-", fingerprint.substr(0, 8));
+}
+
+// One run, between its lock and its results.
+class Run {
+ public:
+  Run(CommandContext& context, const RunOptions& options)
+      : context_(context), console_(context.console), options_(options) {}
+
+  absl::StatusOr<int> Execute();
+
+ private:
+  std::string Out(absl::string_view name) const {
+    return JoinPath(options_.out, name);
+  }
+  absl::Status StartFarm();
+  absl::StatusOr<std::string> EnsureDataset();
+  absl::StatusOr<std::string> EnsureSweep(const v1::SweepSpec& spec,
+                                          const std::string& dataset);
+  absl::StatusOr<v1::Sweep> Train(const std::string& sweep);
+  absl::Status DrainWorkers(SweepWatcher& watcher);
+  absl::Status WriteResults(const std::string& sweep);
+  absl::StatusOr<v1::Sweep> GetSweep(const std::string& sweep);
+
+  CommandContext& context_;
+  const Console& console_;
+  const RunOptions& options_;
+  RunState state_;
+  std::unique_ptr<LocalFarm> farm_;
+  std::unique_ptr<FarmClient> client_;
+};
+
+absl::Status Run::StartFarm() {
+  const int cores =
+      std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  LocalFarmOptions farm;
+  farm.directory = options_.out;
+  farm.programs = ProgramDirectory();
+  farm.workers =
+      options_.workers > 0 ? options_.workers : DefaultWorkers(cores);
+  farm.threads = std::max(1, cores / farm.workers);
+  farm.device = options_.device;
+  farm.trainer = options_.trainer;
+  FOLDFARM_ASSIGN_OR_RETURN(farm_, LocalFarm::Start(farm, context_.clock));
+  client_ = std::make_unique<FarmClient>(farm_->address());
+  console_.Note(absl::StrCat("Coordinator at ", farm_->address(), ", ",
+                             FormatPlural(farm.workers, "worker"), " with ",
+                             FormatPlural(farm.threads, "thread"),
+                             " each; logs in ", Out("logs")));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Run::EnsureDataset() {
+  FOLDFARM_ASSIGN_OR_RETURN(std::string fingerprint,
+                            FingerprintDirectory(options_.data));
+  if (options_.allow_missing) fingerprint += "+allow_missing";
+  if (fingerprint == state_.data_fingerprint) {
+    v1::GetDatasetRequest request;
+    request.set_name(state_.dataset);
+    const auto known = client_->Call(&Farm::GetDataset, request);
+    if (known.ok()) {
+      console_.Note(
+          absl::StrCat("Dataset ", known->name(), " is imported already"));
+      return known->name();
+    }
+    if (!absl::IsNotFound(known.status())) return known.status();
+  }
+  DatasetImport import;
+  import.directory = options_.data;
+  import.name = DatasetName(options_.data, fingerprint);
+  import.allow_missing = options_.allow_missing;
+  import.scratch = options_.out;
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const v1::Dataset dataset,
+      ImportAndRegister(console_, context_.clock, *client_, import));
+  state_.data_directory = options_.data;
+  state_.data_fingerprint = fingerprint;
+  state_.dataset = dataset.name();
+  FOLDFARM_RETURN_IF_ERROR(SaveRunState(Out("run.json"), state_));
+  return dataset.name();
+}
+
+absl::StatusOr<std::string> Run::EnsureSweep(const v1::SweepSpec& spec,
+                                             const std::string& dataset) {
+  const std::string digest = SweepDigest(spec, dataset);
+  if (digest != state_.sweep_digest) {
+    if (!state_.sweep_digest.empty()) {
+      console_.Note(
+          "The sweep or the data changed since the last run: submitting anew; "
+          "jobs that are as before keep their results");
+    }
+    state_.sweep_digest = digest;
+    state_.request_id = NewRandomId();
+    FOLDFARM_RETURN_IF_ERROR(SaveRunState(Out("run.json"), state_));
+  }
+  v1::SubmitSweepRequest request;
+  request.set_request_id(state_.request_id);
+  *request.mutable_spec() = spec;
+  request.set_dataset(dataset);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::SubmitSweepResponse reply,
+                            client_->Call(&Farm::SubmitSweep, request));
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep sweep, GetSweep(reply.sweep()));
+  console_.Note(absl::StrCat("Sweep ", reply.sweep(), " (", spec.name(),
+                             "): ", FormatPlural(reply.jobs(), "job"), ", ",
+                             sweep.succeeded(), " done already"));
+  if (sweep.failed() + sweep.cancelled() > 0) {
+    v1::RetryRequest retry;
+    retry.set_target(reply.sweep());
+    FOLDFARM_ASSIGN_OR_RETURN(const v1::RetryResponse again,
+                              client_->Call(&Farm::Retry, retry));
+    console_.Note(absl::StrCat("Trying again what failed: ",
+                               FormatPlural(again.jobs(), "job")));
+  }
+  return reply.sweep();
+}
+
+absl::StatusOr<v1::Sweep> Run::GetSweep(const std::string& sweep) {
+  v1::GetSweepRequest request;
+  request.set_sweep(sweep);
+  return client_->Call(&Farm::GetSweep, request);
+}
+
+// Follows the sweep to its end and looks after the children meanwhile.
+absl::StatusOr<v1::Sweep> Run::Train(const std::string& sweep) {
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep before, GetSweep(sweep));
+  if (before.pending() + before.running() == 0) return before;
+  FOLDFARM_RETURN_IF_ERROR(farm_->StartWorkers());
+  SweepWatcher watcher(*client_, sweep, context_.clock,
+                       SweepWatcher::ToErr(console_));
+  while (!watcher.Tick(kTick)) {
+    if (InterruptScope::Interrupted()) return DrainWorkers(watcher);
+    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> events,
+                              farm_->Supervise());
+    for (const std::string& event : events) {
+      watcher.Print(absl::StrCat("warning: ", event));
+    }
+  }
+  FOLDFARM_RETURN_IF_ERROR(watcher.result());
+  return watcher.sweep();
+}
+
+absl::Status Run::DrainWorkers(SweepWatcher& watcher) {
+  watcher.Print(
+      "Stopping: running jobs write a checkpoint (Ctrl-C again ends at once)");
+  farm_->Drain();
+  const absl::Duration end = context_.clock.Monotonic() + kDrainTimeout;
+  while (farm_->LiveWorkers() > 0 && context_.clock.Monotonic() < end) {
+    watcher.Tick(kTick);
+  }
+  return Interrupted(options_);
+}
+
+absl::Status Run::WriteResults(const std::string& sweep) {
+  v1::GetEnsembleRequest request;
+  request.set_sweep(sweep);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::GetEnsembleResponse ensemble,
+                            client_->Call(&Farm::GetEnsemble, request));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string json, ToJson(ensemble));
+  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(Out("ensemble.json"), json));
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t jobs,
+                            WriteMetrics(*client_, sweep, Out("metrics.csv")));
+  int64_t rows = 0;
+  if (!ensemble.models().empty()) {
+    FOLDFARM_ASSIGN_OR_RETURN(rows, WriteOof(*client_, sweep, Out("oof.csv")));
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t weights,
+                            ExportWeights(*client_, sweep, Out("models"),
+                                          &InterruptScope::Interrupted));
+  FOLDFARM_RETURN_IF_ERROR(
+      context_.Show(ensemble, [&](size_t width, bool colour) {
+        return absl::StrCat("\n", EnsembleText(ensemble, width, colour), "\n");
+      }));
+  Table files({{"FILE", Column::Align::kLeft, true, 20}, {"WHAT"}});
+  files.AddRow({Out("ensemble.json"), "the scores above"});
+  if (rows > 0) {
+    files.AddRow({Out("oof.csv"), absl::StrCat("out-of-fold predictions of ",
+                                               FormatPlural(rows, "sample"))});
+  }
+  files.AddRow({Out("metrics.csv"),
+                absl::StrCat("epochs of ", FormatPlural(jobs, "job"))});
+  if (weights > 0) {
+    files.AddRow({Out("models/"),
+                  absl::StrCat("weights of ", FormatPlural(weights, "job"),
+                               ", MODEL/FOLD.safetensors")});
+  }
+  files.AddRow({Out("logs/"), "of the coordinator and the workers"});
+  const size_t width =
+      console_.err_is_terminal ? TerminalSizeOf(console_.err_fd).columns : 0;
+  *console_.err << files.Render(width, console_.err_colour) << std::flush;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> Run::Execute() {
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::SweepSpec spec,
+                            LoadSweepFile(options_.sweep_file));
+  if (!FileExists(JoinPath(options_.data, "metadata.csv"))) {
+    return absl::NotFoundError(
+        absl::StrCat(options_.data,
+                     ": no metadata.csv in it, expected a folder in the "
+                     "competition's layout"));
+  }
+  FOLDFARM_RETURN_IF_ERROR(MakeDirectories(options_.out));
+  const auto lock = FileLock::Acquire(Out("lock"));
+  if (!lock.ok()) {
+    return Annotate(lock.status(), "another run works in this folder");
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(state_, LoadRunState(Out("run.json")));
+  FOLDFARM_RETURN_IF_ERROR(StartFarm());
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string dataset, EnsureDataset());
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string sweep,
+                            EnsureSweep(spec, dataset));
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep last, Train(sweep));
+  FOLDFARM_RETURN_IF_ERROR(WriteResults(sweep));
+  farm_->Stop(kStopTimeout);
+  if (last.state() == v1::Sweep::SUCCEEDED) return kExitDone;
+  console_.Error(absl::StrCat(FormatPlural(last.failed(), "job"), " failed, ",
+                              last.cancelled(), " cancelled; see ", Out("logs"),
+                              ". Try them again with: ", options_.command));
+  return kExitFailed;
+}
+
+}  // namespace
+
+int DefaultWorkers(int cores) {
+  return std::clamp(cores / 4, std::min(2, cores), 8);
+}
+
+absl::StatusOr<int> RunSweep(CommandContext& context,
+                             const RunOptions& options) {
+  InterruptScope interrupt;
+  const absl::StatusOr<int> result = Run(context, options).Execute();
+  if (absl::IsCancelled(result.status()) || InterruptScope::Interrupted()) {
+    return Interrupted(options);
+  }
+  return result;
+}
+
+}  // namespace foldfarm

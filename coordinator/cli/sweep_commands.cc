@@ -1,0 +1,284 @@
+// submit, sweeps, status, cancel, retry.
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/ids.h"
+#include "common/base/status_macros.h"
+#include "common/sweep/sweep.h"
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/eta.h"
+#include "coordinator/cli/format.h"
+#include "coordinator/cli/watch_command.h"
+
+namespace foldfarm {
+namespace {
+
+using Farm = v1::FarmService::StubInterface;
+using Align = Column::Align;
+
+struct SubmitOptions {
+  std::string file;
+  std::string dataset;
+  std::optional<int> priority;
+  bool wait = false;
+  bool no_reuse = false;
+};
+
+absl::StatusOr<int> Submit(CommandContext& context,
+                           const SubmitOptions& options) {
+  v1::SubmitSweepRequest request;
+  FOLDFARM_ASSIGN_OR_RETURN(*request.mutable_spec(),
+                            LoadSweepFile(options.file));
+  if (options.priority) request.mutable_spec()->set_priority(*options.priority);
+  request.set_request_id(NewRandomId());
+  request.set_dataset(options.dataset);
+  request.set_no_reuse(options.no_reuse);
+  FarmClient client(context.coordinator);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::SubmitSweepResponse reply,
+                            client.Call(&Farm::SubmitSweep, request));
+  // The id alone on stdout, for $(foldfarm submit ...).
+  FOLDFARM_RETURN_IF_ERROR(context.Show(
+      reply, [&](size_t, bool) { return absl::StrCat(reply.sweep(), "\n"); }));
+  context.console.Note(absl::StrCat(
+      request.spec().name(), ": ", FormatPlural(reply.jobs(), "job"),
+      reply.reused() > 0
+          ? absl::StrCat(", ", reply.reused(), " reused from earlier sweeps")
+          : ""));
+  if (!options.wait) {
+    context.console.Note(
+        absl::StrCat("Follow it with: foldfarm watch ", reply.sweep()));
+    return kExitDone;
+  }
+  return WatchToTheEnd(context, client, reply.sweep(),
+                       SweepWatcher::ToErr(context.console));
+}
+
+std::string DoneText(const v1::Sweep& sweep) {
+  const int done = sweep.succeeded() + sweep.failed() + sweep.cancelled();
+  return absl::StrCat(done, "/", done + sweep.running() + sweep.pending());
+}
+
+absl::StatusOr<int> Sweeps(CommandContext& context, const std::monostate&) {
+  FarmClient client(context.coordinator);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::ListSweepsResponse reply,
+                            client.Call(&Farm::ListSweeps, {}));
+  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t width, bool colour) {
+    if (reply.sweeps().empty()) {
+      return std::string(
+          "No sweeps. Submit one: foldfarm submit SWEEP.yaml --dataset NAME\n");
+    }
+    Table table({{"SWEEP"},
+                 {"NAME", Align::kLeft, true},
+                 {"STATE"},
+                 {"DONE", Align::kRight},
+                 {"RUNNING", Align::kRight},
+                 {"FAILED", Align::kRight},
+                 {"DATASET", Align::kLeft, true, 8, true},
+                 {"PRIORITY", Align::kRight, false, 0, true},
+                 {"CREATED", Align::kLeft, false, 0, true},
+                 {"TOOK", Align::kRight, false, 0, true}});
+    const absl::Time now = context.clock.Now();
+    for (const v1::Sweep& sweep : reply.sweeps()) {
+      const absl::Time created = ToTime(sweep.create_time());
+      table.AddRow({sweep.id(), sweep.name(), StateCell(sweep.state()),
+                    DoneText(sweep), absl::StrCat(sweep.running()),
+                    Cell(absl::StrCat(sweep.failed()),
+                         sweep.failed() > 0 ? Style::kBad : Style::kPlain),
+                    sweep.dataset(), absl::StrCat(sweep.priority()),
+                    FormatRelative(created, now),
+                    sweep.has_end_time()
+                        ? HumanDuration(ToTime(sweep.end_time()) - created)
+                        : "-"});
+    }
+    return table.Render(width, colour);
+  }));
+  return kExitDone;
+}
+
+// A cell of status's grid: the score of a job that is done, else its state.
+Cell GridCell(const v1::Job& job) {
+  const Style style = StateStyle(job.state());
+  if (job.state() == v1::Job::SUCCEEDED && job.has_log_loss()) {
+    return Cell(FormatScore(job.log_loss()), style);
+  }
+  if (job.state() == v1::Job::RUNNING && job.epochs() > 0) {
+    return Cell(absl::StrCat(100 * job.epoch() / job.epochs(), " %"), style);
+  }
+  return Cell(StateName(job.state()), style);
+}
+
+std::string StatusText(const v1::Sweep& sweep, const v1::ListJobsResponse& jobs,
+                       absl::Time now, size_t width, bool colour) {
+  std::string text = absl::StrCat(
+      Heading(absl::StrCat(sweep.id(), " ", sweep.name()), colour), "  ",
+      Paint(StateName(sweep.state()), StateStyle(sweep.state()), colour),
+      "\ndataset ", sweep.dataset(), ", ",
+      FormatPlural(sweep.models(), "model"), " x ",
+      FormatPlural(sweep.folds(), "fold"), ", priority ", sweep.priority(),
+      ", created ", FormatRelative(ToTime(sweep.create_time()), now), "\n",
+      sweep.succeeded(), " succeeded, ", sweep.running(), " running, ",
+      sweep.pending(), " pending, ", sweep.failed(), " failed, ",
+      sweep.cancelled(), " cancelled\n");
+  const Estimate estimate = EstimateRemaining(
+      std::vector<v1::Job>(jobs.jobs().begin(), jobs.jobs().end()));
+  if (sweep.has_end_time()) {
+    absl::StrAppend(
+        &text, "took ",
+        HumanDuration(ToTime(sweep.end_time()) - ToTime(sweep.create_time())),
+        "\n");
+  } else if (estimate.sweep != absl::InfiniteDuration()) {
+    absl::StrAppend(&text, "about ", HumanDuration(estimate.sweep), " left\n");
+  }
+  std::vector<std::string> models;
+  std::set<int> folds;
+  std::map<std::pair<std::string, int>, const v1::Job*> grid;
+  for (const v1::Job& job : jobs.jobs()) {
+    if (std::find(models.begin(), models.end(), job.model()) == models.end()) {
+      models.push_back(job.model());
+    }
+    folds.insert(job.fold());
+    grid[{job.model(), job.fold()}] = &job;
+  }
+  std::vector<Column> columns = {{"MODEL", Align::kLeft, true}};
+  for (const int fold : folds) {
+    columns.push_back({absl::StrCat("FOLD ", fold), Align::kRight});
+  }
+  Table table(columns);
+  for (const std::string& model : models) {
+    std::vector<Cell> row = {model};
+    for (const int fold : folds) {
+      const auto job = grid.find({model, fold});
+      row.push_back(job == grid.end() ? Cell("") : GridCell(*job->second));
+    }
+    table.AddRow(std::move(row));
+  }
+  if (!table.empty()) {
+    absl::StrAppend(&text, "\n", table.Render(width, colour));
+  }
+  for (const v1::Job& job : jobs.jobs()) {
+    if (job.state() != v1::Job::FAILED) continue;
+    absl::StrAppend(&text, "\n", Paint(job.name(), Style::kBad, colour), ": ",
+                    job.error());
+  }
+  if (sweep.failed() > 0) {
+    absl::StrAppend(&text, "\n\nTry the failed jobs again: foldfarm retry ",
+                    sweep.id(), "\n");
+  }
+  return text;
+}
+
+struct TargetOptions {
+  std::string target;
+};
+
+absl::StatusOr<int> Status(CommandContext& context,
+                           const TargetOptions& options) {
+  FarmClient client(context.coordinator);
+  v1::GetSweepRequest request;
+  request.set_sweep(options.target);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep sweep,
+                            client.Call(&Farm::GetSweep, request));
+  v1::ListJobsResponse jobs;
+  if (context.format == OutputFormat::kTable) {
+    v1::ListJobsRequest list;
+    list.set_sweep(sweep.id());
+    FOLDFARM_ASSIGN_OR_RETURN(jobs, client.Call(&Farm::ListJobs, list));
+  }
+  FOLDFARM_RETURN_IF_ERROR(context.Show(sweep, [&](size_t width, bool colour) {
+    return StatusText(sweep, jobs, context.clock.Now(), width, colour);
+  }));
+  return kExitDone;
+}
+
+absl::StatusOr<int> Cancel(CommandContext& context,
+                           const TargetOptions& options) {
+  FarmClient client(context.coordinator);
+  v1::CancelRequest request;
+  request.set_target(options.target);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::CancelResponse reply,
+                            client.Call(&Farm::Cancel, request));
+  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
+    return absl::StrCat("Cancelled ", FormatPlural(reply.jobs(), "job"), " of ",
+                        options.target, ".\n");
+  }));
+  return kExitDone;
+}
+
+absl::StatusOr<int> Retry(CommandContext& context,
+                          const TargetOptions& options) {
+  FarmClient client(context.coordinator);
+  v1::RetryRequest request;
+  request.set_target(options.target);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::RetryResponse reply,
+                            client.Call(&Farm::Retry, request));
+  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
+    return absl::StrCat(FormatPlural(reply.jobs(), "job"), " of ",
+                        options.target, " pending again.\n");
+  }));
+  return kExitDone;
+}
+
+}  // namespace
+
+void AddSweepCommands(CLI::App& app, Invocation& invocation) {
+  {
+    auto [command, options] = AddCommand<SubmitOptions>(
+        app, invocation, "submit",
+        "Submit a sweep: every model once per fold. Prints the sweep's id.",
+        "foldfarm submit mars.yaml --dataset mars --wait", Submit);
+    command->add_option("SWEEP.yaml", options->file, "The sweep file")
+        ->type_name("")
+        ->required();
+    command->add_option("--dataset", options->dataset, "Name of the dataset")
+        ->type_name("NAME")
+        ->required();
+    command
+        ->add_option(
+            "--priority", options->priority,
+            "-1000 to 1000, larger is served first; instead of the file's")
+        ->type_name("P")
+        ->check(CLI::Range(-1000, 1000).description(""));
+    command->add_flag("--wait", options->wait,
+                      "Watch until all jobs are final; exit 1 unless all "
+                      "succeeded");
+    command->add_flag("--no-reuse", options->no_reuse,
+                      "Train again even what has a result already");
+  }
+  AddCommand<std::monostate>(app, invocation, "sweeps",
+                             "List sweeps, newest first",
+                             "foldfarm sweeps -o json", Sweeps);
+  {
+    auto [command, options] = AddCommand<TargetOptions>(
+        app, invocation, "status",
+        "Show a sweep: counts, a grid of models and folds, failures",
+        "foldfarm status s3", Status);
+    command->add_option("SWEEP", options->target, "Id or name of the sweep")
+        ->type_name("")
+        ->required();
+  }
+  {
+    auto [command, options] = AddCommand<TargetOptions>(
+        app, invocation, "cancel", "Cancel a job, or what is left of a sweep",
+        "foldfarm cancel s3/130_gru/0", Cancel);
+    command->add_option("SWEEP|JOB", options->target, "Sweep or job")
+        ->type_name("")
+        ->required();
+  }
+  {
+    auto [command, options] = AddCommand<TargetOptions>(
+        app, invocation, "retry",
+        "Make failed and cancelled jobs pending again", "foldfarm retry s3",
+        Retry);
+    command->add_option("SWEEP|JOB", options->target, "Sweep or job")
+        ->type_name("")
+        ->required();
+  }
+}
+
+}  // namespace foldfarm

@@ -1,0 +1,91 @@
+// Follows a sweep and shows it: in place on a terminal, line by line elsewhere.
+//
+// A thread reads WatchSweep's stream and takes it up again when the connection
+// breaks (a coordinator that restarts sends everything anew); whoever owns the
+// watcher calls Tick a few times a second, which draws. Not thread-safe.
+#ifndef FOLDFARM_COORDINATOR_CLI_SWEEP_WATCHER_H_
+#define FOLDFARM_COORDINATOR_CLI_SWEEP_WATCHER_H_
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "coordinator/cli/console.h"
+#include "coordinator/cli/farm_client.h"
+#include "coordinator/cli/live_area.h"
+#include "coordinator/cli/watch_view.h"
+
+namespace foldfarm {
+
+class SweepWatcher {
+ public:
+  struct Target {
+    std::ostream* stream = nullptr;  // Borrowed.
+    bool is_terminal = false;
+    bool colour = false;
+    int fd = -1;
+  };
+  // How long the coordinator may be away before watching ends.
+  static constexpr absl::Duration kPatience = absl::Seconds(60);
+
+  // stdout of `console`, or its stderr.
+  static Target ToOut(const Console& console);
+  static Target ToErr(const Console& console);
+
+  // Starts to follow. `client` and `clock` are borrowed.
+  SweepWatcher(FarmClient& client, std::string sweep, Clock& clock,
+               Target target);
+  // Stops; leaves what was last drawn.
+  ~SweepWatcher();
+  SweepWatcher(const SweepWatcher&) = delete;
+  SweepWatcher& operator=(const SweepWatcher&) = delete;
+
+  // Shows what is new, after waiting for at most `wait` for it. Returns true
+  // when the stream ended: every job is final, or result() is an error.
+  bool Tick(absl::Duration wait);
+
+  // A line of the owner's, above the picture.
+  void Print(const std::string& line);
+
+  // Why following ended early: NOT_FOUND; UNAVAILABLE after kPatience.
+  // REQUIRES: Tick returned true.
+  absl::Status result();
+
+  // The newest state of the sweep.
+  v1::Sweep sweep();
+  std::vector<v1::Job> jobs();
+
+ private:
+  void Follow();
+  absl::Status FollowOnce();
+  bool stopping() ABSL_LOCKS_EXCLUDED(mu_);
+
+  FarmClient& client_;
+  const std::string name_;
+  Clock& clock_;
+  const Target target_;
+  LiveArea area_;
+  absl::Time last_drawn_;
+
+  absl::Mutex mu_;
+  absl::CondVar changed_;
+  WatchState state_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> events_ ABSL_GUARDED_BY(mu_);
+  bool dirty_ ABSL_GUARDED_BY(mu_) = false;
+  bool stop_ ABSL_GUARDED_BY(mu_) = false;
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status result_ ABSL_GUARDED_BY(mu_);
+  absl::Duration last_heard_ ABSL_GUARDED_BY(mu_);
+  grpc::ClientContext* call_ ABSL_GUARDED_BY(mu_) = nullptr;
+  std::thread reader_;  // Last: it uses the others.
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_CLI_SWEEP_WATCHER_H_
