@@ -1,0 +1,309 @@
+#include "coordinator/queue/job_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+
+namespace foldfarm {
+
+std::string SweepName(SweepId sweep) { return absl::StrCat("s", sweep.value); }
+
+std::string JobName(SweepId sweep, const std::string& model, int fold) {
+  return absl::StrCat("s", sweep.value, "/", model, "/", fold);
+}
+
+JobQueue::JobQueue(Store& store, ArtifactFiles& files, Clock& clock,
+                   const QueueOptions& options)
+    : store_(store), files_(files), clock_(clock), options_(options) {}
+
+absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Start(
+    Store& store, ArtifactFiles& files, Clock& clock,
+    const QueueOptions& options) {
+  std::unique_ptr<JobQueue> queue(new JobQueue(store, files, clock, options));
+  FOLDFARM_RETURN_IF_ERROR(store.RunAndWait([&](Tx& tx) -> absl::Status {
+    FOLDFARM_RETURN_IF_ERROR(queue->Reload(tx));
+    return queue->ExtendAfterRestart(tx);
+  }));
+  store.SetListener(queue.get());
+  queue->timer_ = std::thread([&queue = *queue] { queue.TimerLoop(); });
+  queue->RunDue();
+  return queue;
+}
+
+JobQueue::~JobQueue() {
+  StopWaiting();
+  {
+    absl::MutexLock lock(&timer_mu_);
+    timer_stop_ = true;
+    timer_wake_.Signal();
+  }
+  if (timer_.joinable()) timer_.join();
+  store_.RunAndWait([](Tx&) { return absl::OkStatus(); }).IgnoreError();
+  store_.SetListener(nullptr);
+}
+
+void JobQueue::StopWaiting() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (stopping_) return;
+    stopping_ = true;
+    changes_wake_.SignalAll();
+    stop_wake_.SignalAll();
+  }
+  store_
+      .RunAndWait([this](Tx&) {
+        stop_waiting_ = true;
+        return absl::OkStatus();
+      })
+      .IgnoreError();
+}
+
+void JobQueue::RunDue() {
+  store_.RunAndWait([](Tx&) { return absl::OkStatus(); }).IgnoreError();
+}
+
+void JobQueue::TimerLoop() {
+  absl::MutexLock lock(&timer_mu_);
+  while (!timer_stop_) {
+    const absl::Duration wait = next_due_ - clock_.Now();
+    if (wait > absl::ZeroDuration()) {
+      clock_.WaitFor(timer_wake_, timer_mu_, wait);
+      continue;
+    }
+    // The batch sets the next one.
+    next_due_ = absl::InfiniteFuture();
+    timer_mu_.Unlock();
+    RunDue();
+    timer_mu_.Lock();
+  }
+}
+
+// The tables are the truth; of a lease only its newest end is in memory alone.
+absl::Status JobQueue::Reload(Tx& tx) {
+  index_.Clear();
+  sweeps_.clear();
+  FOLDFARM_ASSIGN_OR_RETURN(last_change_, tx.LastChange());
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<JobRow> jobs, tx.ListOpenJobs());
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<AttemptRow> attempts,
+                            tx.ListRunningAttempts());
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<WorkerRow> workers,
+                            tx.ListWorkers());
+  absl::flat_hash_map<FencingToken, HeldLease> known;
+  {
+    absl::MutexLock lock(&mu_);
+    known.swap(leases_);
+    next_expiry_ = absl::InfiniteFuture();
+    absl::flat_hash_map<WorkerSession, WorkerView> views;
+    for (const WorkerRow& row : workers) {
+      const auto old = workers_.find(row.session);
+      views[row.session] =
+          old != workers_.end() ? old->second : WorkerView{.row = row};
+    }
+    workers_ = std::move(views);
+  }
+  absl::flat_hash_map<FencingToken, const AttemptRow*> by_token;
+  for (const AttemptRow& attempt : attempts) by_token[attempt.token] = &attempt;
+  for (const JobRow& job : jobs) {
+    const absl::StatusOr<std::shared_ptr<const SweepData>> sweep =
+        LoadSweep(tx, job.sweep);
+    const auto attempt = by_token.find(job.token);
+    if (!sweep.ok() ||
+        (job.state == v1::Job::RUNNING && attempt == by_token.end())) {
+      // One damaged row must not keep the farm from starting.
+      SPDLOG_ERROR("job={} cannot be taken up: {}", job.id.value,
+                   sweep.ok() ? "its running attempt is missing"
+                              : sweep.status().ToString());
+      continue;
+    }
+    const int priority = (*sweep)->spec.priority();
+    if (job.state == v1::Job::PENDING) {
+      index_.Add(IndexEntry(job, priority));
+      continue;
+    }
+    index_.AddRunning(job.sweep, priority, job.slots);
+    SetLease(*attempt->second, job, *sweep);
+    absl::MutexLock lock(&mu_);
+    if (const auto old = known.find(job.token); old != known.end()) {
+      leases_[job.token].until = old->second.until;
+      leases_[job.token].heartbeat = old->second.heartbeat;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JobQueue::ExtendAfterRestart(Tx& tx) {
+  const absl::Time now = clock_.Now();
+  std::vector<FencingToken> tokens;
+  {
+    absl::MutexLock lock(&mu_);
+    for (auto& [token, lease] : leases_) {
+      lease.until = std::max(lease.until, now + options_.lease_duration);
+      lease.persisted_until = lease.until;
+      tokens.push_back(token);
+      next_expiry_ = std::min(next_expiry_, lease.until);
+      const auto worker = workers_.find(lease.session);
+      if (worker != workers_.end()) worker->second.last_heard = now;
+    }
+  }
+  for (const FencingToken token : tokens) {
+    const std::optional<HeldLease> lease = FindLease(token);
+    FOLDFARM_RETURN_IF_ERROR(
+        tx.ExtendLease(token, lease->until, lease->heartbeat));
+  }
+  if (!tokens.empty()) {
+    SPDLOG_WARN("restarted with leases={}, each runs for another {}",
+                tokens.size(), absl::FormatDuration(options_.lease_duration));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const SweepData>> JobQueue::LoadSweep(
+    Tx& tx, SweepId id) {
+  std::shared_ptr<const SweepData>& cached = sweeps_[id];
+  if (cached != nullptr) return cached;
+  FOLDFARM_ASSIGN_OR_RETURN(const std::optional<SweepRow> row,
+                            tx.FindSweep(id));
+  if (!row.has_value()) {
+    return absl::DataLossError(
+        absl::StrCat("database: sweep ", id.value, " is missing"));
+  }
+  auto data = std::make_shared<SweepData>();
+  data->id = id;
+  data->spec = row->spec;
+  data->spec.set_priority(row->priority);
+  FOLDFARM_ASSIGN_OR_RETURN(data->folds, tx.ListFolds(id));
+  data->dataset.set_name("dataset.safetensors");
+  data->dataset.set_digest(row->dataset.digest());
+  data->dataset.set_size_bytes(row->dataset.size_bytes());
+  for (const v1::LabelPrevalence& label : row->dataset.labels()) {
+    data->labels.push_back(label.label());
+  }
+  cached = std::move(data);
+  return cached;
+}
+
+void JobQueue::SetLease(const AttemptRow& attempt, const JobRow& job,
+                        std::shared_ptr<const SweepData> sweep) {
+  HeldLease lease;
+  lease.job = job.id;
+  lease.fold = job.fold;
+  lease.slots = job.slots;
+  lease.sweep = std::move(sweep);
+  lease.job_name = JobName(job.sweep, job.model, job.fold);
+  lease.session = attempt.session;
+  lease.granted = attempt.start_time;
+  lease.until = attempt.lease_until;
+  lease.persisted_until = attempt.lease_until;
+  lease.heartbeat = attempt.heartbeat_time;
+  lease.cancel = job.cancel_requested;
+  next_expiry_ = std::min(next_expiry_, lease.until);
+  absl::MutexLock lock(&mu_);
+  leases_[attempt.token] = std::move(lease);
+}
+
+JobIndex::Entry JobQueue::IndexEntry(const JobRow& job, int priority) const {
+  return {.job = job.id,
+          .sweep = job.sweep,
+          .priority = priority,
+          .position = job.position,
+          .slots = job.slots,
+          .not_before = job.not_before};
+}
+
+absl::Status JobQueue::ChangeJob(Tx& tx, JobRow& job, JobEvent event,
+                                 FencingToken expected,
+                                 const std::string& detail) {
+  const std::optional<v1::Job::State> next = NextJobState(job.state, event);
+  const std::string name = JobName(job.sweep, job.model, job.fold);
+  if (!next.has_value()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("job ", name, " is ", v1::Job::State_Name(job.state)));
+  }
+  const absl::Time now = clock_.Now();
+  job.state = *next;
+  job.end_time = IsFinal(*next) ? now : absl::InfinitePast();
+  job.change = ++last_change_;
+  FOLDFARM_RETURN_IF_ERROR(tx.UpdateJob(job, expected));
+  FOLDFARM_RETURN_IF_ERROR(
+      tx.InsertEvent(now, job.id, job.token, *next, detail));
+  changed_ = true;
+  SPDLOG_INFO("job={} attempt={} state={}{}{}", name, job.token.value,
+              v1::Job::State_Name(*next), detail.empty() ? "" : " ", detail);
+  return absl::OkStatus();
+}
+
+absl::Status JobQueue::BeforeBatch(Tx& tx) {
+  FOLDFARM_RETURN_IF_ERROR(ExpireLeases(tx));
+  index_.Wake(clock_.Now());
+  return absl::OkStatus();
+}
+
+absl::Status JobQueue::AfterBatch(Tx& tx) {
+  FOLDFARM_RETURN_IF_ERROR(ServeWaiters(tx));
+  absl::Time due = std::min(next_expiry_, index_.NextWake());
+  for (const Waiter& waiter : waiters_) due = std::min(due, waiter.deadline);
+  absl::MutexLock lock(&timer_mu_);
+  // A later end needs no wake-up: the timer looks again when it is due.
+  if (due < next_due_) {
+    next_due_ = due;
+    timer_wake_.Signal();
+  }
+  return absl::OkStatus();
+}
+
+void JobQueue::Committed() {
+  if (!changed_) return;
+  changed_ = false;
+  absl::MutexLock lock(&mu_);
+  ++changes_;
+  changes_wake_.SignalAll();
+}
+
+int64_t JobQueue::WaitForChange(int64_t seen, absl::Duration timeout) {
+  absl::MutexLock lock(&mu_);
+  const absl::Duration end = clock_.Monotonic() + timeout;
+  while (changes_ == seen && !stopping_) {
+    const absl::Duration left = end - clock_.Monotonic();
+    if (left <= absl::ZeroDuration()) break;
+    clock_.WaitFor(changes_wake_, mu_, left);
+  }
+  return changes_;
+}
+
+void JobQueue::WaitToGather(absl::Duration timeout) {
+  absl::MutexLock lock(&mu_);
+  if (!stopping_) clock_.WaitFor(stop_wake_, mu_, timeout);
+}
+
+bool JobQueue::stopping() const {
+  absl::MutexLock lock(&mu_);
+  return stopping_;
+}
+
+std::optional<HeldLease> JobQueue::FindLease(FencingToken token) const {
+  absl::MutexLock lock(&mu_);
+  const auto it = leases_.find(token);
+  if (it == leases_.end()) return std::nullopt;
+  return it->second;
+}
+
+std::vector<std::pair<FencingToken, HeldLease>> JobQueue::Leases() const {
+  absl::MutexLock lock(&mu_);
+  return {leases_.begin(), leases_.end()};
+}
+
+std::vector<WorkerView> JobQueue::Workers() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<WorkerView> views;
+  for (const auto& [session, view] : workers_) views.push_back(view);
+  std::sort(views.begin(), views.end(),
+            [](const WorkerView& a, const WorkerView& b) {
+              return a.row.name < b.row.name;
+            });
+  return views;
+}
+
+}  // namespace foldfarm

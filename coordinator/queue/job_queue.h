@@ -1,0 +1,264 @@
+// Decides which worker trains what: grants, renews, expires and ends leases.
+//
+// A lease is one worker's time-limited right to run one attempt of a job. Its
+// fencing token is the attempt's row id: it grows with every grant, also across
+// restarts, so whoever lost a lease is told from whoever holds it now. Every
+// change about an attempt reads and compares the token in the transaction that
+// writes.
+//
+// All decisions run on the store's writer thread, one after another:
+//   1. BeforeBatch: leases whose time is up end as LOST, backoffs end;
+//   2. the calls that wait (finish, report, submit...), each in a savepoint;
+//   3. AfterBatch: jobs that became ready go to workers that wait for them;
+//   4. one commit, then all answers. So a submitted job is on its way to a
+//      waiting worker after a single fsync.
+// Nothing polls: a timer thread wakes the writer when the next lease, backoff
+// or wait ends, by this clock; no other clock decides anything.
+//
+// Thread-safe. Answers are called on the writer thread and must not block.
+#ifndef FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_
+#define FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_
+
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "coordinator/queue/job_index.h"
+#include "coordinator/queue/retry_policy.h"
+#include "coordinator/queue/sweep_plan.h"
+#include "coordinator/store/artifact_files.h"
+#include "coordinator/store/store.h"
+#include "foldfarm/v1/farm.pb.h"
+#include "foldfarm/v1/worker.pb.h"
+
+namespace foldfarm {
+
+struct QueueOptions {
+  absl::Duration lease_duration = absl::Seconds(30);
+  absl::Duration heartbeat_interval = absl::Seconds(10);
+  RetryOptions retry;
+};
+
+// What all jobs of a sweep share. Immutable.
+struct SweepData {
+  SweepId id;
+  v1::SweepSpec spec;
+  std::vector<v1::AttemptSpec> folds;
+  v1::ArtifactRef dataset;
+  std::vector<std::string> labels;
+};
+
+// A lease as the queue knows it, newer than its row.
+struct HeldLease {
+  JobId job;
+  int fold = 0;
+  int slots = 1;
+  std::shared_ptr<const SweepData> sweep;
+  std::string job_name;
+  WorkerSession session;
+  absl::Time granted = absl::InfinitePast();
+  // Ends here unless a heartbeat extends it.
+  absl::Time until = absl::InfinitePast();
+  // `until` as the database has it.
+  absl::Time persisted_until = absl::InfinitePast();
+  // When a heartbeat last named it.
+  absl::Time heartbeat = absl::InfinitePast();
+  bool cancel = false;
+};
+
+// A worker as the queue knows it.
+struct WorkerView {
+  WorkerRow row;
+  absl::Time last_heard = absl::InfinitePast();
+  bool draining = false;
+};
+
+class JobQueue : public StoreListener {
+ public:
+  template <typename Response>
+  using Answer = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
+
+  // Takes up what the store holds: leases that were running get one more full
+  // term. The arguments are borrowed and outlive the queue.
+  static absl::StatusOr<std::unique_ptr<JobQueue>> Start(
+      Store& store, ArtifactFiles& files, Clock& clock,
+      const QueueOptions& options);
+
+  // Stops the timer and answers those who wait. REQUIRES: no further calls.
+  ~JobQueue() override;
+
+  // Answers every waiting AcquireLeases with nothing and wakes all watchers,
+  // for good; other calls go on.
+  void StopWaiting();
+
+  const QueueOptions& options() const { return options_; }
+
+  // For workers; contracts in worker.proto.
+  void Register(v1::RegisterRequest request,
+                Answer<v1::RegisterResponse> answer);
+  // `call` names the call to StopWaitingFor().
+  void AcquireLeases(v1::AcquireLeasesRequest request, const void* call,
+                     Answer<v1::AcquireLeasesResponse> answer);
+  // The caller has gone: grant it nothing. It is answered at once.
+  void StopWaitingFor(const void* call);
+  void Heartbeat(v1::HeartbeatRequest request,
+                 Answer<v1::HeartbeatResponse> answer);
+  void ReportProgress(v1::ReportProgressRequest request,
+                      Answer<v1::ReportProgressResponse> answer);
+  void FinishAttempt(v1::FinishAttemptRequest request,
+                     Answer<v1::FinishAttemptResponse> answer);
+
+  // For people; contracts in farm.proto. These wait for the disk.
+  absl::StatusOr<v1::Dataset> RegisterDataset(
+      const v1::RegisterDatasetRequest& request);
+  absl::StatusOr<v1::SubmitSweepResponse> SubmitSweep(
+      const v1::SubmitSweepRequest& request);
+  // Number of jobs changed; of one job, or of all of the sweep.
+  absl::StatusOr<int> Cancel(SweepId sweep, std::optional<JobId> job);
+  absl::StatusOr<int> Retry(SweepId sweep, std::optional<JobId> job);
+
+  std::optional<HeldLease> FindLease(FencingToken token) const;
+  std::vector<std::pair<FencingToken, HeldLease>> Leases() const;
+  std::vector<WorkerView> Workers() const;
+
+  // Waits until any job, log or metric changed since `seen` (start with 0), or
+  // the queue stops, or the time is up. Returns what to pass next.
+  int64_t WaitForChange(int64_t seen, absl::Duration timeout);
+  // Waits until the time is up or the queue stops.
+  void WaitToGather(absl::Duration timeout);
+  bool stopping() const;
+
+  // Does at once what the timer would do when it is due.
+  void RunDue();
+
+  // For the store.
+  absl::Status BeforeBatch(Tx& tx) override;
+  absl::Status AfterBatch(Tx& tx) override;
+  absl::Status Reload(Tx& tx) override;
+  void Committed() override;
+
+ private:
+  // An AcquireLeases that waits for work.
+  struct Waiter {
+    const void* call;
+    v1::AcquireLeasesRequest request;
+    absl::Time deadline;
+    Answer<v1::AcquireLeasesResponse> answer;
+  };
+
+  JobQueue(Store& store, ArtifactFiles& files, Clock& clock,
+           const QueueOptions& options);
+
+  // job_queue.cc
+  void TimerLoop();
+  absl::StatusOr<std::shared_ptr<const SweepData>> LoadSweep(Tx& tx,
+                                                             SweepId id);
+  absl::Status ExtendAfterRestart(Tx& tx);
+  void SetLease(const AttemptRow& attempt, const JobRow& job,
+                std::shared_ptr<const SweepData> sweep);
+  JobIndex::Entry IndexEntry(const JobRow& job, int priority) const;
+  // Takes `event` in the transition table and writes the job, if `expected` is
+  // still its newest attempt.
+  absl::Status ChangeJob(Tx& tx, JobRow& job, JobEvent event,
+                         FencingToken expected, const std::string& detail);
+
+  // job_queue_leases.cc
+  absl::Status Grant(Tx& tx, WorkerSession session, int free_slots,
+                     int max_leases, FencingToken granted_by,
+                     google::protobuf::RepeatedPtrField<v1::Lease>* leases);
+  absl::Status FillLease(Tx& tx, const JobRow& job, const AttemptRow& attempt,
+                         const SweepData& sweep, v1::Lease& lease);
+  absl::Status ServeWaiters(Tx& tx);
+  absl::Status ExpireLeases(Tx& tx);
+  absl::Status EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
+                          const AttemptEnd& end);
+  // Ends a running attempt that nobody reports about any more.
+  absl::Status EndUnreported(Tx& tx, FencingToken token,
+                             v1::Attempt::State state,
+                             const std::string& error);
+  absl::Status DoRegister(Tx& tx, const v1::RegisterRequest& request,
+                          v1::RegisterResponse& response);
+  absl::Status DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
+                           v1::HeartbeatResponse& response);
+  // Notes that a worker was heard of. Errors: NOT_FOUND.
+  absl::StatusOr<int> TouchWorker(int64_t session);
+
+  // job_queue_results.cc
+  absl::Status CheckStored(
+      const google::protobuf::RepeatedPtrField<v1::ArtifactRef>& refs,
+      absl::string_view what);
+  absl::Status CheckResult(const v1::FinishAttemptRequest& request);
+  absl::Status DoReport(Tx& tx, const v1::ReportProgressRequest& request,
+                        v1::ReportProgressResponse& response);
+  absl::Status DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
+                        const absl::Status& valid,
+                        v1::FinishAttemptResponse& response);
+  absl::Status RepeatFinish(Tx& tx, const v1::FinishAttemptRequest& request,
+                            const AttemptRow& attempt,
+                            v1::FinishAttemptResponse& response);
+  absl::Status ReplaceCheckpoint(Tx& tx, JobId job,
+                                 const std::vector<v1::ArtifactRef>& refs);
+
+  // job_queue_people.cc
+  absl::Status DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
+                        const DatasetRow& dataset, const SweepPlan& plan,
+                        v1::SubmitSweepResponse& response);
+  absl::StatusOr<std::vector<JobRow>> JobsOf(Tx& tx, SweepId sweep,
+                                             std::optional<JobId> job);
+
+  Store& store_;                // Borrowed; outlives this.
+  ArtifactFiles& files_;        // Borrowed; outlives this.
+  Clock& clock_;                // Borrowed; outlives this.
+  const QueueOptions options_;  // Constant after construction.
+
+  // Of the writer thread alone.
+  JobIndex index_;
+  absl::flat_hash_map<SweepId, std::shared_ptr<const SweepData>> sweeps_;
+  std::list<Waiter> waiters_;
+  int64_t last_change_ = 0;
+  bool changed_ = false;
+  bool stop_waiting_ = false;
+  // No lease ends before this.
+  absl::Time next_expiry_ = absl::InfiniteFuture();
+
+  // Guards what other threads look at. Never held across SQL.
+  mutable absl::Mutex mu_;
+  absl::flat_hash_map<FencingToken, HeldLease> leases_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<WorkerSession, WorkerView> workers_ ABSL_GUARDED_BY(mu_);
+  // Results that were checked: OOF digest, sweep and fold.
+  absl::flat_hash_set<std::string> valid_results_ ABSL_GUARDED_BY(mu_);
+  absl::CondVar changes_wake_;
+  absl::CondVar stop_wake_;
+  int64_t changes_ ABSL_GUARDED_BY(mu_) = 1;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+
+  absl::Mutex timer_mu_;
+  absl::CondVar timer_wake_;
+  absl::Time next_due_ ABSL_GUARDED_BY(timer_mu_) = absl::InfiniteFuture();
+  bool timer_stop_ ABSL_GUARDED_BY(timer_mu_) = false;
+  std::thread timer_;
+};
+
+// "s3/130_gru/0".
+std::string JobName(SweepId sweep, const std::string& model, int fold);
+// "s3".
+std::string SweepName(SweepId sweep);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_

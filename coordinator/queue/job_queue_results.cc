@@ -1,0 +1,335 @@
+// The part of JobQueue that attempts report to: progress and the end.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/result_check.h"
+#include "coordinator/queue/run_work.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr int kMaxLogTail = 200;
+
+absl::Status StaleToken(int64_t token) {
+  return absl::AbortedError(
+      absl::StrCat("attempt ", token,
+                   " is not the newest of its job; kill its trainer and "
+                   "acquire new work"));
+}
+
+}  // namespace
+
+absl::Status JobQueue::CheckStored(
+    const google::protobuf::RepeatedPtrField<v1::ArtifactRef>& refs,
+    absl::string_view what) {
+  for (const v1::ArtifactRef& ref : refs) {
+    FOLDFARM_ASSIGN_OR_RETURN(const ArtifactFiles::Stat stat,
+                              files_.GetStat(ref.digest()));
+    if (!stat.complete) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(what, " names ", ref.name(), " (", ref.digest(),
+                       "), which is not stored; upload it and repeat"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void JobQueue::ReportProgress(v1::ReportProgressRequest request,
+                              Answer<v1::ReportProgressResponse> answer) {
+  RunWork<v1::ReportProgressResponse>(
+      store_,
+      [this, request = std::move(request)](
+          Tx& tx, v1::ReportProgressResponse& response) {
+        return DoReport(tx, request, response);
+      },
+      std::move(answer));
+}
+
+absl::Status JobQueue::DoReport(Tx& tx,
+                                const v1::ReportProgressRequest& request,
+                                v1::ReportProgressResponse& response) {
+  const FencingToken token{request.token()};
+  FOLDFARM_ASSIGN_OR_RETURN(std::optional<AttemptRow> attempt,
+                            tx.FindAttempt(token));
+  if (!attempt.has_value() || attempt->state != v1::Attempt::RUNNING) {
+    return StaleToken(request.token());
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job,
+                            tx.FindJob(attempt->job));
+  if (!job.has_value() || job->token != token) {
+    return StaleToken(request.token());
+  }
+  FOLDFARM_RETURN_IF_ERROR(CheckStored(request.checkpoint(), "checkpoint"));
+  if (request.started() && attempt->device.empty()) {
+    attempt->device = request.device();
+    attempt->start_time = clock_.Now();
+    attempt->resumed_epoch = request.resumed_epoch();
+    FOLDFARM_RETURN_IF_ERROR(tx.UpdateAttempt(*attempt));
+    if (request.epochs_total() > 0) job->epochs = request.epochs_total();
+  }
+  for (v1::EpochMetrics metrics : request.epochs()) {
+    metrics.set_token(request.token());
+    FOLDFARM_RETURN_IF_ERROR(tx.PutMetrics(job->id, metrics));
+    if (metrics.epoch() <= job->epoch) continue;
+    job->epoch = metrics.epoch();
+    const auto log_loss = metrics.values().find("log_loss");
+    if (log_loss != metrics.values().end()) job->log_loss = log_loss->second;
+    const auto seconds = metrics.values().find("seconds");
+    if (seconds != metrics.values().end()) {
+      // Running mean over the attempt's own epochs.
+      const int count = std::max(1, job->epoch - attempt->resumed_epoch);
+      job->seconds_per_epoch +=
+          (seconds->second - job->seconds_per_epoch) / count;
+    }
+  }
+  for (const v1::LogLine& line : request.lines()) {
+    FOLDFARM_RETURN_IF_ERROR(tx.PutLogLine(job->id, token, line));
+  }
+  if (request.checkpoint_size() > 0 &&
+      request.checkpoint_epoch() >= job->checkpoint_epoch) {
+    FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(
+        tx, job->id,
+        {request.checkpoint().begin(), request.checkpoint().end()}));
+    job->checkpoint_epoch = request.checkpoint_epoch();
+  }
+  job->change = ++last_change_;
+  changed_ = true;
+  FOLDFARM_RETURN_IF_ERROR(tx.UpdateJob(*job, token));
+  response.set_cancel(job->cancel_requested);
+  absl::MutexLock lock(&mu_);
+  if (const auto it = leases_.find(token); it != leases_.end()) {
+    it->second.heartbeat = clock_.Now();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JobQueue::ReplaceCheckpoint(
+    Tx& tx, JobId job, const std::vector<v1::ArtifactRef>& refs) {
+  return tx.SetArtifacts(job, ArtifactKind::kCheckpoint, refs);
+}
+
+absl::Status JobQueue::CheckResult(const v1::FinishAttemptRequest& request) {
+  const std::optional<HeldLease> lease =
+      FindLease(FencingToken{request.token()});
+  // Stale; the transaction says so.
+  if (!lease.has_value()) return absl::OkStatus();
+  const v1::ArtifactRef* oof = nullptr;
+  for (const v1::ArtifactRef& ref : request.artifacts()) {
+    if (ref.name() == kOofFile) oof = &ref;
+  }
+  if (oof == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the result has no ", kOofFile));
+  }
+  const std::string key = absl::StrCat(
+      oof->digest(), " ", lease->sweep->id.value, " ", lease->fold);
+  {
+    absl::MutexLock lock(&mu_);
+    if (valid_results_.contains(key)) return absl::OkStatus();
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string path, files_.Find(oof->digest()));
+  const absl::Status status =
+      CheckOofFile(path, lease->sweep->folds[static_cast<size_t>(lease->fold)],
+                   lease->sweep->labels);
+  if (!status.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(lease->job_name, ": ", kOofFile, ": ", status.message()));
+  }
+  absl::MutexLock lock(&mu_);
+  valid_results_.insert(key);
+  return absl::OkStatus();
+}
+
+void JobQueue::FinishAttempt(v1::FinishAttemptRequest request,
+                             Answer<v1::FinishAttemptResponse> answer) {
+  absl::Status valid;
+  if (request.outcome() == v1::Attempt::SUCCEEDED) {
+    // Files are read here, before the writer's turn.
+    valid = CheckStored(request.artifacts(), "the result");
+    if (valid.ok()) valid = CheckResult(request);
+    if (!valid.ok() && valid.code() != absl::StatusCode::kInvalidArgument) {
+      // A stale token outranks a missing file.
+      if (FindLease(FencingToken{request.token()}).has_value()) {
+        answer(valid);
+        return;
+      }
+    }
+  } else if (request.outcome() != v1::Attempt::FAILED &&
+             request.outcome() != v1::Attempt::PREEMPTED &&
+             request.outcome() != v1::Attempt::CANCELLED) {
+    answer(absl::InvalidArgumentError(
+        absl::StrCat("outcome is ", v1::Attempt::State_Name(request.outcome()),
+                     ", expected SUCCEEDED, FAILED, PREEMPTED or CANCELLED")));
+    return;
+  }
+  // A refused result is a change that is kept and an error that is answered.
+  struct Finish {
+    v1::FinishAttemptResponse response;
+    absl::Status refused;
+  };
+  RunWork<Finish>(
+      store_,
+      [this, request = std::move(request), valid](Tx& tx, Finish& finish) {
+        finish.refused = valid;
+        return DoFinish(tx, request, finish.refused, finish.response);
+      },
+      [answer = std::move(answer)](absl::StatusOr<Finish> finish) mutable {
+        if (!finish.ok()) {
+          answer(finish.status());
+        } else if (!finish->refused.ok()) {
+          answer(finish->refused);
+        } else {
+          answer(std::move(finish->response));
+        }
+      });
+}
+
+absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
+                                const absl::Status& valid,
+                                v1::FinishAttemptResponse& response) {
+  const FencingToken token{request.token()};
+  TouchWorker(request.session()).status().IgnoreError();
+  FOLDFARM_ASSIGN_OR_RETURN(std::optional<AttemptRow> attempt,
+                            tx.FindAttempt(token));
+  if (!attempt.has_value()) return StaleToken(request.token());
+  if (attempt->state != v1::Attempt::RUNNING) {
+    return RepeatFinish(tx, request, *attempt, response);
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job,
+                            tx.FindJob(attempt->job));
+  if (!job.has_value() || job->token != token) {
+    return StaleToken(request.token());
+  }
+  attempt->outcome = request.outcome();
+  attempt->exit_status = request.exit_status();
+  attempt->signal = request.signal();
+  AttemptEnd end;
+  end.state = request.outcome();
+  end.kind = request.failure_kind();
+  end.error = request.error();
+  if (!valid.ok()) {
+    end.state = v1::Attempt::FAILED;
+    end.kind = v1::FAILURE_KIND_RETRYABLE;
+    end.error = absl::StrCat("invalid result: ", valid.message());
+  } else if (end.state == v1::Attempt::CANCELLED && !job->cancel_requested) {
+    // Only a person cancels a job; a worker hands it back.
+    end.state = v1::Attempt::PREEMPTED;
+  } else if (end.state == v1::Attempt::FAILED && end.error.empty()) {
+    end.error =
+        request.signal() != 0
+            ? absl::StrCat("the trainer died of signal ", request.signal())
+            : absl::StrCat("the trainer exited with status ",
+                           request.exit_status());
+  }
+  attempt->error = end.error;
+  if (end.state != v1::Attempt::SUCCEEDED) {
+    const int skip = std::max(0, request.log_tail_size() - kMaxLogTail);
+    attempt->log_tail.assign(request.log_tail().begin() + skip,
+                             request.log_tail().end());
+  } else {
+    const std::map<std::string, double> metrics(request.metrics().begin(),
+                                                request.metrics().end());
+    if (const auto it = metrics.find("log_loss"); it != metrics.end()) {
+      job->log_loss = it->second;
+    }
+    job->epoch = job->epochs;
+    FOLDFARM_RETURN_IF_ERROR(tx.SetArtifacts(
+        job->id, ArtifactKind::kResult,
+        {request.artifacts().begin(), request.artifacts().end()}));
+    if (!metrics.empty()) {
+      FOLDFARM_RETURN_IF_ERROR(tx.SetResultMetrics(job->id, metrics));
+    }
+    if (job->checkpoint_epoch > 0) {
+      job->checkpoint_epoch = 0;
+      FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(tx, job->id, {}));
+    }
+  }
+  FOLDFARM_RETURN_IF_ERROR(EndAttempt(tx, *attempt, *job, end));
+  response.set_job_state(job->state);
+  if (request.next_leases() <= 0 || !valid.ok()) return absl::OkStatus();
+  return Grant(tx, WorkerSession{request.session()}, request.free_slots(),
+               request.next_leases(), token, response.mutable_next_leases());
+}
+
+absl::Status JobQueue::RepeatFinish(Tx& tx,
+                                    const v1::FinishAttemptRequest& request,
+                                    const AttemptRow& attempt,
+                                    v1::FinishAttemptResponse& response) {
+  if (attempt.outcome != request.outcome()) return StaleToken(request.token());
+  if (attempt.state == v1::Attempt::FAILED &&
+      attempt.outcome == v1::Attempt::SUCCEEDED) {
+    return absl::InvalidArgumentError(attempt.error);
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::optional<JobRow> job,
+                            tx.FindJob(attempt.job));
+  if (!job.has_value()) return StaleToken(request.token());
+  response.set_job_state(job->state);
+  // The first answer was lost, and with it the leases that it carried.
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<AttemptRow> granted,
+                            tx.ListGrantedBy(attempt.token));
+  for (const AttemptRow& next : granted) {
+    FOLDFARM_ASSIGN_OR_RETURN(const std::optional<JobRow> next_job,
+                              tx.FindJob(next.job));
+    if (!next_job.has_value()) continue;
+    FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
+                              LoadSweep(tx, next_job->sweep));
+    FOLDFARM_RETURN_IF_ERROR(
+        FillLease(tx, *next_job, next, *sweep, *response.add_next_leases()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JobQueue::EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
+                                  const AttemptEnd& end) {
+  const absl::Time now = clock_.Now();
+  JobFacts facts;
+  facts.failed_count = job.failed_count;
+  facts.lost_count = job.lost_count;
+  facts.slots = job.slots;
+  facts.cancel_requested = job.cancel_requested;
+  facts.most_slots = job.slots;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [session, worker] : workers_) {
+      if (now - worker.last_heard < options_.lease_duration) {
+        facts.most_slots = std::max(facts.most_slots, worker.row.slots);
+      }
+    }
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
+                            LoadSweep(tx, job.sweep));
+  const std::string name = JobName(job.sweep, job.model, job.fold);
+  // The jitter's seed is the sweep's: on record with it.
+  facts.random = DeriveSeed(sweep->spec.seed(), absl::StrCat("backoff ", name),
+                            static_cast<uint32_t>(job.attempt_count)) /
+                 4294967296.0;
+  const Verdict verdict = Judge(options_.retry, facts, end);
+
+  attempt.state = end.state;
+  attempt.end_time = now;
+  FOLDFARM_RETURN_IF_ERROR(tx.UpdateAttempt(attempt));
+  index_.EndRunning(job.sweep, job.slots);
+  {
+    absl::MutexLock lock(&mu_);
+    leases_.erase(attempt.token);
+  }
+  job.failed_count = verdict.failed_count;
+  job.lost_count = verdict.lost_count;
+  job.slots = verdict.slots;
+  job.error = verdict.error;
+  job.cancel_requested = false;
+  job.not_before = verdict.delay > absl::ZeroDuration() ? now + verdict.delay
+                                                        : absl::InfinitePast();
+  FOLDFARM_RETURN_IF_ERROR(
+      ChangeJob(tx, job, verdict.event, attempt.token, verdict.error));
+  if (job.state == v1::Job::PENDING) {
+    index_.Add(IndexEntry(job, sweep->spec.priority()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace foldfarm

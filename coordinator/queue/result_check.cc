@@ -1,0 +1,94 @@
+#include "coordinator/queue/result_check.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
+#include "common/base/status_macros.h"
+#include "common/tensorfile/tensorfile.h"
+
+namespace foldfarm {
+namespace {
+
+absl::StatusOr<std::vector<std::string>> Names(const TensorFile& file,
+                                               const std::string& key) {
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string text, file.Metadata(key));
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  std::vector<std::string> names;
+  if (json.is_array()) {
+    for (const nlohmann::json& item : json) {
+      if (!item.is_string()) break;
+      names.push_back(item.get<std::string>());
+    }
+    if (names.size() == json.size()) return names;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("metadata \"", key, "\" is ", text.substr(0, 80),
+                   ", expected a JSON array of strings"));
+}
+
+absl::Status CheckSamples(const std::vector<std::string>& got,
+                          const v1::AttemptSpec& fold) {
+  absl::flat_hash_set<std::string> expected(fold.validation_samples().begin(),
+                                            fold.validation_samples().end());
+  for (const std::string& id : got) {
+    if (expected.erase(id) == 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "sample ", id, " is there twice or is not of the job's fold"));
+    }
+  }
+  if (expected.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("sample ", *expected.begin(), " is missing: got ",
+                   got.size(), " of ", fold.validation_samples_size()));
+}
+
+absl::Status CheckProbabilities(absl::Span<const float> values,
+                                const std::vector<std::string>& samples,
+                                const std::vector<std::string>& labels) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    // Written so that NaN fails.
+    if (values[i] >= 0.0f && values[i] <= 1.0f) continue;
+    const size_t row = i / labels.size();
+    return absl::InvalidArgumentError(
+        absl::StrCat("sample ", samples[row % samples.size()], ", label ",
+                     labels[i % labels.size()], ": probability is ", values[i],
+                     ", expected a number in [0, 1]"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckOofFile(const std::string& path, const v1::AttemptSpec& fold,
+                          const std::vector<std::string>& labels) {
+  FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string format, file->Metadata("format"));
+  if (format != "foldfarm-oof") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("format is \"", format, "\", expected \"foldfarm-oof\""));
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> samples,
+                            Names(*file, "sample_ids"));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> got_labels,
+                            Names(*file, "labels"));
+  if (got_labels != labels) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("labels are ", absl::StrJoin(got_labels, ","),
+                     ", expected ", absl::StrJoin(labels, ",")));
+  }
+  FOLDFARM_RETURN_IF_ERROR(CheckSamples(samples, fold));
+  const int64_t n = static_cast<int64_t>(samples.size());
+  const int64_t l = static_cast<int64_t>(labels.size());
+  FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const float> probabilities,
+                            file->F32("probabilities", {n, l}));
+  FOLDFARM_RETURN_IF_ERROR(CheckProbabilities(probabilities, samples, labels));
+  FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const float> draws,
+                            file->F32("draws", {-1, n, l}));
+  return CheckProbabilities(draws, samples, labels);
+}
+
+}  // namespace foldfarm

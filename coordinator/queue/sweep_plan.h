@@ -1,0 +1,54 @@
+// From a sweep's specification to its folds and jobs.
+//
+// Pure: equal input gives equal folds, seeds and result keys on every machine.
+#ifndef FOLDFARM_COORDINATOR_QUEUE_SWEEP_PLAN_H_
+#define FOLDFARM_COORDINATOR_QUEUE_SWEEP_PLAN_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/spectra/prepared_dataset.h"
+#include "foldfarm/v1/job.pb.h"
+#include "foldfarm/v1/sweep.pb.h"
+
+namespace foldfarm {
+
+// One (model, fold) to train.
+struct PlannedJob {
+  // Index into SweepSpec.models.
+  int model = 0;
+  int fold = 0;
+  int slots = 1;
+  int epochs = 0;
+  // Equal for jobs whose results are interchangeable: SHA-256 over dataset,
+  // model without its name, sample lists, seed, draws and trainer protocol.
+  std::string result_key;
+};
+
+struct SweepPlan {
+  // By fold; only `train_samples` and `validation_samples` are set.
+  std::vector<v1::AttemptSpec> folds;
+  // In the sweep's order.
+  std::vector<PlannedJob> jobs;
+};
+
+// Plans an expanded specification. Only labelled samples of split "train" take
+// part.
+//
+// Errors: INVALID_ARGUMENT naming the model, sample or field at fault.
+absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
+                                    const DatasetHeader& dataset,
+                                    const std::string& dataset_digest);
+
+// Seed of all draws of a job.
+uint32_t JobSeed(const v1::SweepSpec& spec, const v1::ModelSpec& model,
+                 int fold);
+
+// TTA draws of a sweep.
+int TtaDraws(const v1::SweepSpec& spec);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_QUEUE_SWEEP_PLAN_H_

@@ -1,0 +1,42 @@
+// The API for daemons over gRPC: hands requests to the queue and answers when
+// the queue does. No thread waits for a call, so any number of workers may wait
+// for work.
+#ifndef FOLDFARM_COORDINATOR_SERVICE_WORKER_SERVICE_H_
+#define FOLDFARM_COORDINATOR_SERVICE_WORKER_SERVICE_H_
+
+#include "coordinator/queue/job_queue.h"
+#include "foldfarm/v1/worker.grpc.pb.h"
+
+namespace foldfarm {
+
+class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
+ public:
+  // `queue` is borrowed.
+  explicit WorkerServiceImpl(JobQueue& queue) : queue_(queue) {}
+
+  grpc::ServerUnaryReactor* Register(grpc::CallbackServerContext* context,
+                                     const v1::RegisterRequest* request,
+                                     v1::RegisterResponse* response) override;
+  grpc::ServerUnaryReactor* AcquireLeases(
+      grpc::CallbackServerContext* context,
+      const v1::AcquireLeasesRequest* request,
+      v1::AcquireLeasesResponse* response) override;
+  grpc::ServerUnaryReactor* Heartbeat(grpc::CallbackServerContext* context,
+                                      const v1::HeartbeatRequest* request,
+                                      v1::HeartbeatResponse* response) override;
+  grpc::ServerUnaryReactor* ReportProgress(
+      grpc::CallbackServerContext* context,
+      const v1::ReportProgressRequest* request,
+      v1::ReportProgressResponse* response) override;
+  grpc::ServerUnaryReactor* FinishAttempt(
+      grpc::CallbackServerContext* context,
+      const v1::FinishAttemptRequest* request,
+      v1::FinishAttemptResponse* response) override;
+
+ private:
+  JobQueue& queue_;
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_SERVICE_WORKER_SERVICE_H_

@@ -1,0 +1,128 @@
+// Rows of the store, as values.
+//
+// A time of absl::InfinitePast() is one that has not come.
+#ifndef FOLDFARM_COORDINATOR_STORE_ROWS_H_
+#define FOLDFARM_COORDINATOR_STORE_ROWS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/base/ids.h"
+#include "foldfarm/v1/farm.pb.h"
+#include "foldfarm/v1/job.pb.h"
+#include "foldfarm/v1/sweep.pb.h"
+
+namespace foldfarm {
+
+struct DatasetRow {
+  int64_t id = 0;
+  // Name, digest, size, counts and labels.
+  v1::Dataset dataset;
+};
+
+struct SweepRow {
+  SweepId id;
+  std::string request_id;
+  std::string name;
+  int64_t dataset_id = 0;
+  v1::Dataset dataset;
+  v1::SweepSpec spec;
+  int priority = 0;
+  int models = 0;
+  int folds = 0;
+  // Jobs that were finished at submission.
+  int reused = 0;
+  absl::Time create_time = absl::InfinitePast();
+};
+
+// Jobs of a sweep by state.
+struct SweepCounts {
+  int pending = 0, running = 0, succeeded = 0, failed = 0, cancelled = 0;
+  // When the last final job ended.
+  absl::Time end_time = absl::InfinitePast();
+  int total() const {
+    return pending + running + succeeded + failed + cancelled;
+  }
+};
+
+struct JobRow {
+  JobId id;
+  SweepId sweep;
+  // Place in the sweep's order.
+  int position = 0;
+  std::string model;
+  // Index into the sweep's models.
+  int model_index = 0;
+  int fold = 0;
+  v1::Job::State state = v1::Job::PENDING;
+  int slots = 1;
+  int attempt_count = 0;
+  int failed_count = 0;
+  int lost_count = 0;
+  // The newest attempt; 0 before the first.
+  FencingToken token;
+  absl::Time not_before = absl::InfinitePast();
+  bool cancel_requested = false;
+  std::string result_key;
+  // 0: trained here.
+  JobId reused_from;
+  int epoch = 0;
+  int epochs = 0;
+  std::optional<double> log_loss;
+  double seconds_per_epoch = 0;
+  std::string error;
+  int checkpoint_epoch = 0;
+  absl::Time create_time = absl::InfinitePast();
+  absl::Time end_time = absl::InfinitePast();
+  // Grows with every change of any job; what a watcher has seen.
+  int64_t change = 0;
+
+  // Of the newest attempt; read, never written with the job.
+  std::string worker;
+  absl::Time start_time = absl::InfinitePast();
+};
+
+struct AttemptRow {
+  FencingToken token;
+  JobId job;
+  // 1-based within the job.
+  int number = 0;
+  v1::Attempt::State state = v1::Attempt::RUNNING;
+  // What the worker reported; differs from `state` when the result was refused.
+  v1::Attempt::State outcome = v1::Attempt::STATE_UNSPECIFIED;
+  WorkerSession session;
+  std::string worker;
+  std::string device;
+  absl::Time start_time = absl::InfinitePast();
+  absl::Time end_time = absl::InfinitePast();
+  absl::Time lease_until = absl::InfinitePast();
+  absl::Time heartbeat_time = absl::InfinitePast();
+  int exit_status = 0;
+  int signal = 0;
+  std::string error;
+  int resumed_epoch = 0;
+  std::vector<std::string> log_tail;
+  // The attempt whose end granted this one in the same call; 0: none.
+  FencingToken granted_by;
+};
+
+// One run of a worker daemon.
+struct WorkerRow {
+  WorkerSession session;
+  std::string name;
+  std::string host;
+  std::vector<std::string> devices;
+  int slots = 0;
+  std::string version;
+  absl::Time start_time = absl::InfinitePast();
+};
+
+// What an artifact is to a job.
+enum class ArtifactKind { kResult = 0, kCheckpoint = 1 };
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_STORE_ROWS_H_

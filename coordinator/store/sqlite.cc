@@ -1,0 +1,184 @@
+#include "coordinator/store/sqlite.h"
+
+#include <sqlite3.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace foldfarm {
+namespace {
+
+// A full disk and a busy file are worth repeating; the rest needs a person.
+absl::Status SqliteStatus(sqlite3* db, int code, absl::string_view what) {
+  const std::string message =
+      absl::StrCat("database: ", what, ": ",
+                   db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code));
+  switch (code & 0xff) {
+    case SQLITE_FULL:
+      return absl::ResourceExhaustedError(message);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return absl::UnavailableError(message);
+    case SQLITE_CONSTRAINT:
+      return absl::AlreadyExistsError(message);
+    case SQLITE_CANTOPEN:
+      return absl::FailedPreconditionError(message);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::DataLossError(message);
+    default:
+      return absl::InternalError(message);
+  }
+}
+
+}  // namespace
+
+Statement::Statement(sqlite3* db, sqlite3_stmt* statement, absl::Status error)
+    : db_(db), statement_(statement), error_(std::move(error)) {}
+
+Statement::~Statement() {
+  if (statement_ == nullptr) return;
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+}
+
+void Statement::Note(int code) {
+  if (code != SQLITE_OK && error_.ok()) {
+    error_ = SqliteStatus(db_, code, "cannot bind");
+  }
+}
+
+void Statement::BindOne(int index, int64_t value) {
+  if (error_.ok()) Note(sqlite3_bind_int64(statement_, index, value));
+}
+
+void Statement::BindOne(int index, double value) {
+  if (error_.ok()) Note(sqlite3_bind_double(statement_, index, value));
+}
+
+void Statement::BindOne(int index, std::nullptr_t) {
+  if (error_.ok()) Note(sqlite3_bind_null(statement_, index));
+}
+
+void Statement::BindOne(int index, absl::string_view text) {
+  // A null pointer would bind NULL.
+  if (error_.ok()) {
+    Note(sqlite3_bind_text64(statement_, index,
+                             text.data() != nullptr ? text.data() : "",
+                             text.size(), SQLITE_STATIC, SQLITE_UTF8));
+  }
+}
+
+void Statement::BindOne(int index, Blob blob) {
+  if (error_.ok()) {
+    Note(sqlite3_bind_blob64(
+        statement_, index,
+        blob.bytes.data() != nullptr ? blob.bytes.data() : "",
+        blob.bytes.size(), SQLITE_STATIC));
+  }
+}
+
+void Statement::BindOne(int index, absl::Time time) {
+  if (time == absl::InfinitePast()) {
+    BindOne(index, nullptr);
+  } else {
+    BindOne(index, absl::ToUnixMicros(time));
+  }
+}
+
+absl::StatusOr<bool> Statement::Step() {
+  if (!error_.ok()) return error_;
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  error_ = SqliteStatus(db_, code, sqlite3_sql(statement_));
+  return error_;
+}
+
+absl::Status Statement::Run() {
+  while (true) {
+    const absl::StatusOr<bool> row = Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::OkStatus();
+  }
+}
+
+bool Statement::IsNull(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
+int64_t Statement::Int(int column) const {
+  return sqlite3_column_int64(statement_, column);
+}
+
+double Statement::Double(int column) const {
+  return sqlite3_column_double(statement_, column);
+}
+
+std::string Statement::Text(int column) const {
+  return std::string(Bytes(column));
+}
+
+absl::string_view Statement::Bytes(int column) const {
+  const char* data =
+      static_cast<const char*>(sqlite3_column_blob(statement_, column));
+  const int size = sqlite3_column_bytes(statement_, column);
+  return data == nullptr ? absl::string_view()
+                         : absl::string_view(data, static_cast<size_t>(size));
+}
+
+absl::Time Statement::Time(int column) const {
+  return IsNull(column) ? absl::InfinitePast()
+                        : absl::FromUnixMicros(Int(column));
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
+    const std::string& path, bool read_only) {
+  sqlite3* db = nullptr;
+  const int flags = (read_only ? SQLITE_OPEN_READONLY
+                               : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
+                    SQLITE_OPEN_NOMUTEX;
+  const int code = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
+  if (code != SQLITE_OK) {
+    const absl::Status status =
+        SqliteStatus(db, code, absl::StrCat("cannot open ", path));
+    sqlite3_close(db);
+    return status;
+  }
+  sqlite3_extended_result_codes(db, 1);
+  sqlite3_busy_timeout(db, 5000);
+  return std::unique_ptr<Connection>(new Connection(db));
+}
+
+Connection::~Connection() {
+  for (const auto& [sql, statement] : cache_) sqlite3_finalize(statement);
+  sqlite3_close(db_);
+}
+
+absl::Status Connection::Execute(const std::string& sql) {
+  const int code = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
+  return code == SQLITE_OK ? absl::OkStatus() : SqliteStatus(db_, code, sql);
+}
+
+Statement Connection::Prepare(const char* sql) {
+  sqlite3_stmt*& statement = cache_[sql];
+  if (statement == nullptr) {
+    const int code = sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                        &statement, nullptr);
+    if (code != SQLITE_OK) {
+      return Statement(db_, nullptr, SqliteStatus(db_, code, sql));
+    }
+  }
+  return Statement(db_, statement, absl::OkStatus());
+}
+
+int64_t Connection::last_insert_id() const {
+  return sqlite3_last_insert_rowid(db_);
+}
+int Connection::changes() const { return sqlite3_changes(db_); }
+bool Connection::in_transaction() const {
+  return sqlite3_get_autocommit(db_) == 0;
+}
+
+}  // namespace foldfarm

@@ -1,0 +1,223 @@
+#include "coordinator/store/tx.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace foldfarm {
+
+absl::Status Tx::BeginWrite() {
+  if (savepoint_) return absl::OkStatus();
+  FOLDFARM_RETURN_IF_ERROR(connection_.Prepare("SAVEPOINT work").Run());
+  savepoint_ = true;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> Tx::InsertDataset(const v1::Dataset& dataset) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  const std::string bytes = dataset.SerializeAsString();
+  Statement s = connection_.Prepare(
+      "INSERT INTO dataset(name, digest, dataset) VALUES(?, ?, ?)");
+  FOLDFARM_RETURN_IF_ERROR(
+      s.Bind(dataset.name(), dataset.digest(), Blob{bytes}).Run());
+  return connection_.last_insert_id();
+}
+
+absl::StatusOr<SweepId> Tx::InsertSweep(const SweepRow& row) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  const std::string spec = row.spec.SerializeAsString();
+  Statement s = connection_.Prepare(
+      "INSERT INTO sweep(request_id, name, dataset_id, spec, priority, models,"
+      " folds, reused, create_us) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  FOLDFARM_RETURN_IF_ERROR(s.Bind(row.request_id, row.name, row.dataset_id,
+                                  Blob{spec}, row.priority, row.models,
+                                  row.folds, row.reused, row.create_time)
+                               .Run());
+  return SweepId{connection_.last_insert_id()};
+}
+
+absl::Status Tx::InsertFold(SweepId sweep, int fold,
+                            const v1::AttemptSpec& samples) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  const std::string bytes = samples.SerializeAsString();
+  return connection_
+      .Prepare("INSERT INTO fold(sweep_id, fold, samples) VALUES(?, ?, ?)")
+      .Bind(sweep.value, fold, Blob{bytes})
+      .Run();
+}
+
+absl::StatusOr<JobId> Tx::InsertJob(const JobRow& row) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  Statement s = connection_.Prepare(
+      "INSERT INTO job(sweep_id, position, model, model_index, fold, state, "
+      "slots, result_key, reused_from, epoch, epochs, create_us, end_us, "
+      "change, log_loss) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  s.Bind(row.sweep.value, row.position, row.model, row.model_index, row.fold,
+         static_cast<int>(row.state), row.slots, row.result_key,
+         row.reused_from.value, row.epoch, row.epochs, row.create_time,
+         row.end_time, row.change, nullptr);
+  if (row.log_loss.has_value()) s.BindAt(15, *row.log_loss);
+  FOLDFARM_RETURN_IF_ERROR(s.Run());
+  return JobId{connection_.last_insert_id()};
+}
+
+absl::Status Tx::UpdateJob(const JobRow& row, FencingToken expected) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  {
+    Statement s = connection_.Prepare(
+        "UPDATE job SET state = ?, slots = ?, attempt_count = ?, failed_count "
+        "= ?, lost_count = ?, token = ?, not_before_us = ?, cancel_requested = "
+        "?, epoch = ?, epochs = ?, log_loss = ?, seconds_per_epoch = ?, error "
+        "= ?, checkpoint_epoch = ?, end_us = ?, change = ? WHERE id = ? AND "
+        "token = ?");
+    s.Bind(static_cast<int>(row.state), row.slots, row.attempt_count,
+           row.failed_count, row.lost_count, row.token.value, row.not_before,
+           row.cancel_requested, row.epoch, row.epochs, nullptr,
+           row.seconds_per_epoch, row.error, row.checkpoint_epoch, row.end_time,
+           row.change, row.id.value, expected.value);
+    if (row.log_loss.has_value()) s.BindAt(11, *row.log_loss);
+    FOLDFARM_RETURN_IF_ERROR(s.Run());
+  }
+  if (connection_.changes() == 1) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat(
+      "attempt ", expected.value, " is not the newest of job ", row.id.value));
+}
+
+absl::StatusOr<FencingToken> Tx::InsertAttempt(const AttemptRow& row) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  Statement s = connection_.Prepare(
+      "INSERT INTO attempt(job_id, number, state, session, worker, start_us, "
+      "lease_until_us, heartbeat_us, resumed_epoch, granted_by) VALUES(?, ?, "
+      "?, ?, ?, ?, ?, ?, ?, ?)");
+  FOLDFARM_RETURN_IF_ERROR(
+      s.Bind(row.job.value, row.number, static_cast<int>(row.state),
+             row.session.value, row.worker, row.start_time, row.lease_until,
+             row.heartbeat_time, row.resumed_epoch, row.granted_by.value)
+          .Run());
+  return FencingToken{connection_.last_insert_id()};
+}
+
+absl::Status Tx::UpdateAttempt(const AttemptRow& row) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  v1::Attempt tail;
+  for (const std::string& line : row.log_tail) tail.add_log_tail(line);
+  const std::string tail_bytes = tail.SerializeAsString();
+  return connection_
+      .Prepare(
+          "UPDATE attempt SET state = ?, outcome = ?, session = ?, device = ?, "
+          "start_us = ?, end_us = ?, lease_until_us = ?, heartbeat_us = ?, "
+          "exit_status = ?, signal = ?, error = ?, resumed_epoch = ?, log_tail "
+          "= ? WHERE token = ?")
+      .Bind(static_cast<int>(row.state), static_cast<int>(row.outcome),
+            row.session.value, row.device, row.start_time, row.end_time,
+            row.lease_until, row.heartbeat_time, row.exit_status, row.signal,
+            row.error, row.resumed_epoch, Blob{tail_bytes}, row.token.value)
+      .Run();
+}
+
+absl::Status Tx::ExtendLease(FencingToken token, absl::Time lease_until,
+                             absl::Time heartbeat_time) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  return connection_
+      .Prepare(
+          "UPDATE attempt SET lease_until_us = ?, heartbeat_us = ? WHERE token "
+          "= ?")
+      .Bind(lease_until, heartbeat_time, token.value)
+      .Run();
+}
+
+absl::StatusOr<WorkerSession> Tx::InsertWorker(const WorkerRow& row) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  v1::Worker worker;
+  worker.set_name(row.name);
+  worker.set_host(row.host);
+  for (const std::string& device : row.devices) worker.add_devices(device);
+  worker.set_slots(row.slots);
+  worker.set_version(row.version);
+  const std::string bytes = worker.SerializeAsString();
+  Statement s = connection_.Prepare(
+      "INSERT OR REPLACE INTO worker(name, worker, start_us) VALUES(?, ?, ?)");
+  FOLDFARM_RETURN_IF_ERROR(s.Bind(row.name, Blob{bytes}, row.start_time).Run());
+  return WorkerSession{connection_.last_insert_id()};
+}
+
+absl::Status Tx::SetArtifacts(JobId job, ArtifactKind kind,
+                              const std::vector<v1::ArtifactRef>& refs) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  FOLDFARM_RETURN_IF_ERROR(
+      connection_
+          .Prepare("DELETE FROM job_artifact WHERE job_id = ? AND kind = ?")
+          .Bind(job.value, static_cast<int>(kind))
+          .Run());
+  for (const v1::ArtifactRef& ref : refs) {
+    FOLDFARM_RETURN_IF_ERROR(
+        connection_
+            .Prepare("INSERT INTO job_artifact(job_id, kind, name, digest, "
+                     "size_bytes) VALUES(?, ?, ?, ?, ?)")
+            .Bind(job.value, static_cast<int>(kind), ref.name(), ref.digest(),
+                  static_cast<int64_t>(ref.size_bytes()))
+            .Run());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Tx::SetResultMetrics(
+    JobId job, const std::map<std::string, double>& metrics) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  v1::GetMetricsResponse message;
+  for (const auto& [name, value] : metrics) {
+    (*message.mutable_result())[name] = value;
+  }
+  const std::string bytes = message.SerializeAsString();
+  return connection_
+      .Prepare("INSERT OR REPLACE INTO result(job_id, metrics) VALUES(?, ?)")
+      .Bind(job.value, Blob{bytes})
+      .Run();
+}
+
+absl::Status Tx::PutMetrics(JobId job, const v1::EpochMetrics& metrics) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  const std::string bytes = metrics.SerializeAsString();
+  return connection_
+      .Prepare(
+          "INSERT OR REPLACE INTO metric(job_id, epoch, metrics) VALUES(?, ?, "
+          "?)")
+      .Bind(job.value, metrics.epoch(), Blob{bytes})
+      .Run();
+}
+
+absl::Status Tx::DropMetricsAfter(JobId job, int epoch) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  return connection_
+      .Prepare("DELETE FROM metric WHERE job_id = ? AND epoch > ?")
+      .Bind(job.value, epoch)
+      .Run();
+}
+
+absl::Status Tx::PutLogLine(JobId job, FencingToken token,
+                            const v1::LogLine& line) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  const int64_t micros =
+      line.time().seconds() * 1000000 + line.time().nanos() / 1000;
+  return connection_
+      .Prepare(
+          "INSERT OR IGNORE INTO log_line(job_id, token, sequence, time_us, "
+          "level, text) VALUES(?, ?, ?, ?, ?, ?)")
+      .Bind(job.value, token.value, static_cast<int64_t>(line.sequence()),
+            micros, line.level(), line.text())
+      .Run();
+}
+
+absl::Status Tx::InsertEvent(absl::Time time, JobId job, FencingToken token,
+                             v1::Job::State state, absl::string_view detail) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  return connection_
+      .Prepare(
+          "INSERT INTO event(time_us, job_id, token, state, detail) VALUES(?, "
+          "?, ?, ?, ?)")
+      .Bind(time, job.value, token.value, static_cast<int>(state), detail)
+      .Run();
+}
+
+}  // namespace foldfarm

@@ -1,0 +1,79 @@
+// Every change that is made to the database.
+//
+// A Tx is handed to the work that Store runs on its writer thread; all its
+// calls are in one transaction, and are undone together when the work fails.
+#ifndef FOLDFARM_COORDINATOR_STORE_TX_H_
+#define FOLDFARM_COORDINATOR_STORE_TX_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/store/reader.h"
+
+namespace foldfarm {
+
+class Tx : public Reader {
+ public:
+  explicit Tx(Connection& connection) : Reader(connection) {}
+
+  // Runs `call` once the transaction's fate is known: OK when it is on disk.
+  // Runs on the writer thread; it must not block.
+  void AfterCommit(absl::AnyInvocable<void(const absl::Status&)> call) {
+    after_commit_.push_back(std::move(call));
+  }
+
+  // Opens this work's savepoint, as its first write does by itself; work that
+  // fails a check before costs nothing. Call before changing what the listener
+  // derives from the tables, so that it is derived anew when the work fails.
+  absl::Status BeginWrite();
+
+  // Errors of all: ALREADY_EXISTS when a unique name is taken.
+  absl::StatusOr<int64_t> InsertDataset(const v1::Dataset& dataset);
+
+  // `row.id` is ignored, as with the other inserts; returns the new id.
+  absl::StatusOr<SweepId> InsertSweep(const SweepRow& row);
+  absl::Status InsertFold(SweepId sweep, int fold,
+                          const v1::AttemptSpec& samples);
+  absl::StatusOr<JobId> InsertJob(const JobRow& row);
+
+  // Writes what may change of a job if `expected` is still its newest attempt.
+  // Errors: ABORTED otherwise, and nothing is changed.
+  absl::Status UpdateJob(const JobRow& row, FencingToken expected);
+
+  // The new row's id is the fencing token.
+  absl::StatusOr<FencingToken> InsertAttempt(const AttemptRow& row);
+  // Writes what may change of an attempt.
+  absl::Status UpdateAttempt(const AttemptRow& row);
+  absl::Status ExtendLease(FencingToken token, absl::Time lease_until,
+                           absl::Time heartbeat_time);
+
+  // Replaces the row of that name.
+  absl::StatusOr<WorkerSession> InsertWorker(const WorkerRow& row);
+
+  // Replaces all of that kind.
+  absl::Status SetArtifacts(JobId job, ArtifactKind kind,
+                            const std::vector<v1::ArtifactRef>& refs);
+  absl::Status SetResultMetrics(JobId job,
+                                const std::map<std::string, double>& metrics);
+  // Replaces an epoch that is there.
+  absl::Status PutMetrics(JobId job, const v1::EpochMetrics& metrics);
+  // Drops the epochs after `epoch`.
+  absl::Status DropMetricsAfter(JobId job, int epoch);
+  // Ignores a line that is there.
+  absl::Status PutLogLine(JobId job, FencingToken token,
+                          const v1::LogLine& line);
+  absl::Status InsertEvent(absl::Time time, JobId job, FencingToken token,
+                           v1::Job::State state, absl::string_view detail);
+
+ private:
+  friend class Store;
+  bool savepoint_ = false;
+  std::vector<absl::AnyInvocable<void(const absl::Status&)>> after_commit_;
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_STORE_TX_H_

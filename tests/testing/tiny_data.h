@@ -1,0 +1,73 @@
+// The smallest prepared dataset and predictions that the farm takes for real.
+#ifndef FOLDFARM_TESTS_TESTING_TINY_DATA_H_
+#define FOLDFARM_TESTS_TESTING_TINY_DATA_H_
+
+#include <cmath>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "common/tensorfile/tensorfile.h"
+
+namespace foldfarm {
+
+// `samples` labelled train samples T000, T001..., every fourth of them a
+// sam_testbed, the rest commercial, and one unlabelled sample of split "test".
+// Two labels, "a" (every second sample) and "b" (every third). One scan each.
+inline std::string TinyDataset(int samples) {
+  nlohmann::json table = nlohmann::json::array();
+  std::vector<int64_t> offset = {0};
+  std::vector<uint8_t> labels;
+  for (int i = 0; i <= samples; ++i) {
+    const bool test = i == samples;
+    table.push_back(
+        {{"id", absl::StrFormat("T%03d", i)},
+         {"split", test ? "test" : "train"},
+         {"instrument_type", i % 4 == 3 ? "sam_testbed" : "commercial"},
+         {"labelled", !test}});
+    offset.push_back(i + 1);
+    labels.push_back(!test && i % 2 == 0);
+    labels.push_back(!test && i % 3 == 0);
+  }
+  const int64_t n = samples + 1;
+  const std::vector<double> temperature(static_cast<size_t>(n), 100.0);
+  const std::vector<float> scans(static_cast<size_t>(n) * 100, 0.5f);
+  const std::vector<float> offsets(static_cast<size_t>(n) * 400, 0.1f);
+  TensorFileWriter writer;
+  writer.SetMetadata("format", "foldfarm-prepared");
+  writer.SetMetadata("format_version", "1");
+  writer.SetMetadata("labels", R"(["a","b"])");
+  writer.SetMetadata("samples", table.dump());
+  writer.AddI64("scan_offset", {n + 1}, offset);
+  writer.AddF64("temperature", {n}, temperature);
+  writer.AddF32("abundance", {n, 100}, scans);
+  writer.AddF32("baseline", {n, 100}, scans);
+  writer.AddF32("offsets", {n, 100, 4}, offsets);
+  writer.AddF32("offsets_baseline", {n, 100, 4}, offsets);
+  writer.AddU8("labels", {n, 2}, labels);
+  return writer.Serialize();
+}
+
+// Predictions of `probability` for each of `samples`, two draws.
+inline std::string TinyOof(const std::vector<std::string>& samples,
+                           float probability,
+                           const std::vector<std::string>& labels = {"a",
+                                                                     "b"}) {
+  const int64_t n = static_cast<int64_t>(samples.size());
+  const int64_t l = static_cast<int64_t>(labels.size());
+  const std::vector<float> values(static_cast<size_t>(n * l), probability);
+  const std::vector<float> draws(static_cast<size_t>(2 * n * l), probability);
+  TensorFileWriter writer;
+  writer.SetMetadata("format", "foldfarm-oof");
+  writer.SetMetadata("sample_ids", nlohmann::json(samples).dump());
+  writer.SetMetadata("labels", nlohmann::json(labels).dump());
+  writer.AddF32("probabilities", {n, l}, values);
+  writer.AddF32("draws", {2, n, l}, draws);
+  return writer.Serialize();
+}
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_TESTS_TESTING_TINY_DATA_H_
