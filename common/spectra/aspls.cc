@@ -18,6 +18,14 @@
 #define FOLDFARM_SIMD_CLONES
 #endif
 
+// Before a loop over the lanes of a block: lanes are independent, and the loop
+// is to become one vector operation, not to be unrolled before it can.
+#if defined(__GNUC__) && !defined(__clang__)
+#define FOLDFARM_LANES _Pragma("GCC ivdep") _Pragma("GCC unroll 1")
+#else
+#define FOLDFARM_LANES
+#endif
+
 namespace foldfarm {
 namespace {
 
@@ -116,7 +124,7 @@ void Solve(Workspace& s, double lambda) {
       double* u2 = upper2 + at;
       double* zz = z + at;
       const double* n = length + b * kBlock;
-#pragma GCC ivdep
+      FOLDFARM_LANES
       for (int l = 0; l < kBlock; ++l) {
         // Whether the second difference that starts at row - 2, row - 1, row
         // exists: D'D is their sum.
@@ -146,7 +154,7 @@ void Solve(Workspace& s, double lambda) {
     for (int b = 0; b < s.blocks; ++b) {
       const ptrdiff_t at = ptrdiff_t{i} * kLanes + b * kBlock;
       double* zz = z + at;
-#pragma GCC ivdep
+      FOLDFARM_LANES
       for (int l = 0; l < kBlock; ++l) {
         zz[l] -= upper1[at + l] * zz[l + kLanes] +
                  upper2[at + l] * zz[l + 2 * kLanes];
@@ -161,9 +169,11 @@ struct alignas(64) Sums {
   double mean[kLanes] = {};       // Of the negative residuals; first their sum.
   double deviation[kLanes] = {};  // Theirs; first the sum of squares.
   double largest[kLanes] = {};    // |residual|
-  double broken[kLanes] = {};     // NaN once a residual is not finite.
-  double moved[kLanes] = {};      // |w' - w|^2
-  double norm[kLanes] = {};       // |w|^2
+  double slope[kLanes] = {};
+  double inverse_largest[kLanes] = {};
+  double broken[kLanes] = {};  // NaN once a residual is not finite.
+  double moved[kLanes] = {};   // |w' - w|^2
+  double norm[kLanes] = {};    // |w|^2
 };
 
 // New w and a from the residuals, and how far w moved.
@@ -177,7 +187,7 @@ void Reweigh(Workspace& s, Sums& sums) {
       double* __restrict sum = sums.mean + first;
       double* __restrict largest = sums.largest + first;
       double* __restrict broken = sums.broken + first;
-#pragma GCC ivdep
+      FOLDFARM_LANES
       for (int l = 0; l < kBlock; ++l) {
         const double r = y[l] - z[l];
         const double size = std::fabs(r);
@@ -197,7 +207,7 @@ void Reweigh(Workspace& s, Sums& sums) {
       const double* __restrict z = s.z + ptrdiff_t{i} * kLanes + first;
       const double* __restrict mean = sums.mean + first;
       double* __restrict squares = sums.deviation + first;
-#pragma GCC ivdep
+      FOLDFARM_LANES
       for (int l = 0; l < kBlock; ++l) {
         const double r = y[l] - z[l];
         const double square = (r - mean[l]) * (r - mean[l]);
@@ -209,6 +219,10 @@ void Reweigh(Workspace& s, Sums& sums) {
     const double variance =
         sums.count[l] > 1 ? sums.deviation[l] / (sums.count[l] - 1.0) : 0.0;
     sums.deviation[l] = variance > 0 ? std::sqrt(variance) : kEpsilon;
+    sums.slope[l] = 0.5 / sums.deviation[l];
+    // Infinite when all residuals are 0: the smoothness becomes NaN then and
+    // the lane breaks down at the next solve.
+    sums.inverse_largest[l] = 1.0 / sums.largest[l];
   }
   for (int i = 0; i < s.rows; ++i) {
     const double row = i;
@@ -219,13 +233,14 @@ void Reweigh(Workspace& s, Sums& sums) {
       double* __restrict a = s.a + ptrdiff_t{i} * kLanes + first;
       const double* __restrict length = s.length + first;
       const double* __restrict deviation = sums.deviation + first;
-      const double* __restrict largest = sums.largest + first;
+      const double* __restrict slope = sums.slope + first;
+      const double* __restrict inverse_largest = sums.inverse_largest + first;
       double* __restrict moved = sums.moved + first;
       double* __restrict norm = sums.norm + first;
-#pragma GCC ivdep
+      FOLDFARM_LANES
       for (int l = 0; l < kBlock; ++l) {
         const double r = y[l] - z[l];
-        double x = 0.5 / deviation[l] * (r - deviation[l]);
+        double x = slope[l] * (r - deviation[l]);
         x = x < 700.0 ? x : 700.0;
         x = x > -700.0 ? x : -700.0;
         const double weight = 1.0 / (1.0 + Exp(x));
@@ -234,7 +249,7 @@ void Reweigh(Workspace& s, Sums& sums) {
         moved[l] += step * step;
         norm[l] += w[l] * w[l] * inside;
         w[l] = row < length[l] ? weight : 1.0;
-        a[l] = std::fabs(r) / largest[l];
+        a[l] = std::fabs(r) * inverse_largest[l];
       }
     }
   }

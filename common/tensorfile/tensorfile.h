@@ -115,9 +115,11 @@ class TensorFileWriter {
   void AddU8(const std::string& name, std::vector<int64_t> shape,
              absl::Span<const uint8_t> values);
 
-  // The same for large data: `bytes` must outlive the writer, unchanged.
+  // The same for large data, in pieces that follow each other: they must
+  // outlive the writer, unchanged.
   void AddBorrowed(const std::string& name, DType dtype,
-                   std::vector<int64_t> shape, absl::string_view bytes);
+                   std::vector<int64_t> shape,
+                   std::vector<absl::string_view> pieces);
 
   std::string Serialize() const;
 
@@ -131,12 +133,8 @@ class TensorFileWriter {
     DType dtype;
     std::vector<int64_t> shape;
     std::string owned;
-    absl::string_view borrowed;
-    bool is_borrowed = false;
-
-    absl::string_view bytes() const {
-      return is_borrowed ? borrowed : absl::string_view(owned);
-    }
+    std::vector<absl::string_view> pieces;  // After `owned`.
+    int64_t size_bytes = 0;
   };
   std::map<std::string, std::string> metadata_;
   std::map<std::string, Entry> entries_;

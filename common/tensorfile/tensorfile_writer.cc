@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/base/status_macros.h"
 #include "common/tensorfile/tensorfile.h"
 
 namespace foldfarm {
@@ -17,11 +18,10 @@ absl::string_view BytesOf(absl::Span<const T> values) {
           values.size() * sizeof(T)};
 }
 
-[[maybe_unused]] bool SizeFits(DType dtype, const std::vector<int64_t>& shape,
-                               absl::string_view bytes) {
+int64_t SizeOf(DType dtype, const std::vector<int64_t>& shape) {
   int64_t size = DTypeSize(dtype);
   for (const int64_t n : shape) size *= n;
-  return size == static_cast<int64_t>(bytes.size());
+  return size;
 }
 
 }  // namespace
@@ -34,15 +34,18 @@ void TensorFileWriter::SetMetadata(const std::string& key,
 void TensorFileWriter::Add(const std::string& name, DType dtype,
                            std::vector<int64_t> shape,
                            absl::string_view bytes) {
-  assert(SizeFits(dtype, shape, bytes));
-  entries_[name] = Entry{dtype, std::move(shape), std::string(bytes)};
+  const auto size_bytes = static_cast<int64_t>(bytes.size());
+  assert(size_bytes == SizeOf(dtype, shape));
+  entries_[name] =
+      Entry{dtype, std::move(shape), std::string(bytes), {}, size_bytes};
 }
 
 void TensorFileWriter::AddBorrowed(const std::string& name, DType dtype,
                                    std::vector<int64_t> shape,
-                                   absl::string_view bytes) {
-  assert(SizeFits(dtype, shape, bytes));
-  entries_[name] = Entry{dtype, std::move(shape), "", bytes, true};
+                                   std::vector<absl::string_view> pieces) {
+  const int64_t size_bytes = SizeOf(dtype, shape);
+  entries_[name] =
+      Entry{dtype, std::move(shape), "", std::move(pieces), size_bytes};
 }
 
 void TensorFileWriter::AddF32(const std::string& name,
@@ -85,13 +88,13 @@ absl::Status TensorFileWriter::SerializeTo(
       order.begin(), order.end(), [](const Item* a, const Item* b) {
         return DTypeSize(a->second.dtype) > DTypeSize(b->second.dtype);
       });
-  // ordered_json keeps the order of insertion: metadata, then as stored.
+  // Keeps the order of insertion: metadata, then tensors as they are stored.
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata_.empty()) header["__metadata__"] = metadata_;
   size_t offset = 0;
   for (const Item* item : order) {
     const Entry& entry = item->second;
-    const size_t end = offset + entry.bytes().size();
+    const size_t end = offset + static_cast<size_t>(entry.size_bytes);
     header[item->first] = {{"dtype", std::string(DTypeName(entry.dtype))},
                            {"shape", entry.shape},
                            {"data_offsets", {offset, end}}};
@@ -105,10 +108,11 @@ absl::Status TensorFileWriter::SerializeTo(
   const uint64_t size = text.size();
   std::copy_n(reinterpret_cast<const char*>(&size), kSizeBytes, first.begin());
 
-  if (absl::Status status = sink(first + text); !status.ok()) return status;
+  FOLDFARM_RETURN_IF_ERROR(sink(first + text));
   for (const Item* item : order) {
-    if (absl::Status status = sink(item->second.bytes()); !status.ok()) {
-      return status;
+    FOLDFARM_RETURN_IF_ERROR(sink(item->second.owned));
+    for (absl::string_view piece : item->second.pieces) {
+      FOLDFARM_RETURN_IF_ERROR(sink(piece));
     }
   }
   return absl::OkStatus();

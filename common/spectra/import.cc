@@ -1,0 +1,280 @@
+#include "common/spectra/import.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/digest.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/spectra/features_csv.h"
+#include "common/spectra/prepare.h"
+#include "common/spectra/prepared_dataset.h"
+#include "common/spectra/sample_table.h"
+#include "common/tensorfile/tensorfile.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr size_t kErrorsShown = 5;
+constexpr size_t kMissingShown = 10;
+
+// What is left of a sample once its features file is read.
+struct Prepared {
+  SampleTensors tensors;
+  int64_t fallback_baselines = 0;
+};
+
+bool IsSet(const std::atomic<bool>* flag) {
+  return flag != nullptr && flag->load(std::memory_order_relaxed);
+}
+
+// Reads, checks and prepares one sample.
+absl::StatusOr<Prepared> ReadSample(const std::string& directory,
+                                    const SampleRow& row) {
+  const std::string path = JoinPath(directory, row.features_path);
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  const std::string md5 = row.md5.empty() ? "" : Md5Hex(text);
+  const std::string damage =
+      md5 == row.md5
+          ? ""
+          : absl::StrCat("its MD5 is ", md5, ", metadata.csv:", row.line,
+                         " says ", row.md5, ": damaged or edited");
+  // A line that is wrong says more than a digest that is.
+  absl::StatusOr<Readings> readings = ParseFeatures(text, path);
+  if (!readings.ok()) {
+    return absl::Status(readings.status().code(),
+                        absl::StrCat(readings.status().message(),
+                                     damage.empty() ? "" : "; ", damage));
+  }
+  if (!damage.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", damage));
+  }
+  absl::StatusOr<PreparedSample> sample = PrepareSample(
+      *readings, row.instrument_type == kSamTestbed ? Instrument::kSamTestbed
+                                                    : Instrument::kCommercial);
+  if (!sample.ok()) return Annotate(sample.status(), path);
+  Prepared prepared;
+  for (const MzCurve& curve : sample->curves) {
+    prepared.fallback_baselines += curve.fallback_baseline ? 1 : 0;
+  }
+  prepared.tensors = ToTensors(*sample);
+  return prepared;
+}
+
+// Splits off the samples whose features file is absent.
+absl::Status TakePresent(const ImportOptions& options, SampleTable* table,
+                         ImportResult* result) {
+  std::vector<SampleRow> present;
+  for (SampleRow& row : table->samples) {
+    if (FileExists(JoinPath(options.directory, row.features_path))) {
+      present.push_back(std::move(row));
+    } else {
+      result->missing.push_back(row.features_path);
+      ++result->missing_by_split[row.split];
+    }
+  }
+  table->samples = std::move(present);
+  if (result->missing.empty()) return absl::OkStatus();
+  const size_t shown = std::min(result->missing.size(), kMissingShown);
+  const std::string what = absl::StrCat(
+      options.directory, ": ", result->missing.size(), " of ",
+      result->missing.size() + table->samples.size(),
+      " features files of metadata.csv are absent (",
+      absl::StrJoin(result->missing_by_split, ", ", absl::PairFormatter(" ")),
+      "): ",
+      absl::StrJoin(result->missing.begin(),
+                    result->missing.begin() + static_cast<ptrdiff_t>(shown),
+                    ", "),
+      shown < result->missing.size()
+          ? absl::StrCat(" and ", result->missing.size() - shown, " more")
+          : "");
+  if (table->samples.empty()) return absl::NotFoundError(what);
+  if (!options.allow_missing) {
+    return absl::NotFoundError(
+        absl::StrCat(what, "; --allow-missing goes on without them"));
+  }
+  return absl::OkStatus();
+}
+
+// Prepares all samples on many threads. In order, whoever did which.
+absl::StatusOr<std::vector<Prepared>> PrepareAll(
+    const ImportOptions& options, const std::vector<SampleRow>& rows,
+    int num_threads, const ImportProgress& progress) {
+  std::vector<Prepared> prepared(rows.size());
+  std::vector<absl::Status> statuses(rows.size());
+  std::atomic<size_t> next{0};
+  absl::Mutex mu;
+  int64_t done = 0;
+  const auto work = [&] {
+    while (!IsSet(options.cancel)) {
+      const size_t i = next.fetch_add(1);
+      if (i >= rows.size()) return;
+      absl::StatusOr<Prepared> sample = ReadSample(options.directory, rows[i]);
+      if (sample.ok()) {
+        prepared[i] = *std::move(sample);
+      } else {
+        statuses[i] = sample.status();
+      }
+      absl::MutexLock lock(&mu);
+      ++done;
+      if (progress) progress(done, static_cast<int64_t>(rows.size()));
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int t = 1; t < num_threads; ++t) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  if (IsSet(options.cancel)) return absl::CancelledError("import cancelled");
+
+  std::vector<std::string> messages;
+  absl::Status first;
+  size_t bad = 0;
+  for (const absl::Status& status : statuses) {
+    if (status.ok()) continue;
+    if (bad++ == 0) first = status;
+    if (messages.size() < kErrorsShown) {
+      messages.push_back(std::string(status.message()));
+    }
+  }
+  if (bad == 0) return prepared;
+  if (bad == 1) return first;
+  return absl::Status(
+      first.code(),
+      absl::StrCat(
+          bad, " of ", rows.size(), " features files are bad:\n  ",
+          absl::StrJoin(messages, "\n  "),
+          bad > messages.size()
+              ? absl::StrCat("\n  and ", bad - messages.size(), " more")
+              : ""));
+}
+
+template <typename T>
+absl::string_view BytesOf(const std::vector<T>& values) {
+  return {reinterpret_cast<const char*>(values.data()),
+          values.size() * sizeof(T)};
+}
+
+// The dataset as tensors. The writer borrows from `prepared`.
+TensorFileWriter Assemble(const SampleTable& table,
+                          const std::vector<Prepared>& prepared) {
+  TensorFileWriter writer;
+  nlohmann::json samples = nlohmann::json::array();
+  std::vector<int64_t> scan_offset = {0};
+  std::vector<uint8_t> labels;
+  for (size_t i = 0; i < prepared.size(); ++i) {
+    const SampleRow& row = table.samples[i];
+    samples.push_back({{"id", row.id},
+                       {"split", row.split},
+                       {"instrument_type", row.instrument_type},
+                       {"labelled", row.labelled}});
+    scan_offset.push_back(
+        scan_offset.back() +
+        static_cast<int64_t>(prepared[i].tensors.temperature.size()));
+    labels.insert(labels.end(), row.labels.begin(), row.labels.end());
+  }
+  writer.SetMetadata("format", "foldfarm-prepared");
+  writer.SetMetadata("format_version", "1");
+  writer.SetMetadata("labels", nlohmann::json(table.labels).dump());
+  // Ids are printable, but need not be UTF-8.
+  writer.SetMetadata(
+      "samples",
+      samples.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  const auto n = static_cast<int64_t>(prepared.size());
+  const int64_t scans = scan_offset.back();
+  writer.AddI64("scan_offset", {n + 1}, scan_offset);
+  writer.AddU8("labels", {n, static_cast<int64_t>(table.labels.size())},
+               labels);
+  const auto add = [&](const char* name, DType dtype,
+                       std::vector<int64_t> shape, auto member) {
+    std::vector<absl::string_view> pieces;
+    for (const Prepared& sample : prepared) {
+      pieces.push_back(BytesOf(sample.tensors.*member));
+    }
+    writer.AddBorrowed(name, dtype, std::move(shape), std::move(pieces));
+  };
+  add("temperature", DType::kF64, {scans}, &SampleTensors::temperature);
+  add("abundance", DType::kF32, {scans, kNumMz}, &SampleTensors::abundance);
+  add("baseline", DType::kF32, {scans, kNumMz}, &SampleTensors::baseline);
+  add("offsets", DType::kF32, {n, kNumMz, kNumOffsets},
+      &SampleTensors::offsets);
+  add("offsets_baseline", DType::kF32, {n, kNumMz, kNumOffsets},
+      &SampleTensors::offsets_baseline);
+  return writer;
+}
+
+// Writes the dataset beside `output`, then renames it.
+absl::Status WriteDataset(const ImportOptions& options,
+                          const TensorFileWriter& writer,
+                          ImportResult* result) {
+  const std::string temporary =
+      absl::StrCat(options.output, ".part.", getpid());
+  const absl::Status status = [&]() -> absl::Status {
+    FOLDFARM_RETURN_IF_ERROR(RemoveRecursively(temporary));
+    FOLDFARM_ASSIGN_OR_RETURN(const auto file, AppendFile::Open(temporary));
+    Hasher hasher = Hasher::Sha256();
+    FOLDFARM_RETURN_IF_ERROR(
+        writer.SerializeTo([&](absl::string_view piece) -> absl::Status {
+          if (IsSet(options.cancel)) {
+            return absl::CancelledError("import cancelled");
+          }
+          hasher.Update(piece);
+          return file->Append(piece);
+        }));
+    result->digest = hasher.FinishHex();
+    result->size_bytes = file->size();
+    return PublishFile(temporary, options.output);
+  }();
+  if (!status.ok()) RemoveRecursively(temporary).IgnoreError();
+  return status;
+}
+
+}  // namespace
+
+absl::StatusOr<ImportResult> ImportDataset(const ImportOptions& options,
+                                           const ImportProgress& progress) {
+  const absl::Duration start = Clock::Real().Monotonic();
+  ImportResult result;
+  FOLDFARM_ASSIGN_OR_RETURN(SampleTable table,
+                            ReadSampleTable(options.directory));
+  FOLDFARM_RETURN_IF_ERROR(TakePresent(options, &table, &result));
+  const int cores =
+      std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  result.threads = std::min(options.threads > 0 ? options.threads : cores,
+                            static_cast<int>(table.samples.size()));
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const std::vector<Prepared> prepared,
+      PrepareAll(options, table.samples, result.threads, progress));
+  FOLDFARM_RETURN_IF_ERROR(
+      WriteDataset(options, Assemble(table, prepared), &result));
+
+  for (const std::string& label : table.labels) {
+    result.labels.push_back({label, 0});
+  }
+  for (const SampleRow& row : table.samples) {
+    ++result.counts[{row.split, row.instrument_type}];
+    result.labelled += row.labelled ? 1 : 0;
+    for (size_t l = 0; l < row.labels.size(); ++l) {
+      result.labels[l].positive += row.labels[l];
+    }
+  }
+  for (const Prepared& sample : prepared) {
+    result.scans += static_cast<int64_t>(sample.tensors.temperature.size());
+    result.fallback_baselines += sample.fallback_baselines;
+  }
+  result.samples = static_cast<int64_t>(prepared.size());
+  result.seconds = absl::ToDoubleSeconds(Clock::Real().Monotonic() - start);
+  return result;
+}
+
+}  // namespace foldfarm
