@@ -71,6 +71,7 @@ std::optional<v1::FinishAttemptRequest> AttemptRunner::Run() {
 }
 
 bool AttemptRunner::UploadAgain(v1::FinishAttemptRequest& request) {
+  if (request.outcome() != v1::Attempt::SUCCEEDED) return !abandoned();
   request.clear_artifacts();
   const absl::Status status = UploadResult(request);
   if (!status.ok()) {

@@ -67,12 +67,14 @@ int SlotPool::free() const {
 }
 
 SlotPool::Grant SlotPool::Take(int count) {
-  std::vector<int> free(devices_.size(), 0);
+  // (free, -taken) a device: the most room, then the least work.
+  std::vector<std::pair<int, int>> room(devices_.size());
   for (size_t i = 0; i < taken_.size(); ++i) {
-    if (!taken_[i]) ++free[i % devices_.size()];
+    auto& [free, negative_taken] = room[i % devices_.size()];
+    taken_[i] ? --negative_taken : ++free;
   }
   const size_t best = static_cast<size_t>(
-      std::max_element(free.begin(), free.end()) - free.begin());
+      std::max_element(room.begin(), room.end()) - room.begin());
   Grant grant;
   grant.device = devices_[best];
   for (const bool on_best : {true, false}) {

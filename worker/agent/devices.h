@@ -32,8 +32,9 @@ class SlotPool {
   int size() const { return static_cast<int>(taken_.size()); }
   int free() const;
 
-  // Takes `count` slots, first those of the device with most free ones. Takes
-  // what there is when fewer are free: the coordinator has granted the lease.
+  // Takes `count` slots, first those of the device with most free ones (of
+  // several: the one with fewest taken). Takes what there is when fewer are
+  // free: the coordinator has granted the lease.
   Grant Take(int count);
   void Release(const Grant& grant);
 

@@ -1,0 +1,254 @@
+// A program that speaks the attempt contract without training anything, for
+// tests of whoever starts trainers.
+//
+// What it does is named by the model: "succeed", "wait.a" (what follows a dot
+// only makes names unique). See kBehaviours at the end.
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "common/base/files.h"
+#include "common/tensorfile/tensorfile.h"
+
+namespace foldfarm {
+namespace {
+
+using Json = nlohmann::json;
+
+volatile sig_atomic_t stop_requested = 0;
+
+void SayRaw(absl::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = write(3, text.data(), text.size());
+    if (n <= 0) return;
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+void Say(const Json& event) { SayRaw(absl::StrCat(event.dump(), "\n")); }
+
+void SayEpoch(int epoch) {
+  Say(Json{{"event", "epoch"},
+           {"epoch", epoch},
+           {"metrics", {{"log_loss", 1.0 / epoch}, {"seconds", 0.01}}}});
+}
+
+struct Attempt {
+  std::string folder;
+  Json spec;
+
+  std::string Path(absl::string_view name) const {
+    return JoinPath(folder, name);
+  }
+  int epochs() const {
+    return spec["model"].value("train", Json::object()).value("epochs", 3);
+  }
+};
+
+void Write(const std::string& path, const TensorFileWriter& writer) {
+  if (!WriteFileAtomically(path, writer.Serialize()).ok()) std::exit(70);
+}
+
+void WriteCheckpoint(const Attempt& attempt, int epoch) {
+  const std::string name = absl::StrFormat("checkpoint-%06d", epoch);
+  if (!MakeDirectories(attempt.Path(name)).ok()) std::exit(70);
+  const float value = static_cast<float>(epoch);
+  for (const char* file : {"weights.safetensors", "state.safetensors"}) {
+    TensorFileWriter writer;
+    writer.SetMetadata("epoch", absl::StrCat(epoch));
+    writer.SetMetadata("job", attempt.spec.value("job", ""));
+    writer.AddF32("value", {1}, {&value, 1});
+    Write(attempt.Path(absl::StrCat(name, "/", file)), writer);
+  }
+  Say(Json{{"event", "checkpoint"}, {"epoch", epoch}, {"path", name}});
+}
+
+int ResumedEpoch(const Attempt& attempt) {
+  const auto metadata =
+      TensorFile::ReadMetadata(attempt.Path("checkpoint/state.safetensors"));
+  return metadata.ok() ? std::atoi(metadata->at("epoch").c_str()) : 0;
+}
+
+void SayStarted(const Attempt& attempt, int resumed_epoch) {
+  Say(Json{{"event", "started"},
+           {"epochs", attempt.epochs()},
+           {"resumed_epoch", resumed_epoch},
+           {"device", attempt.spec.value("device", "?")}});
+}
+
+// Probability 0.5 for everything, in the form that the coordinator accepts.
+int Finish(const Attempt& attempt) {
+  std::vector<std::string> labels = {"a"};
+  const auto metadata =
+      TensorFile::ReadMetadata(attempt.Path("dataset.safetensors"));
+  if (metadata.ok() && metadata->count("labels") > 0) {
+    labels =
+        Json::parse(metadata->at("labels")).get<std::vector<std::string>>();
+  }
+  const auto ids =
+      attempt.spec.value("validationSamples", std::vector<std::string>());
+  const std::vector<float> half(ids.size() * labels.size(), 0.5f);
+  const auto n = static_cast<int64_t>(ids.size());
+  const auto num_labels = static_cast<int64_t>(labels.size());
+  TensorFileWriter oof;
+  oof.SetMetadata("format", "foldfarm-oof");
+  oof.SetMetadata("format_version", "1");
+  oof.SetMetadata("sample_ids", Json(ids).dump());
+  oof.SetMetadata("labels", Json(labels).dump());
+  oof.SetMetadata("job", attempt.spec.value("job", ""));
+  oof.SetMetadata("fold", absl::StrCat(attempt.spec.value("fold", 0)));
+  oof.AddF32("probabilities", {n, num_labels}, half);
+  oof.AddF32("draws", {1, n, num_labels}, half);
+  Write(attempt.Path("oof.safetensors"), oof);
+  TensorFileWriter weights;
+  weights.SetMetadata("job", attempt.spec.value("job", ""));
+  weights.AddF32("w", {1}, {half.data(), half.empty() ? 0u : 1u});
+  Write(attempt.Path("weights.safetensors"), weights);
+  Say(Json{{"event", "finished"},
+           {"files", {"weights.safetensors", "oof.safetensors"}},
+           {"metrics", {{"log_loss", 0.693}}}});
+  return 0;
+}
+
+int Succeed(const Attempt& attempt) {
+  std::printf("threads %s\n", std::getenv("OMP_NUM_THREADS"));
+  std::fflush(stdout);
+  SayStarted(attempt, 0);
+  for (int epoch = 1; epoch <= attempt.epochs(); ++epoch) SayEpoch(epoch);
+  return Finish(attempt);
+}
+
+// Trains for 20 ms an epoch with a checkpoint after each; stops on request.
+int Slow(const Attempt& attempt) {
+  int epoch = ResumedEpoch(attempt);
+  SayStarted(attempt, epoch);
+  while (epoch < attempt.epochs()) {
+    const timespec pace{0, 20'000'000};
+    nanosleep(&pace, nullptr);
+    if (stop_requested) return 75;
+    SayEpoch(++epoch);
+    WriteCheckpoint(attempt, epoch);
+  }
+  return Finish(attempt);
+}
+
+// One epoch, then waits to be stopped and leaves a checkpoint.
+int Wait(const Attempt& attempt) {
+  const int epoch = ResumedEpoch(attempt);
+  SayStarted(attempt, epoch);
+  SayEpoch(epoch + 1);
+  sigset_t none;
+  sigemptyset(&none);
+  while (!stop_requested) sigsuspend(&none);
+  WriteCheckpoint(attempt, epoch + 1);
+  return 75;
+}
+
+int IgnoreStop(const Attempt& attempt) {
+  SayStarted(attempt, 0);
+  while (true) pause();
+}
+
+int Garbled(const Attempt& attempt) {
+  SayStarted(attempt, 0);
+  SayRaw("not json\n{\"event\":\"epoch\",\"epoch\":\"one\"}\n\n[]\n");
+  SayRaw("{\"event\":\"epoch\",\"epoch\":-3}\n{\"event\":\"dance\"}\n");
+  SayRaw("{\"event\":\"checkpoint\",\"epoch\":1,\"path\":\"../../etc\"}\n");
+  SayRaw("{\"event\":\"finished\",\"files\":[\"/etc/passwd\"]}\n");
+  SayRaw(absl::StrCat("{\"event\":\"", std::string(3 << 20, 'x'), "\"}\n"));
+  SayRaw(absl::StrCat(std::string(100'000, '['), "\n"));
+  SayRaw("\xff\xfe\n");
+  std::printf("bad utf-8 \xc3\x28 and a bell \a\n");
+  std::fflush(stdout);
+  std::fprintf(stderr, "%s\nno end", std::string(100'000, 'e').c_str());
+  return Succeed(attempt);
+}
+
+int Fail(const Attempt& attempt, int status, const char* code) {
+  SayStarted(attempt, 0);
+  Say(Json{{"event", "failed"}, {"code", code}, {"message", "no such luck"}});
+  std::fprintf(stderr, "the last words\n");
+  return status;
+}
+
+int BadConfiguration(const Attempt& attempt) {
+  return Fail(attempt, 64, "INVALID_ARGUMENT");
+}
+int FailPlainly(const Attempt& attempt) {
+  return Fail(attempt, 70, "INTERNAL");
+}
+int OutOfMemory(const Attempt& attempt) {
+  return Fail(attempt, 71, "RESOURCE_EXHAUSTED");
+}
+int StopUnasked(const Attempt& attempt) {
+  SayStarted(attempt, 0);
+  return 75;
+}
+int ExitSilently(const Attempt&) { return 0; }
+int Crash(const Attempt&) { std::abort(); }
+// Names a result that it never wrote.
+int LoseResult(const Attempt&) {
+  Say(Json{{"event", "finished"}, {"files", {"weights.safetensors"}}});
+  return 0;
+}
+
+const std::map<std::string, int (*)(const Attempt&)> kBehaviours = {
+    {"bad_configuration", BadConfiguration},
+    {"crash", Crash},
+    {"exit_silently", ExitSilently},
+    {"fail", FailPlainly},
+    {"garbled", Garbled},
+    {"ignore_stop", IgnoreStop},
+    {"lose_result", LoseResult},
+    {"out_of_memory", OutOfMemory},
+    {"slow", Slow},
+    {"stop_unasked", StopUnasked},
+    {"succeed", Succeed},
+    {"wait", Wait},
+};
+
+int Main(int argc, char** argv) {
+  if (argc != 3 || std::strcmp(argv[1], "attempt") != 0) return 64;
+  Attempt attempt;
+  attempt.folder = argv[2];
+  const auto text = ReadFile(attempt.Path("attempt.json"));
+  if (!text.ok()) return 70;
+  attempt.spec = Json::parse(*text);
+  const std::string model = attempt.spec["model"].value("name", "");
+  const std::string name =
+      std::vector<std::string>(absl::StrSplit(model, '.'))[0];
+  const auto behaviour = kBehaviours.find(name);
+  if (behaviour == kBehaviours.end()) {
+    std::fprintf(stderr, "no behaviour \"%s\"\n", name.c_str());
+    return 64;
+  }
+  struct sigaction action = {};
+  action.sa_handler = [](int) { stop_requested = 1; };
+  if (name == "ignore_stop") action.sa_handler = SIG_IGN;
+  sigaction(SIGTERM, &action, nullptr);
+  if (name == "wait") {
+    // Deliverable only in sigsuspend, so that none is missed.
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, nullptr);
+  }
+  return behaviour->second(attempt);
+}
+
+}  // namespace
+}  // namespace foldfarm
+
+int main(int argc, char** argv) { return foldfarm::Main(argc, argv); }

@@ -1,0 +1,425 @@
+// The daemon against a coordinator in memory and a trainer that only pretends.
+#include "worker/agent/agent.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "common/base/files.h"
+#include "common/tensorfile/tensorfile.h"
+#include "tests/worker/agent/fake_coordinator.h"
+
+namespace foldfarm {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class AgentTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = MakeTemporaryDirectory("agent").value();
+    options_.name = "w";
+    options_.dir = dir_;
+    options_.trainer = FOLDFARM_BIN_DIR "/foldfarm-fake-trainer";
+    options_.acquire_wait = absl::Seconds(5);
+  }
+
+  void TearDown() override {
+    if (agent_ != nullptr) {
+      agent_->Kill();
+      Join().IgnoreError();
+      agent_.reset();
+    }
+    const auto scratch = ListDirectory(JoinPath(dir_, "scratch"));
+    if (scratch.ok()) {
+      EXPECT_THAT(*scratch, IsEmpty()) << "nothing is left behind";
+    }
+    EXPECT_TRUE(RemoveRecursively(dir_).ok());
+  }
+
+  void Start() {
+    auto agent = Agent::Create(options_, coordinator_, Clock::Real());
+    ASSERT_TRUE(agent.ok()) << agent.status();
+    agent_ = *std::move(agent);
+    thread_ = std::thread([this] { result_ = agent_->Run(); });
+  }
+
+  absl::Status Join() {
+    if (thread_.joinable()) thread_.join();
+    return result_;
+  }
+
+  absl::Status DrainAndJoin() {
+    agent_->Drain();
+    return Join();
+  }
+
+  bool WaitForFinish(int64_t token) {
+    return coordinator_.WaitUntil(
+        [&] { return !coordinator_.heard[token].finishes.empty(); });
+  }
+
+  bool WaitForStart(int64_t token) {
+    return coordinator_.WaitUntil(
+        [&] { return coordinator_.heard[token].started; });
+  }
+
+  // The only result that was delivered for `token`.
+  v1::FinishAttemptRequest Finish(int64_t token) {
+    absl::MutexLock lock(&coordinator_.mu);
+    const auto& finishes = coordinator_.heard[token].finishes;
+    EXPECT_EQ(finishes.size(), 1u);
+    return finishes.empty() ? v1::FinishAttemptRequest() : finishes[0];
+  }
+
+  FakeCoordinator::Heard Heard(int64_t token) {
+    absl::MutexLock lock(&coordinator_.mu);
+    return coordinator_.heard[token];
+  }
+
+  void Answer(int64_t token, v1::HeartbeatResponse::Action action) {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.actions[token] = action;
+  }
+
+  std::string dir_;
+  FakeCoordinator coordinator_;
+  AgentOptions options_;
+  std::unique_ptr<Agent> agent_;
+  std::thread thread_;
+  absl::Status result_;
+};
+
+TEST_F(AgentTest, DeliversMetricsLogAndResultOfASuccess) {
+  const int64_t token = coordinator_.AddLease("succeed");
+  Start();
+  ASSERT_TRUE(WaitForFinish(token));
+  const auto finish = Finish(token);
+  EXPECT_EQ(finish.outcome(), v1::Attempt::SUCCEEDED);
+  ASSERT_EQ(finish.artifacts_size(), 2);
+  EXPECT_EQ(finish.artifacts(0).name(), "weights.safetensors");
+  EXPECT_EQ(finish.artifacts(1).name(), "oof.safetensors");
+  EXPECT_DOUBLE_EQ(finish.metrics().at("log_loss"), 0.693);
+  const auto heard = Heard(token);
+  EXPECT_EQ(heard.device, "cpu");
+  EXPECT_EQ(heard.epochs.size(), 3u) << "all before the result";
+  EXPECT_THAT(heard.lines, ElementsAre("info: threads 1"));
+  absl::MutexLock lock(&coordinator_.mu);
+  EXPECT_EQ(coordinator_.artifacts.count(finish.artifacts(1).digest()), 1u);
+  EXPECT_EQ(coordinator_.registrations[0].slots(), 1);
+}
+
+TEST_F(AgentTest, FinishingBringsTheNextLeaseAndManyJobsKeepAllSlotsBusy) {
+  options_.slots = 3;
+  options_.devices = {"cuda:0", "cuda:1"};
+  std::vector<int64_t> tokens;
+  for (int i = 0; i < 20; ++i)
+    tokens.push_back(coordinator_.AddLease("succeed"));
+  Start();
+  for (const int64_t token : tokens) {
+    ASSERT_TRUE(WaitForFinish(token));
+    EXPECT_EQ(Finish(token).outcome(), v1::Attempt::SUCCEEDED);
+  }
+  absl::MutexLock lock(&coordinator_.mu);
+  EXPECT_EQ(coordinator_.calls["Download"], 1) << "one dataset for all";
+  EXPECT_LT(coordinator_.calls["AcquireLeases"], 20);
+  EXPECT_EQ(coordinator_.heard[tokens[0]].device, "cuda:0");
+  EXPECT_EQ(coordinator_.heard[tokens[1]].device, "cuda:1");
+}
+
+TEST_F(AgentTest, AJobOfTwoSlotsGetsTheThreadsOfBoth) {
+  options_.slots = 2;
+  options_.threads_per_slot = 3;
+  const int64_t token = coordinator_.AddLease("succeed", /*slots=*/2);
+  Start();
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_THAT(Heard(token).lines, ElementsAre("info: threads 6"));
+}
+
+TEST_F(AgentTest, AFailureCarriesItsWordsAndTheEndOfTheLog) {
+  const int64_t bad = coordinator_.AddLease("bad_configuration");
+  const int64_t failed = coordinator_.AddLease("fail");
+  const int64_t memory = coordinator_.AddLease("out_of_memory");
+  const int64_t crash = coordinator_.AddLease("crash");
+  const int64_t lost = coordinator_.AddLease("lose_result");
+  Start();
+  for (const int64_t token : {bad, failed, memory, crash, lost}) {
+    ASSERT_TRUE(WaitForFinish(token));
+    EXPECT_EQ(Finish(token).outcome(), v1::Attempt::FAILED);
+  }
+  EXPECT_EQ(Finish(bad).failure_kind(), v1::FAILURE_KIND_PERMANENT);
+  EXPECT_THAT(Finish(bad).error(), HasSubstr("no such luck"));
+  EXPECT_THAT(Finish(bad).log_tail(), ElementsAre("the last words"));
+  EXPECT_EQ(Finish(failed).failure_kind(), v1::FAILURE_KIND_RETRYABLE);
+  EXPECT_EQ(Finish(failed).exit_status(), 70);
+  EXPECT_EQ(Finish(memory).failure_kind(), v1::FAILURE_KIND_OUT_OF_MEMORY);
+  EXPECT_EQ(Finish(crash).signal(), SIGABRT);
+  EXPECT_THAT(Finish(lost).error(), HasSubstr("weights.safetensors"));
+  EXPECT_THAT(Finish(lost).artifacts(), IsEmpty());
+}
+
+TEST_F(AgentTest, HeartbeatsGoOnWhateverTheTrainerDoes) {
+  const int64_t token = coordinator_.AddLease("ignore_stop");
+  Start();
+  EXPECT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.heartbeats[token] >= 10; }));
+}
+
+TEST_F(AgentTest, ACancelledJobLeavesACheckpointAndEndsAsCancelled) {
+  const int64_t token = coordinator_.AddLease("wait");
+  Start();
+  ASSERT_TRUE(WaitForStart(token));
+  Answer(token, v1::HeartbeatResponse::CANCEL);
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::CANCELLED);
+  EXPECT_EQ(Heard(token).checkpoint_epoch, 1);
+}
+
+TEST_F(AgentTest, ACancelledTrainerThatDoesNotStopIsKilled) {
+  options_.cancel_grace = absl::Milliseconds(50);
+  const int64_t token = coordinator_.AddLease("ignore_stop");
+  Start();
+  ASSERT_TRUE(WaitForStart(token));
+  Answer(token, v1::HeartbeatResponse::CANCEL);
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::CANCELLED);
+  EXPECT_EQ(Finish(token).signal(), SIGKILL);
+}
+
+TEST_F(AgentTest, AStaleAttemptIsKilledAndNothingIsReported) {
+  const int64_t stale = coordinator_.AddLease("wait");
+  Start();
+  ASSERT_TRUE(WaitForStart(stale));
+  Answer(stale, v1::HeartbeatResponse::STALE);
+  const int64_t next = coordinator_.AddLease("succeed");
+  ASSERT_TRUE(WaitForFinish(next)) << "its slot is free again";
+  EXPECT_THAT(Heard(stale).finishes, IsEmpty());
+}
+
+TEST_F(AgentTest, TrainsOnWhileTheCoordinatorIsAwayAndDeliversLater) {
+  const int64_t token = coordinator_.AddLease("wait");
+  const int64_t other = coordinator_.AddLease("succeed");
+  options_.slots = 2;
+  // Everything but leasing fails: both attempts end with nobody to tell.
+  coordinator_.SetFault([](const std::string& call) {
+    return call == "ReportProgress" || call == "FinishAttempt" ||
+                   call == "Heartbeat"
+               ? absl::UnavailableError("restarting")
+               : absl::OkStatus();
+  });
+  Start();
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.calls["ReportProgress"] >= 4; }));
+  coordinator_.ComeBack();
+  ASSERT_TRUE(WaitForFinish(other));
+  EXPECT_EQ(Finish(other).outcome(), v1::Attempt::SUCCEEDED);
+  EXPECT_EQ(Heard(other).epochs.size(), 3u);
+  ASSERT_TRUE(WaitForStart(token)) << "still alive";
+  EXPECT_TRUE(DrainAndJoin().ok());
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::PREEMPTED);
+}
+
+TEST_F(AgentTest, AResultWhoseReplyWasLostIsDeliveredAgain) {
+  bool lost = false;
+  coordinator_.SetFault([&lost](const std::string& call) {
+    if (call != "FinishAttempt reply" || lost) return absl::OkStatus();
+    lost = true;
+    return absl::UnavailableError("connection reset");
+  });
+  const int64_t token = coordinator_.AddLease("succeed");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.heard[token].finishes.size() == 2; }));
+  const auto heard = Heard(token);
+  EXPECT_EQ(heard.finishes[0].SerializeAsString(),
+            heard.finishes[1].SerializeAsString());
+}
+
+TEST_F(AgentTest, ARefusedResultIsDropped) {
+  coordinator_.SetFault([](const std::string& call) {
+    return call == "FinishAttempt reply" ? absl::AbortedError("stale")
+                                         : absl::OkStatus();
+  });
+  const int64_t first = coordinator_.AddLease("succeed");
+  const int64_t second = coordinator_.AddLease("succeed");
+  Start();
+  ASSERT_TRUE(WaitForFinish(first));
+  ASSERT_TRUE(coordinator_.WaitUntil([&] {
+    return coordinator_.heard[first].finishes.size() == 1 &&
+           (coordinator_.heard[second].started || coordinator_.queue.empty());
+  }));
+}
+
+TEST_F(AgentTest, AnArtifactThatTheCoordinatorLostIsStoredAgain) {
+  bool refused = false;
+  coordinator_.SetFault([this, &refused](const std::string& call) {
+    if (call != "FinishAttempt" || refused) return absl::OkStatus();
+    refused = true;
+    coordinator_.artifacts.clear();
+    return absl::FailedPreconditionError("not stored");
+  });
+  const int64_t token = coordinator_.AddLease("succeed");
+  Start();
+  ASSERT_TRUE(WaitForFinish(token));
+  absl::MutexLock lock(&coordinator_.mu);
+  EXPECT_EQ(coordinator_.artifacts.size(), 2u);
+}
+
+TEST_F(AgentTest, AForgottenSessionIsRenewedWithTheAttemptsThatLive) {
+  const int64_t token = coordinator_.AddLease("wait");
+  Start();
+  ASSERT_TRUE(WaitForStart(token));
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.session += 100;
+  }
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.registrations.size() >= 2; }));
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    EXPECT_THAT(coordinator_.registrations.back().held_tokens(),
+                ElementsAre(token));
+  }
+  EXPECT_TRUE(DrainAndJoin().ok());
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::PREEMPTED);
+}
+
+TEST_F(AgentTest, LeasesInALostReplyAreGivenBackByRegisteringAgain) {
+  bool lost = false;
+  coordinator_.SetFault([&lost](const std::string& call) {
+    if (call != "AcquireLeases reply" || lost) return absl::OkStatus();
+    lost = true;
+    return absl::UnavailableError("connection reset");
+  });
+  coordinator_.AddLease("succeed");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.registrations.size() == 2; }));
+  absl::MutexLock lock(&coordinator_.mu);
+  EXPECT_THAT(coordinator_.registrations[1].held_tokens(), IsEmpty());
+}
+
+TEST_F(AgentTest, DrainingHandsTheJobBackWithItsCheckpoint) {
+  const int64_t token = coordinator_.AddLease("wait");
+  const int64_t waiting = coordinator_.AddLease("succeed");
+  Start();
+  ASSERT_TRUE(WaitForStart(token));
+  EXPECT_TRUE(DrainAndJoin().ok());
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::PREEMPTED);
+  EXPECT_EQ(Finish(token).next_leases(), 0);
+  EXPECT_EQ(Heard(token).checkpoint_epoch, 1);
+  EXPECT_EQ(Heard(token).epochs.size(), 1u);
+  EXPECT_THAT(Heard(waiting).finishes, IsEmpty());
+}
+
+TEST_F(AgentTest, ResumesFromTheCheckpointOfTheLease) {
+  TensorFileWriter state;
+  state.SetMetadata("epoch", "5");
+  const std::string bytes = state.Serialize();
+  const int64_t token = coordinator_.AddLease("slow");
+  const auto weights = coordinator_.Store("weights", "weights.safetensors");
+  const auto stored = coordinator_.Store(bytes, "state.safetensors");
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    v1::Lease& lease = coordinator_.queue.front();
+    lease.mutable_spec()->mutable_model()->mutable_train()->set_epochs(7);
+    *lease.add_checkpoint() = weights;
+    *lease.add_checkpoint() = stored;
+    lease.set_checkpoint_epoch(5);
+  }
+  Start();
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::SUCCEEDED);
+  EXPECT_EQ(Heard(token).resumed_epoch, 5);
+  EXPECT_EQ(Heard(token).epochs.begin()->first, 6);
+}
+
+TEST_F(AgentTest, ADrainThatNobodyHearsEndsAtItsDeadline) {
+  options_.drain_timeout = absl::Milliseconds(300);
+  const int64_t token = coordinator_.AddLease("wait");
+  Start();
+  ASSERT_TRUE(WaitForStart(token));
+  coordinator_.GoAway();
+  EXPECT_TRUE(DrainAndJoin().ok());
+  EXPECT_THAT(Heard(token).finishes, IsEmpty());
+}
+
+TEST_F(AgentTest, KillingEndsAtOnceAndReportsNothing) {
+  const int64_t token = coordinator_.AddLease("ignore_stop");
+  Start();
+  ASSERT_TRUE(WaitForStart(token));
+  agent_->Kill();
+  EXPECT_EQ(Join().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(Heard(token).finishes, IsEmpty());
+}
+
+TEST_F(AgentTest, LeavesAfterSoManyJobsOrWhenIdle) {
+  options_.max_jobs = 2;
+  for (int i = 0; i < 3; ++i) coordinator_.AddLease("succeed");
+  Start();
+  EXPECT_TRUE(Join().ok());
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    EXPECT_EQ(coordinator_.queue.size(), 1u);
+  }
+  agent_.reset();
+  options_.max_jobs = 0;
+  options_.exit_when_idle = absl::Milliseconds(50);
+  Start();
+  EXPECT_TRUE(Join().ok());
+  absl::MutexLock lock(&coordinator_.mu);
+  EXPECT_THAT(coordinator_.queue, IsEmpty());
+}
+
+TEST_F(AgentTest, ABrokenInstallationHandsJobsBackUncharged) {
+  const std::string trainer = JoinPath(dir_, "trainer");
+  ASSERT_TRUE(WriteFileAtomically(trainer, "not a program").ok());
+  ASSERT_EQ(chmod(trainer.c_str(), 0755), 0);
+  options_.trainer = trainer;
+  const int64_t token = coordinator_.AddLease("succeed");
+  const int64_t next = coordinator_.AddLease("succeed");
+  Start();
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::PREEMPTED);
+  EXPECT_EQ(Finish(token).next_leases(), 0) << "none at once";
+  EXPECT_TRUE(DrainAndJoin().ok());
+  EXPECT_THAT(Heard(next).finishes, IsEmpty());
+}
+
+TEST_F(AgentTest, ADatasetThatIsGoneFailsTheAttempt) {
+  const int64_t token = coordinator_.AddLease("succeed");
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.artifacts.clear();
+  }
+  Start();
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::FAILED);
+  EXPECT_EQ(Finish(token).failure_kind(), v1::FAILURE_KIND_RETRYABLE);
+}
+
+TEST_F(AgentTest, ARefusedRegistrationIsAnErrorAndAnOutageIsNot) {
+  int calls = 0;
+  coordinator_.SetFault([&calls](const std::string&) -> absl::Status {
+    if (++calls < 3) return absl::UnavailableError("not yet");
+    return absl::InvalidArgumentError("slots is 0");
+  });
+  Start();
+  EXPECT_EQ(Join().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(calls, 3);
+}
+
+TEST_F(AgentTest, WithoutATrainerItDoesNotStart) {
+  options_.trainer = "/nonexistent/foldfarm-trainer";
+  const auto agent = Agent::Create(options_, coordinator_, Clock::Real());
+  EXPECT_EQ(agent.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(agent.status().message()), HasSubstr("--trainer"));
+}
+
+}  // namespace
+}  // namespace foldfarm

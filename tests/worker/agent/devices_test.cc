@@ -1,0 +1,52 @@
+#include "worker/agent/devices.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace foldfarm {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(ParseDevicesTest, ReadsListsAndRefusesWhatIsNoDevice) {
+  EXPECT_THAT(*ParseDevices("cpu"), ElementsAre("cpu"));
+  EXPECT_THAT(*ParseDevices("cuda:0, cuda:3"), ElementsAre("cuda:0", "cuda:3"));
+  EXPECT_FALSE(ParseDevices("auto")->empty());
+  for (const char* bad : {"", "gpu", "cuda", "cuda:", "cuda:x", "cuda:-1",
+                          "cuda:0,", "cpu,cpu", "cuda:0,cuda:00"}) {
+    const auto devices = ParseDevices(bad);
+    EXPECT_EQ(devices.status().code(), absl::StatusCode::kInvalidArgument)
+        << bad;
+    EXPECT_THAT(std::string(devices.status().message()), HasSubstr("--device"));
+  }
+}
+
+TEST(SlotPoolTest, SpreadsAttemptsOverDevices) {
+  SlotPool pool({"cuda:0", "cuda:1"}, 4);
+  EXPECT_EQ(pool.Take(1).device, "cuda:0");
+  EXPECT_EQ(pool.Take(1).device, "cuda:1");
+  const SlotPool::Grant third = pool.Take(1);
+  EXPECT_EQ(third.device, "cuda:0");
+  EXPECT_EQ(pool.Take(1).device, "cuda:1");
+  EXPECT_EQ(pool.free(), 0);
+  pool.Release(third);
+  EXPECT_EQ(pool.free(), 1);
+  EXPECT_EQ(pool.Take(1).device, "cuda:0");
+}
+
+TEST(SlotPoolTest, GivesALargeJobTheDeviceWithMostRoomFirst) {
+  SlotPool pool({"cuda:0", "cuda:1"}, 4);
+  pool.Take(1);
+  const SlotPool::Grant large = pool.Take(3);
+  EXPECT_EQ(large.device, "cuda:1");
+  EXPECT_EQ(large.slots.size(), 3u);
+  EXPECT_EQ(pool.free(), 0);
+  pool.Release(large);
+  EXPECT_EQ(pool.free(), 3);
+}
+
+}  // namespace
+}  // namespace foldfarm

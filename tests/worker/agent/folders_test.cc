@@ -1,0 +1,154 @@
+// The daemon's folders: scratch, attempts and the dataset cache.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "common/base/clock.h"
+#include "common/base/files.h"
+#include "tests/worker/agent/fake_coordinator.h"
+#include "worker/agent/attempt_folder.h"
+#include "worker/agent/dataset_cache.h"
+
+namespace foldfarm {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class FoldersTest : public ::testing::Test {
+ protected:
+  void SetUp() override { dir_ = MakeTemporaryDirectory("agent").value(); }
+  void TearDown() override { EXPECT_TRUE(RemoveRecursively(dir_).ok()); }
+  std::string Path(const std::string& name) { return JoinPath(dir_, name); }
+  std::string dir_;
+};
+
+TEST_F(FoldersTest, ScratchOfADeadWorkerIsRemovedAndThatOfALivingOneKept) {
+  auto living = ScratchFolder::Create(dir_, "living");
+  ASSERT_TRUE(living.ok()) << living.status();
+  ASSERT_TRUE(MakeDirectories(Path("scratch/dead/17-abc/checkpoint")).ok());
+  auto next = ScratchFolder::Create(dir_, "next");
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_FALSE(FileExists(Path("scratch/dead")));
+  EXPECT_TRUE(FileExists(Path("scratch/living")));
+  EXPECT_TRUE(FileExists(Path("scratch/next")));
+  next->reset();
+  EXPECT_FALSE(FileExists(Path("scratch/next")));
+}
+
+TEST_F(FoldersTest, TwoWorkersOfOneNameInOneFolderAreRefused) {
+  auto first = ScratchFolder::Create(dir_, "gpu-1");
+  ASSERT_TRUE(first.ok());
+  auto second = ScratchFolder::Create(dir_, "gpu-1");
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("--name"));
+}
+
+TEST_F(FoldersTest, AnAttemptFindsItsJobAndTheDataset) {
+  ASSERT_TRUE(WriteFileAtomically(Path("data"), "bytes").ok());
+  v1::AttemptSpec spec;
+  spec.set_job("s1/m/0");
+  spec.set_device("cpu");
+  spec.set_threads(2);
+  spec.add_validation_samples("S7");
+  spec.mutable_model()->mutable_train()->set_epochs(3);
+  std::string path;
+  {
+    const auto folder = AttemptFolder::Create(dir_, 42, spec, Path("data"));
+    ASSERT_TRUE(folder.ok()) << folder.status();
+    path = (*folder)->path();
+    EXPECT_THAT(BaseName(path), HasSubstr("42-"));
+    EXPECT_EQ(*ReadFile(JoinPath(path, "dataset.safetensors")), "bytes");
+    const auto json =
+        nlohmann::json::parse(*ReadFile(JoinPath(path, "attempt.json")));
+    EXPECT_EQ(json["job"], "s1/m/0");
+    EXPECT_EQ(json["fold"], 0) << "zeros are written too";
+    EXPECT_EQ(json["threads"], 2);
+    EXPECT_EQ(json["validationSamples"][0], "S7");
+    EXPECT_EQ(json["model"]["train"]["epochs"], 3);
+  }
+  EXPECT_FALSE(FileExists(path));
+  EXPECT_EQ(*ReadFile(Path("data")), "bytes");
+}
+
+class DatasetCacheTest : public FoldersTest {
+ protected:
+  FakeCoordinator coordinator_;
+  AttemptControl control_{Clock::Real()};
+};
+
+TEST_F(DatasetCacheTest, FetchesADatasetOnceForAllDaemonsOnTheBox) {
+  const v1::ArtifactRef dataset = coordinator_.Store("bytes", "d");
+  DatasetCache cache(dir_, coordinator_);
+  DatasetCache other_daemon(dir_, coordinator_);
+  const auto path = cache.Get(dataset, control_);
+  ASSERT_TRUE(path.ok()) << path.status();
+  EXPECT_EQ(*ReadFile(*path), "bytes");
+  struct stat info;
+  ASSERT_EQ(stat(path->c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0222u, 0u) << "attempts link to it";
+  EXPECT_EQ(*cache.Get(dataset, control_), *path);
+  EXPECT_EQ(*other_daemon.Get(dataset, control_), *path);
+  absl::MutexLock lock(&coordinator_.mu);
+  EXPECT_EQ(coordinator_.calls["Download"], 1);
+}
+
+TEST_F(DatasetCacheTest, FetchesADamagedFileAgain) {
+  const v1::ArtifactRef dataset = coordinator_.Store("bytes", "d");
+  ASSERT_TRUE(MakeDirectories(Path("cache")).ok());
+  ASSERT_TRUE(
+      WriteFileAtomically(Path("cache/" + dataset.digest()), "byt").ok());
+  DatasetCache cache(dir_, coordinator_);
+  const auto path = cache.Get(dataset, control_);
+  ASSERT_TRUE(path.ok()) << path.status();
+  EXPECT_EQ(*ReadFile(*path), "bytes");
+}
+
+TEST_F(DatasetCacheTest, WaitsForTheCoordinatorAndForWhoeverFetchesTheSame) {
+  const v1::ArtifactRef dataset = coordinator_.Store("bytes", "d");
+  DatasetCache cache(dir_, coordinator_);
+  ASSERT_TRUE(MakeDirectories(Path("cache")).ok());
+  auto lock = FileLock::Acquire(Path("cache/" + dataset.digest() + ".lock"));
+  ASSERT_TRUE(lock.ok());
+  int tries = 0;
+  coordinator_.SetFault([&tries](const std::string&) {
+    return ++tries < 3 ? absl::UnavailableError("away") : absl::OkStatus();
+  });
+  absl::StatusOr<std::string> path = absl::UnknownError("");
+  std::thread getter([&] { path = cache.Get(dataset, control_); });
+  lock->reset();
+  getter.join();
+  ASSERT_TRUE(path.ok()) << path.status();
+  EXPECT_EQ(tries, 3);
+}
+
+TEST_F(DatasetCacheTest, GivesUpWhenStopped) {
+  const v1::ArtifactRef dataset = coordinator_.Store("bytes", "d");
+  DatasetCache cache(dir_, coordinator_);
+  coordinator_.GoAway();
+  std::thread stopper([&] {
+    EXPECT_TRUE(coordinator_.WaitUntil(
+        [&] { return coordinator_.calls["Download"] >= 1; }));
+    control_.Stop(StopReason::kDrain);
+  });
+  EXPECT_EQ(cache.Get(dataset, control_).status().code(),
+            absl::StatusCode::kCancelled);
+  stopper.join();
+}
+
+TEST_F(DatasetCacheTest, RefusesADigestThatIsNoFileName) {
+  v1::ArtifactRef dataset;
+  dataset.set_digest("../../etc/passwd");
+  DatasetCache cache(dir_, coordinator_);
+  EXPECT_EQ(cache.Get(dataset, control_).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(*ListDirectory(dir_), IsEmpty());
+}
+
+}  // namespace
+}  // namespace foldfarm
