@@ -1,13 +1,13 @@
 #include "common/spectra/aspls.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstdint>
-#include <cstring>
+#include <cstddef>
 #include <limits>
 #include <memory>
 #include <new>
+
+#include "common/spectra/exp.h"
 
 // One build serves every x86-64 machine: the loader picks the widest variant.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
@@ -75,33 +75,6 @@ struct Workspace {
   int blocks = 0;  // The first blocks are in use.
   alignas(64) double length[kLanes] = {};
 };
-
-// exp(x) for |x| <= 700, to about 1 ulp; written so that it vectorizes.
-inline double Exp(double x) {
-  constexpr double kShift = 6755399441055744.0;  // 1.5 * 2^52: rounds to int.
-  constexpr double kLog2E = 1.4426950408889634;
-  constexpr double kLn2Hi = 6.93147180369123816490e-01;
-  constexpr double kLn2Lo = 1.90821492927058770002e-10;
-  const double shifted = x * kLog2E + kShift;
-  const double k = shifted - kShift;
-  const double r = (x - k * kLn2Hi) - k * kLn2Lo;
-  double p = 1.0 / 6227020800.0;
-  p = p * r + 1.0 / 479001600.0;
-  p = p * r + 1.0 / 39916800.0;
-  p = p * r + 1.0 / 3628800.0;
-  p = p * r + 1.0 / 362880.0;
-  p = p * r + 1.0 / 40320.0;
-  p = p * r + 1.0 / 5040.0;
-  p = p * r + 1.0 / 720.0;
-  p = p * r + 1.0 / 120.0;
-  p = p * r + 1.0 / 24.0;
-  p = p * r + 1.0 / 6.0;
-  p = p * r + 0.5;
-  p = p * r + 1.0;
-  p = p * r + 1.0;
-  return std::bit_cast<double>(std::bit_cast<uint64_t>(p) +
-                               (std::bit_cast<uint64_t>(shifted) << 52));
-}
 
 // LU without pivoting, forward substitution along with it, then backward.
 FOLDFARM_SIMD_CLONES
@@ -243,7 +216,7 @@ void Reweigh(Workspace& s, Sums& sums) {
         double x = slope[l] * (r - deviation[l]);
         x = x < 700.0 ? x : 700.0;
         x = x > -700.0 ? x : -700.0;
-        const double weight = 1.0 / (1.0 + Exp(x));
+        const double weight = 1.0 / (1.0 + ExactExp(x));
         const double inside = row < length[l] ? 1.0 : 0.0;
         const double step = (weight - w[l]) * inside;
         moved[l] += step * step;
