@@ -205,12 +205,14 @@ class JobQueue : public StoreListener {
   absl::Status CheckResult(const v1::FinishAttemptRequest& request);
   absl::Status DoReport(Tx& tx, const v1::ReportProgressRequest& request,
                         v1::ReportProgressResponse& response);
+  // `valid`: what was found wrong with the result; OK on a repeated call.
   absl::Status DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
-                        const absl::Status& valid,
+                        absl::Status& valid,
                         v1::FinishAttemptResponse& response);
   absl::Status RepeatFinish(Tx& tx, const v1::FinishAttemptRequest& request,
                             const AttemptRow& attempt,
                             v1::FinishAttemptResponse& response);
+  // Drops the files of the former checkpoint once nothing names them.
   absl::Status ReplaceCheckpoint(Tx& tx, JobId job,
                                  const std::vector<v1::ArtifactRef>& refs);
 

@@ -109,7 +109,22 @@ absl::Status JobQueue::DoReport(Tx& tx,
 
 absl::Status JobQueue::ReplaceCheckpoint(
     Tx& tx, JobId job, const std::vector<v1::ArtifactRef>& refs) {
-  return tx.SetArtifacts(job, ArtifactKind::kCheckpoint, refs);
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<v1::ArtifactRef> former,
+                            tx.ListArtifacts(job, ArtifactKind::kCheckpoint));
+  FOLDFARM_RETURN_IF_ERROR(
+      tx.SetArtifacts(job, ArtifactKind::kCheckpoint, refs));
+  // Checkpoints come every few minutes; only the newest is worth its room.
+  std::vector<std::string> unused;
+  for (const v1::ArtifactRef& ref : former) {
+    FOLDFARM_ASSIGN_OR_RETURN(const bool used, tx.IsArtifactUsed(ref.digest()));
+    if (!used) unused.push_back(ref.digest());
+  }
+  if (unused.empty()) return absl::OkStatus();
+  tx.AfterCommit([this, unused = std::move(unused)](const absl::Status& s) {
+    if (!s.ok()) return;
+    for (const std::string& digest : unused) files_.Remove(digest);
+  });
+  return absl::OkStatus();
 }
 
 absl::Status JobQueue::CheckResult(const v1::FinishAttemptRequest& request) {
@@ -189,7 +204,7 @@ void JobQueue::FinishAttempt(v1::FinishAttemptRequest request,
 }
 
 absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
-                                const absl::Status& valid,
+                                absl::Status& valid,
                                 v1::FinishAttemptResponse& response) {
   const FencingToken token{request.token()};
   TouchWorker(request.session()).status().IgnoreError();
@@ -197,6 +212,7 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
                             tx.FindAttempt(token));
   if (!attempt.has_value()) return StaleToken(request.token());
   if (attempt->state != v1::Attempt::RUNNING) {
+    valid = absl::OkStatus();  // Judged the first time.
     return RepeatFinish(tx, request, *attempt, response);
   }
   FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job,

@@ -57,23 +57,19 @@ std::string ArtifactFiles::PartPath(const std::string& digest) const {
   return absl::StrCat(uploads_, "/", digest, ".part");
 }
 
-void ArtifactFiles::Remember(const std::string& digest, int64_t size_bytes) {
-  absl::MutexLock lock(&mu_);
-  known_[digest] = size_bytes;
-}
-
 absl::StatusOr<ArtifactFiles::Stat> ArtifactFiles::GetStat(
     const std::string& digest) {
   FOLDFARM_RETURN_IF_ERROR(CheckDigest(digest));
   {
+    // Looked at under the lock, so that Remove() does not come between.
     absl::MutexLock lock(&mu_);
     const auto known = known_.find(digest);
     if (known != known_.end()) return Stat{true, known->second};
-  }
-  if (const absl::StatusOr<int64_t> size = FileSize(FinalPath(digest));
-      size.ok()) {
-    Remember(digest, *size);
-    return Stat{true, *size};
+    const absl::StatusOr<int64_t> size = FileSize(FinalPath(digest));
+    if (size.ok()) {
+      known_[digest] = *size;
+      return Stat{true, *size};
+    }
   }
   const absl::StatusOr<int64_t> part = FileSize(PartPath(digest));
   return Stat{false, part.ok() ? *part : 0};
@@ -84,6 +80,13 @@ absl::StatusOr<std::string> ArtifactFiles::Find(const std::string& digest) {
   if (stat.complete) return FinalPath(digest);
   return absl::NotFoundError(
       absl::StrCat("artifact ", digest, " is not stored"));
+}
+
+void ArtifactFiles::Remove(const std::string& digest) {
+  if (!IsSha256Hex(digest)) return;
+  absl::MutexLock lock(&mu_);
+  known_.erase(digest);
+  unlink(FinalPath(digest).c_str());
 }
 
 absl::StatusOr<std::unique_ptr<ArtifactFiles::Upload>>
@@ -178,9 +181,7 @@ absl::Status ArtifactFiles::Upload::Finish() {
     FOLDFARM_RETURN_IF_ERROR(MakeDirectories(folder));
     FOLDFARM_RETURN_IF_ERROR(SyncDirectory(files_.artifacts_));
   }
-  FOLDFARM_RETURN_IF_ERROR(PublishFile(part, path));
-  files_.Remember(digest_, size_bytes_);
-  return absl::OkStatus();
+  return PublishFile(part, path);
 }
 
 }  // namespace foldfarm

@@ -74,11 +74,14 @@ class ArtifactFiles {
   // Path of a stored file, to read from. Errors: NOT_FOUND.
   absl::StatusOr<std::string> Find(const std::string& digest);
 
+  // Deletes a file that nothing names any more. Whoever is reading it reads on;
+  // whoever names it next uploads it again.
+  void Remove(const std::string& digest);
+
  private:
   explicit ArtifactFiles(const std::string& directory);
   std::string FinalPath(const std::string& digest) const;
   std::string PartPath(const std::string& digest) const;
-  void Remember(const std::string& digest, int64_t size_bytes);
 
   const std::string artifacts_;
   const std::string uploads_;

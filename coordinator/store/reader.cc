@@ -364,6 +364,15 @@ absl::StatusOr<std::vector<v1::ArtifactRef>> Reader::ListArtifacts(
   }
 }
 
+absl::StatusOr<bool> Reader::IsArtifactUsed(const std::string& digest) const {
+  Statement s = connection_.Prepare(
+      "SELECT EXISTS(SELECT 1 FROM job_artifact WHERE digest = ?1) OR "
+      "EXISTS(SELECT 1 FROM dataset WHERE digest = ?1)");
+  s.Bind(digest);
+  FOLDFARM_ASSIGN_OR_RETURN(const bool found, s.Step());
+  return found && s.Int(0) != 0;
+}
+
 absl::StatusOr<std::map<JobId, v1::ArtifactRef>> Reader::ListResults(
     SweepId sweep, const std::string& name) const {
   Statement s = connection_.Prepare(

@@ -68,6 +68,8 @@ class Reader {
 
   absl::StatusOr<std::vector<v1::ArtifactRef>> ListArtifacts(
       JobId job, ArtifactKind kind) const;
+  // Whether a job, its checkpoint or a dataset names it.
+  absl::StatusOr<bool> IsArtifactUsed(const std::string& digest) const;
   // Digests of one named result of every succeeded job of a sweep, by job.
   absl::StatusOr<std::map<JobId, v1::ArtifactRef>> ListResults(
       SweepId sweep, const std::string& name) const;

@@ -108,6 +108,7 @@ CREATE TABLE job_artifact(
   digest TEXT NOT NULL,
   size_bytes INTEGER NOT NULL,
   PRIMARY KEY(job_id, kind, name)) WITHOUT ROWID;
+CREATE INDEX job_artifact_digest ON job_artifact(digest);
 
 -- Metrics of the result of a job that succeeded.
 CREATE TABLE result(

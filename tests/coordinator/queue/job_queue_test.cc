@@ -236,8 +236,8 @@ TEST_F(JobQueueTest, APreemptedAttemptResumesFromItsCheckpointUncharged) {
   report.set_token(lease.token());
   report.set_started(true);
   report.set_device("cpu");
-  *report.add_checkpoint() = Store_("weights", "weights.safetensors");
-  *report.add_checkpoint() = Store_("state", "state.safetensors");
+  *report.add_checkpoint() = Keep("weights", "weights.safetensors");
+  *report.add_checkpoint() = Keep("state", "state.safetensors");
   report.set_checkpoint_epoch(4);
   ASSERT_TRUE(Call(&JobQueue::ReportProgress, report).ok());
   v1::FinishAttemptRequest preempted = Failure(worker, lease);
@@ -250,6 +250,26 @@ TEST_F(JobQueueTest, APreemptedAttemptResumesFromItsCheckpointUncharged) {
   EXPECT_EQ(again.checkpoint(0).name(), "state.safetensors");
   EXPECT_EQ(Job(again).failed_count, 0);
   EXPECT_EQ(Job(again).lost_count, 0);
+}
+
+TEST_F(JobQueueTest, OnlyTheNewestCheckpointKeepsItsFiles) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  std::vector<std::string> digests;
+  for (int epoch = 1; epoch <= 2; ++epoch) {
+    v1::ReportProgressRequest report;
+    report.set_token(lease.token());
+    report.set_checkpoint_epoch(epoch);
+    *report.add_checkpoint() =
+        Keep(absl::StrCat("state ", epoch), "state.safetensors");
+    digests.push_back(report.checkpoint(0).digest());
+    ASSERT_TRUE(Call(&JobQueue::ReportProgress, report).ok());
+  }
+  EXPECT_FALSE(files_->GetStat(digests[0])->complete);
+  EXPECT_TRUE(files_->GetStat(digests[1])->complete);
+  ASSERT_TRUE(Finish(Success(worker, lease)).ok());
+  EXPECT_FALSE(files_->GetStat(digests[1])->complete);
 }
 
 TEST_F(JobQueueTest, ACheckpointThatIsNotStoredIsRefused) {
@@ -510,7 +530,7 @@ TEST_F(JobQueueTest, AResultWhoseFilesAreNotStoredIsAskedForAgain) {
   EXPECT_EQ(Finish(request).status().code(),
             absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Job(lease).state, Job::RUNNING);
-  Store_("weights", "weights.safetensors");
+  Keep("weights", "weights.safetensors");
   EXPECT_TRUE(Finish(request).ok());
 }
 
@@ -520,9 +540,9 @@ TEST_F(JobQueueTest, AResultForOtherSamplesFailsTheAttempt) {
   const v1::Lease lease = Acquire(worker)[0];
   v1::FinishAttemptRequest request = Success(worker, lease);
   *request.mutable_artifacts(0) =
-      Store_(TinyOof({lease.spec().train_samples().begin(),
-                      lease.spec().train_samples().end()},
-                     0.5f));
+      Keep(TinyOof({lease.spec().train_samples().begin(),
+                    lease.spec().train_samples().end()},
+                   0.5f));
   const absl::Status status = Finish(request).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()),
@@ -541,9 +561,9 @@ TEST_F(JobQueueTest, ResultsOutsideZeroToOneAreRefused) {
   const v1::Lease lease = Acquire(worker)[0];
   v1::FinishAttemptRequest request = Success(worker, lease);
   *request.mutable_artifacts(0) =
-      Store_(TinyOof({lease.spec().validation_samples().begin(),
-                      lease.spec().validation_samples().end()},
-                     std::nanf("")));
+      Keep(TinyOof({lease.spec().validation_samples().begin(),
+                    lease.spec().validation_samples().end()},
+                   std::nanf("")));
   const absl::Status status = Finish(request).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("probability is nan"));
@@ -555,9 +575,9 @@ TEST_F(JobQueueTest, ResultsWithOtherLabelsAreRefused) {
   const v1::Lease lease = Acquire(worker)[0];
   v1::FinishAttemptRequest request = Success(worker, lease);
   *request.mutable_artifacts(0) =
-      Store_(TinyOof({lease.spec().validation_samples().begin(),
-                      lease.spec().validation_samples().end()},
-                     0.5f, {"b", "a"}));
+      Keep(TinyOof({lease.spec().validation_samples().begin(),
+                    lease.spec().validation_samples().end()},
+                   0.5f, {"b", "a"}));
   const absl::Status status = Finish(request).status();
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("labels are b,a, expected a,b"));
@@ -568,10 +588,10 @@ TEST_F(JobQueueTest, ADatasetNameStandsForOneDigest) {
   request.set_name("tiny");
   request.set_digest(dataset_.digest());
   EXPECT_TRUE(queue_->RegisterDataset(request).ok());
-  request.set_digest(Store_(TinyDataset(8)).digest());
+  request.set_digest(Keep(TinyDataset(8)).digest());
   EXPECT_EQ(queue_->RegisterDataset(request).status().code(),
             absl::StatusCode::kAlreadyExists);
-  request.set_digest(Store_("no dataset").digest());
+  request.set_digest(Keep("no dataset").digest());
   EXPECT_EQ(queue_->RegisterDataset(request).status().code(),
             absl::StatusCode::kInvalidArgument);
 }

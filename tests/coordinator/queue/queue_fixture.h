@@ -15,6 +15,7 @@
 #include "absl/synchronization/notification.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/log.h"
 #include "coordinator/queue/job_queue.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/testing/tiny_data.h"
@@ -24,8 +25,9 @@ namespace foldfarm {
 class QueueFixture : public ::testing::Test {
  protected:
   QueueFixture() : directory_(*MakeTemporaryDirectory("foldfarm-queue-")) {
+    spdlog::set_level(spdlog::level::err);
     Open();
-    dataset_ = Store_(TinyDataset(12));
+    dataset_ = Keep(TinyDataset(12));
     v1::RegisterDatasetRequest request;
     request.set_name("tiny");
     request.set_digest(dataset_.digest());
@@ -73,8 +75,8 @@ class QueueFixture : public ::testing::Test {
     return result;
   }
 
-  v1::ArtifactRef Store_(const std::string& bytes,
-                         const std::string& name = "oof.safetensors") {
+  v1::ArtifactRef Keep(const std::string& bytes,
+                       const std::string& name = "oof.safetensors") {
     v1::ArtifactRef ref;
     ref.set_name(name);
     ref.set_digest(Sha256Hex(bytes));
@@ -156,9 +158,9 @@ class QueueFixture : public ::testing::Test {
     request.set_token(lease.token());
     request.set_outcome(v1::Attempt::SUCCEEDED);
     *request.add_artifacts() =
-        Store_(TinyOof({lease.spec().validation_samples().begin(),
-                        lease.spec().validation_samples().end()},
-                       0.25f));
+        Keep(TinyOof({lease.spec().validation_samples().begin(),
+                      lease.spec().validation_samples().end()},
+                     0.25f));
     (*request.mutable_metrics())["log_loss"] = 0.5;
     return request;
   }
