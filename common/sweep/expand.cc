@@ -3,6 +3,7 @@
 #include <initializer_list>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -76,10 +77,15 @@ void CheckArch(const v1::ModelSpec& model, const YamlNode& node,
         absl::StrCat("dim is ", arch.vit1d().dim(),
                      ", expected a multiple of heads, ", arch.vit1d().heads()));
   }
-  if (arch.has_conv1d() && arch.conv1d().kernel() % 2 == 0) {
-    errors.Add(PositionOf(node, {"arch", "conv1d", "kernel"}),
-               absl::StrCat("kernel is ", arch.conv1d().kernel(),
-                            ", expected an odd number"));
+  if (arch.has_conv1d()) {
+    for (const auto& [key, columns] :
+         {std::pair("kernel", arch.conv1d().kernel()),
+          std::pair("stem_kernel", arch.conv1d().stem_kernel())}) {
+      if (columns % 2 == 1) continue;
+      errors.Add(
+          PositionOf(node, {"arch", "conv1d", key}),
+          absl::StrCat(key, " is ", columns, ", expected an odd number"));
+    }
   }
   if (arch.has_resnet() &&
       arch.resnet().layers_size() != arch.resnet().widths_size()) {
@@ -87,6 +93,13 @@ void CheckArch(const v1::ModelSpec& model, const YamlNode& node,
                absl::StrCat("layers has ", arch.resnet().layers_size(),
                             " stages and widths ", arch.resnet().widths_size(),
                             ", expected as many"));
+  }
+  if (arch.has_resnet() && arch.resnet().stem_stride_size() != 2) {
+    errors.Add(
+        PositionOf(node, {"arch", "resnet", "stem_stride"}),
+        absl::StrCat("stem_stride has ", arch.resnet().stem_stride_size(),
+                     " numbers, expected two: over m/z and over "
+                     "temperature"));
   }
 }
 

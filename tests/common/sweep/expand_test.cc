@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "common/base/files.h"
 #include "common/sweep/sweep.h"
@@ -197,6 +198,17 @@ TEST(ExpandTest, AFoldFileIsReadFromBesideTheSweepFile) {
   EXPECT_EQ(spec->folds().assignment(0).sample_id(), "S0001");
   EXPECT_EQ(spec->folds().assignment(0).fold(), 1);
   ASSERT_TRUE(RemoveRecursively(directory).ok());
+}
+
+TEST(LoadSweepFileTest, TheSweepsThatComeWithTheFarmAreSound) {
+  const std::string folder = JoinPath(FOLDFARM_SOURCE_DIR, "deploy/sweeps");
+  const std::vector<std::string> names = ListDirectory(folder).value();
+  EXPECT_FALSE(names.empty());
+  for (const std::string& name : names) {
+    const absl::StatusOr<v1::SweepSpec> spec =
+        LoadSweepFile(JoinPath(folder, name));
+    EXPECT_TRUE(spec.ok()) << spec.status();
+  }
 }
 
 TEST(ModelToJsonTest, EqualModelsGiveEqualTextWithEveryOption) {

@@ -118,6 +118,11 @@ TEST(SweepErrorsTest, OptionsOfANetworkMustFitEachOther) {
                           "heads, 32"));
   EXPECT_THAT(Mistakes(OneModel("arch: {conv1d: {kernel: 4}}")),
               ElementsAre(HasSubstr("kernel is 4, expected an odd number")));
+  EXPECT_THAT(Mistakes(OneModel("arch: {conv1d: {stem_kernel: 6}}")),
+              ElementsAre(HasSubstr("stem_kernel is 6, expected an odd")));
+  EXPECT_THAT(
+      Mistakes(OneModel("arch: {resnet: {stem_stride: [2]}}")),
+      ElementsAre(HasSubstr("stem_stride has 1 numbers, expected two")));
   EXPECT_THAT(Mistakes(OneModel("arch: {resnet: {layers: [1, 2]}}")),
               ElementsAre(HasSubstr("layers has 2 stages and widths 4")));
   EXPECT_THAT(Mistakes(OneModel("arch: {resnet: {layers: []}}")),
