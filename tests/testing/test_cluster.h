@@ -1,0 +1,105 @@
+// A farm of real programs on this machine: a coordinator and workers from
+// FOLDFARM_BIN_DIR, over real sockets, in a temporary folder.
+//
+// Everything can be killed and started again. Waiting is on conditions that the
+// coordinator reports, with a deadline. When a test has failed, the programs'
+// logs are printed at the end. Used by one thread, the one that made it: the
+// children die with it.
+#ifndef FOLDFARM_TESTS_TESTING_TEST_CLUSTER_H_
+#define FOLDFARM_TESTS_TESTING_TEST_CLUSTER_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/base/subprocess.h"
+#include "foldfarm/v1/artifact.grpc.pb.h"
+#include "foldfarm/v1/farm.grpc.pb.h"
+
+namespace foldfarm {
+
+struct TestClusterOptions {
+  double lease_seconds = 3;
+  double heartbeat_seconds = 0.2;
+  // "foldfarm-trainer", or "foldfarm-fake-trainer", which only speaks the
+  // contract and does what a model's name says.
+  std::string trainer = "foldfarm-fake-trainer";
+};
+
+class TestCluster {
+ public:
+  // Starts the coordinator.
+  static absl::StatusOr<std::unique_ptr<TestCluster>> Start(
+      const TestClusterOptions& options);
+  // Kills everything and removes the folder.
+  ~TestCluster();
+  TestCluster(const TestCluster&) = delete;
+  TestCluster& operator=(const TestCluster&) = delete;
+
+  const std::string& endpoint() const { return endpoint_; }
+  const std::string& folder() const { return folder_; }
+  v1::FarmService::Stub& farm() { return *farm_; }
+  v1::ArtifactService::Stub& artifacts() { return *artifacts_; }
+
+  // SIGKILL. StartCoordinator starts it again at the same address.
+  void KillCoordinator();
+  absl::Status StartCoordinator();
+
+  absl::Status StartWorker(const std::string& name,
+                           const std::vector<std::string>& flags = {});
+  void SignalWorker(const std::string& name, int signal);
+  // SIGKILL; waits for the end.
+  void KillWorker(const std::string& name);
+  // SIGTERM; waits for the end.
+  ExitState StopWorker(const std::string& name);
+
+  // Uploads and registers TinyDataset(samples) as `name`.
+  absl::Status AddDataset(const std::string& name, int samples);
+  // Parses a sweep file and submits it; returns the sweep's id.
+  absl::StatusOr<std::string> Submit(const std::string& yaml,
+                                     const std::string& dataset);
+  // Submits a specification as it is.
+  absl::StatusOr<std::string> Submit(const v1::SweepSpec& spec,
+                                     const std::string& dataset);
+
+  // Waits until `condition` holds for the sweep, asked whenever it changes;
+  // outages are waited out. Returns what held. DEADLINE_EXCEEDED after 60 s.
+  using Jobs = std::map<std::string, v1::Job>;  // By "MODEL/FOLD".
+  absl::StatusOr<Jobs> WaitForJobs(
+      const std::string& sweep,
+      const std::function<bool(const Jobs&)>& condition);
+  // The same for one job and everything known of it.
+  absl::StatusOr<v1::GetJobResponse> WaitForJob(
+      const std::string& job,
+      const std::function<bool(const v1::GetJobResponse&)>& condition);
+
+  absl::StatusOr<v1::GetJobResponse> GetJob(const std::string& job);
+  absl::StatusOr<v1::GetMetricsResponse> GetMetrics(const std::string& job);
+  absl::StatusOr<int> Cancel(const std::string& target);
+
+  // Process ids of trainers that this cluster's workers started.
+  std::vector<int> Trainers() const;
+  // Waits until there are none; false after 10 s.
+  bool WaitForNoTrainers();
+
+ private:
+  explicit TestCluster(const TestClusterOptions& options, std::string folder)
+      : options_(options), folder_(std::move(folder)) {}
+
+  const TestClusterOptions options_;
+  const std::string folder_;
+  std::string endpoint_;  // Empty until the coordinator has said it.
+  std::unique_ptr<Subprocess> coordinator_;
+  std::map<std::string, std::unique_ptr<Subprocess>> workers_;
+  std::unique_ptr<v1::FarmService::Stub> farm_;
+  std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_TESTS_TESTING_TEST_CLUSTER_H_
