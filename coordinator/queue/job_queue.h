@@ -191,6 +191,8 @@ class JobQueue : public StoreListener {
   absl::Status EndUnreported(Tx& tx, FencingToken token,
                              v1::Attempt::State state,
                              const std::string& error);
+
+  // job_queue_workers.cc
   absl::Status DoRegister(Tx& tx, const v1::RegisterRequest& request,
                           v1::RegisterResponse& response);
   absl::Status DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,

@@ -1,7 +1,9 @@
 #include "coordinator/store/reader.h"
 
-#include "absl/strings/str_cat.h"
+#include <algorithm>
+
 #include "common/base/status_macros.h"
+#include "coordinator/store/blob.h"
 
 namespace foldfarm {
 namespace {
@@ -23,18 +25,6 @@ namespace {
   "SELECT token, job_id, number, state, outcome, session, worker, device, " \
   "start_us, end_us, lease_until_us, heartbeat_us, exit_status, signal, "   \
   "error, resumed_epoch, log_tail, granted_by FROM attempt "
-
-// What a message is parsed from was serialized by us: a failure means a
-// damaged row.
-template <typename Message>
-absl::Status ParseBlob(absl::string_view bytes, absl::string_view what,
-                       Message& message) {
-  if (message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return absl::OkStatus();
-  }
-  return absl::DataLossError(
-      absl::StrCat("database: damaged ", what, " (", bytes.size(), " bytes)"));
-}
 
 absl::StatusOr<SweepRow> ReadSweep(const Statement& s) {
   SweepRow row;
@@ -136,14 +126,6 @@ absl::StatusOr<std::optional<Row>> First(
   if (!found) return std::optional<Row>();
   FOLDFARM_ASSIGN_OR_RETURN(Row row, read(s));
   return std::optional<Row>(std::move(row));
-}
-
-v1::ArtifactRef ReadArtifact(const Statement& s, int column) {
-  v1::ArtifactRef ref;
-  ref.set_name(s.Text(column));
-  ref.set_digest(s.Text(column + 1));
-  ref.set_size_bytes(s.Int(column + 2));
-  return ref;
 }
 
 }  // namespace
@@ -327,116 +309,6 @@ absl::StatusOr<std::map<std::string, double>> Reader::SecondsByModel(
     FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());
     if (!more) return seconds;
     seconds[s.Text(0)] = static_cast<double>(s.Int(1)) * 1e-6;
-  }
-}
-
-absl::StatusOr<std::vector<WorkerRow>> Reader::ListWorkers() const {
-  Statement s = connection_.Prepare(
-      "SELECT session, worker, start_us FROM worker ORDER BY name");
-  std::vector<WorkerRow> rows;
-  while (true) {
-    FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());
-    if (!more) return rows;
-    v1::Worker worker;
-    FOLDFARM_RETURN_IF_ERROR(ParseBlob(s.Bytes(1), "worker", worker));
-    rows.push_back(
-        {.session = {s.Int(0)},
-         .name = worker.name(),
-         .host = worker.host(),
-         .devices = {worker.devices().begin(), worker.devices().end()},
-         .slots = worker.slots(),
-         .version = worker.version(),
-         .start_time = s.Time(2)});
-  }
-}
-
-absl::StatusOr<std::vector<v1::ArtifactRef>> Reader::ListArtifacts(
-    JobId job, ArtifactKind kind) const {
-  Statement s = connection_.Prepare(
-      "SELECT name, digest, size_bytes FROM job_artifact WHERE job_id = ? AND "
-      "kind = ? ORDER BY name");
-  s.Bind(job.value, static_cast<int>(kind));
-  std::vector<v1::ArtifactRef> refs;
-  while (true) {
-    FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());
-    if (!more) return refs;
-    refs.push_back(ReadArtifact(s, 0));
-  }
-}
-
-absl::StatusOr<bool> Reader::IsArtifactUsed(const std::string& digest) const {
-  Statement s = connection_.Prepare(
-      "SELECT EXISTS(SELECT 1 FROM job_artifact WHERE digest = ?1) OR "
-      "EXISTS(SELECT 1 FROM dataset WHERE digest = ?1)");
-  s.Bind(digest);
-  FOLDFARM_ASSIGN_OR_RETURN(const bool found, s.Step());
-  return found && s.Int(0) != 0;
-}
-
-absl::StatusOr<std::map<JobId, v1::ArtifactRef>> Reader::ListResults(
-    SweepId sweep, const std::string& name) const {
-  Statement s = connection_.Prepare(
-      "SELECT j.id, r.name, r.digest, r.size_bytes FROM job j JOIN "
-      "job_artifact r ON r.job_id = j.id WHERE j.sweep_id = ? AND j.state = 3 "
-      "AND r.kind = 0 AND r.name = ?");
-  s.Bind(sweep.value, name);
-  std::map<JobId, v1::ArtifactRef> refs;
-  while (true) {
-    FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());
-    if (!more) return refs;
-    refs[{s.Int(0)}] = ReadArtifact(s, 1);
-  }
-}
-
-absl::StatusOr<std::map<std::string, double>> Reader::ResultMetrics(
-    JobId job) const {
-  Statement s =
-      connection_.Prepare("SELECT metrics FROM result WHERE job_id = ?");
-  s.Bind(job.value);
-  FOLDFARM_ASSIGN_OR_RETURN(const bool found, s.Step());
-  v1::GetMetricsResponse metrics;
-  if (found) {
-    FOLDFARM_RETURN_IF_ERROR(ParseBlob(s.Bytes(0), "result", metrics));
-  }
-  return std::map<std::string, double>(metrics.result().begin(),
-                                       metrics.result().end());
-}
-
-absl::StatusOr<std::vector<v1::EpochMetrics>> Reader::ListMetrics(
-    JobId job) const {
-  Statement s = connection_.Prepare(
-      "SELECT metrics FROM metric WHERE job_id = ? ORDER BY epoch");
-  s.Bind(job.value);
-  std::vector<v1::EpochMetrics> metrics;
-  while (true) {
-    FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());
-    if (!more) return metrics;
-    FOLDFARM_RETURN_IF_ERROR(
-        ParseBlob(s.Bytes(0), "metric", metrics.emplace_back()));
-  }
-}
-
-absl::StatusOr<std::vector<v1::LogLine>> Reader::ListLog(JobId job,
-                                                         FencingToken token,
-                                                         int64_t sequence,
-                                                         int limit) const {
-  Statement s = connection_.Prepare(
-      "SELECT token, sequence, time_us, level, text FROM log_line WHERE "
-      "job_id = ? AND (token, sequence) > (?, ?) ORDER BY token, sequence "
-      "LIMIT ?");
-  s.Bind(job.value, token.value, sequence, limit);
-  std::vector<v1::LogLine> lines;
-  while (true) {
-    FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());
-    if (!more) return lines;
-    v1::LogLine& line = lines.emplace_back();
-    line.set_token(s.Int(0));
-    line.set_sequence(s.Int(1));
-    const int64_t micros = s.Int(2);
-    line.mutable_time()->set_seconds(micros / 1000000);
-    line.mutable_time()->set_nanos(static_cast<int>(micros % 1000000) * 1000);
-    line.set_level(s.Text(3));
-    line.set_text(s.Text(4));
   }
 }
 

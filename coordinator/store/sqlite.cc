@@ -9,14 +9,15 @@
 namespace foldfarm {
 namespace {
 
-// A full disk and a busy file are worth repeating; the rest needs a person.
+// A disk that is full or fails is UNAVAILABLE: a worker keeps its result and
+// repeats until somebody has made room.
 absl::Status SqliteStatus(sqlite3* db, int code, absl::string_view what) {
   const std::string message =
       absl::StrCat("database: ", what, ": ",
                    db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code));
   switch (code & 0xff) {
     case SQLITE_FULL:
-      return absl::ResourceExhaustedError(message);
+    case SQLITE_IOERR:
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return absl::UnavailableError(message);

@@ -29,7 +29,7 @@ TEST(ProgressTextTest, ClaimsNoRateAtTheStart) {
 TEST(ProgressTextTest, DrawsABarWhereThereIsRoom) {
   EXPECT_EQ(ProgressText("P", ProgressUnit::kSamples, 1, 2,
                          absl::ZeroDuration(), 24, false),
-            "P ━━━━──── 1/2 samples");
+            "P ━━━━━───── 1/2 samples");
   for (size_t columns = 1; columns < 120; ++columns) {
     EXPECT_LE(
         DisplayWidth(ProgressText("Preparing", ProgressUnit::kSamples, 120, 240,

@@ -38,10 +38,10 @@ v1::GetEnsembleResponse TwoModels() {
 TEST(EnsembleTextTest, ShowsModelsEnsemblePriorGrowthAndLabels) {
   const std::string text = EnsembleText(TwoModels(), 0, false);
   EXPECT_THAT(text, HasSubstr("on 240 samples"));
-  EXPECT_THAT(text, HasSubstr("gru               0.2000    91.0 %"));
-  EXPECT_THAT(text, HasSubstr("ensemble of 2     0.1900"));
-  EXPECT_THAT(text, HasSubstr("prior             0.5000"));
-  EXPECT_THAT(text, HasSubstr("     2  conv1d    0.1900  -0.0100"));
+  EXPECT_THAT(text, HasSubstr("gru              0.2000    91.0 %"));
+  EXPECT_THAT(text, HasSubstr("ensemble of 2    0.1900"));
+  EXPECT_THAT(text, HasSubstr("prior            0.5000"));
+  EXPECT_THAT(text, HasSubstr("     2  conv1d    0.1900  -0.0100\n"));
   EXPECT_THAT(text, HasSubstr("basalt    0.1100"));
   EXPECT_THAT(text, Not(HasSubstr("Not complete")));
 }

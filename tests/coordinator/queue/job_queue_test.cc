@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "tests/coordinator/queue/queue_fixture.h"
 
@@ -581,6 +583,29 @@ TEST_F(JobQueueTest, ResultsWithOtherLabelsAreRefused) {
   const absl::Status status = Finish(request).status();
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("labels are b,a, expected a,b"));
+}
+
+TEST_F(JobQueueTest, AFullDiskLosesNothingAndIsWorthRepeating) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "before").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  const v1::FinishAttemptRequest request = Success(worker, lease);
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit unlimited;
+  getrlimit(RLIMIT_FSIZE, &unlimited);
+  const rlimit full = {4096, unlimited.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &full), 0);
+  const absl::Status finish = Finish(request).status();
+  const absl::Status submit = Submit(Spec("n", 1), "during").status();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  EXPECT_EQ(finish.code(), absl::StatusCode::kUnavailable) << finish;
+  EXPECT_EQ(submit.code(), absl::StatusCode::kUnavailable) << submit;
+  EXPECT_EQ(Job(lease).state, Job::RUNNING);
+  const auto again = Finish(request);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->job_state(), Job::SUCCEEDED);
+  EXPECT_EQ(Submit(Spec("n", 1), "during")->sweep(), "s2");
+  EXPECT_EQ(Acquire(worker)[0].spec().job(), "s1/m0/1");
 }
 
 TEST_F(JobQueueTest, ADatasetNameStandsForOneDigest) {

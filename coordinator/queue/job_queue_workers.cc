@@ -1,0 +1,184 @@
+// The part of JobQueue that keeps track of workers: register, heartbeat.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/run_work.h"
+
+namespace foldfarm {
+namespace {
+
+absl::Status UnknownSession(int64_t session) {
+  return absl::NotFoundError(
+      absl::StrCat("worker session ", session, " is unknown; register again"));
+}
+
+}  // namespace
+
+void JobQueue::Register(v1::RegisterRequest request,
+                        Answer<v1::RegisterResponse> answer) {
+  RunWork<v1::RegisterResponse>(
+      store_,
+      [this, request = std::move(request)](Tx& tx,
+                                           v1::RegisterResponse& response) {
+        return DoRegister(tx, request, response);
+      },
+      std::move(answer));
+}
+
+absl::Status JobQueue::DoRegister(Tx& tx, const v1::RegisterRequest& request,
+                                  v1::RegisterResponse& response) {
+  if (!IsValidName(request.name(), 200)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("worker name is \"", request.name(),
+                     "\", expected 1 to 200 of [A-Za-z0-9._-]"));
+  }
+  if (request.slots() < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("worker ", request.name(), " has ", request.slots(),
+                     " slots, expected at least 1"));
+  }
+  const absl::Time now = clock_.Now();
+  WorkerView view;
+  view.row.name = request.name();
+  view.row.host = request.host();
+  view.row.devices.assign(request.devices().begin(), request.devices().end());
+  view.row.slots = request.slots();
+  view.row.version = request.version();
+  view.row.start_time = now;
+  view.last_heard = now;
+  FOLDFARM_ASSIGN_OR_RETURN(view.row.session, tx.InsertWorker(view.row));
+  const WorkerSession session = view.row.session;
+
+  const absl::flat_hash_set<int64_t> held(request.held_tokens().begin(),
+                                          request.held_tokens().end());
+  std::vector<FencingToken> kept, released;
+  {
+    absl::MutexLock lock(&mu_);
+    absl::flat_hash_set<WorkerSession> former;
+    for (const auto& [old, worker] : workers_) {
+      if (worker.row.name == request.name()) former.insert(old);
+    }
+    for (auto& [token, lease] : leases_) {
+      if (held.contains(token.value)) {
+        kept.push_back(token);
+      } else if (former.contains(lease.session)) {
+        released.push_back(token);
+      }
+    }
+    for (const WorkerSession old : former) workers_.erase(old);
+    workers_[session] = view;
+    for (const FencingToken token : kept) {
+      leases_[token].session = session;
+      leases_[token].until = now + options_.lease_duration;
+      leases_[token].persisted_until = leases_[token].until;
+      leases_[token].heartbeat = now;
+    }
+  }
+  for (const FencingToken token : kept) {
+    FOLDFARM_ASSIGN_OR_RETURN(std::optional<AttemptRow> attempt,
+                              tx.FindAttempt(token));
+    if (!attempt.has_value()) continue;
+    attempt->session = session;
+    attempt->lease_until = now + options_.lease_duration;
+    attempt->heartbeat_time = now;
+    FOLDFARM_RETURN_IF_ERROR(tx.UpdateAttempt(*attempt));
+  }
+  for (const FencingToken token : released) {
+    FOLDFARM_RETURN_IF_ERROR(EndUnreported(
+        tx, token, v1::Attempt::PREEMPTED,
+        absl::StrCat("worker ", request.name(), " was restarted")));
+  }
+  for (const int64_t token : request.held_tokens()) {
+    if (std::find(kept.begin(), kept.end(), FencingToken{token}) ==
+        kept.end()) {
+      response.add_stale_tokens(token);
+    }
+  }
+  response.set_session(session.value);
+  v1::LeaseTerms& terms = *response.mutable_lease_terms();
+  const auto set = [](google::protobuf::Duration& to, absl::Duration from) {
+    to.set_seconds(absl::IDivDuration(from, absl::Seconds(1), &from));
+    to.set_nanos(static_cast<int>(absl::ToInt64Nanoseconds(from)));
+  };
+  set(*terms.mutable_duration(), options_.lease_duration);
+  set(*terms.mutable_heartbeat_interval(), options_.heartbeat_interval);
+  SPDLOG_INFO("worker={} session={} slots={} registered, attempts kept={}",
+              request.name(), session.value, request.slots(), kept.size());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> JobQueue::TouchWorker(int64_t session) {
+  absl::MutexLock lock(&mu_);
+  const auto it = workers_.find(WorkerSession{session});
+  if (it == workers_.end()) return UnknownSession(session);
+  it->second.last_heard = clock_.Now();
+  return it->second.row.slots;
+}
+
+void JobQueue::Heartbeat(v1::HeartbeatRequest request,
+                         Answer<v1::HeartbeatResponse> answer) {
+  RunWork<v1::HeartbeatResponse>(
+      store_,
+      [this, request = std::move(request)](Tx& tx,
+                                           v1::HeartbeatResponse& response) {
+        return DoHeartbeat(tx, request, response);
+      },
+      std::move(answer));
+}
+
+absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
+                                   v1::HeartbeatResponse& response) {
+  FOLDFARM_RETURN_IF_ERROR(TouchWorker(request.session()).status());
+  const WorkerSession session{request.session()};
+  const absl::Time now = clock_.Now();
+  const absl::Time until = now + options_.lease_duration;
+  const absl::flat_hash_set<int64_t> named(request.tokens().begin(),
+                                           request.tokens().end());
+  std::vector<FencingToken> persist, unknown;
+  {
+    absl::MutexLock lock(&mu_);
+    workers_[session].draining = request.draining();
+    for (const int64_t token : request.tokens()) {
+      v1::HeartbeatResponse::Answer& answer = *response.add_answers();
+      answer.set_token(token);
+      const auto it = leases_.find(FencingToken{token});
+      if (it == leases_.end() || it->second.session != session) {
+        answer.set_action(v1::HeartbeatResponse::STALE);
+        continue;
+      }
+      HeldLease& lease = it->second;
+      answer.set_action(lease.cancel ? v1::HeartbeatResponse::CANCEL
+                                     : v1::HeartbeatResponse::CONTINUE);
+      lease.until = until;
+      lease.heartbeat = now;
+      // The database may lag: a restart grants a full term anyway.
+      if (until - lease.persisted_until >= options_.lease_duration / 3) {
+        lease.persisted_until = until;
+        persist.push_back(it->first);
+      }
+    }
+    // A lease whose grant was lost on the way: the worker never named it.
+    for (const auto& [token, lease] : leases_) {
+      if (lease.session == session && !named.contains(token.value) &&
+          lease.heartbeat == absl::InfinitePast() &&
+          now - lease.granted > options_.heartbeat_interval) {
+        unknown.push_back(token);
+      }
+    }
+  }
+  for (const FencingToken token : persist) {
+    FOLDFARM_RETURN_IF_ERROR(tx.ExtendLease(token, until, now));
+  }
+  for (const FencingToken token : unknown) {
+    FOLDFARM_RETURN_IF_ERROR(
+        EndUnreported(tx, token, v1::Attempt::PREEMPTED,
+                      "the lease did not reach the worker"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace foldfarm
