@@ -6,8 +6,6 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "worker/render/column_candidates.h"
 
@@ -182,11 +180,6 @@ absl::StatusOr<std::unique_ptr<Renderer>> Renderer::Create(
     FOLDFARM_ASSIGN_OR_RETURN(const int64_t i, dataset.IndexOf(id));
     const int64_t begin = dataset.scan_offset()[i];
     const int64_t end = dataset.scan_offset()[i + 1];
-    if (end - begin < 3) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("sample ", id, " has ", end - begin,
-                       " scans, expected at least 3; leave it out"));
-    }
     index.push_back(i);
     scan_offset.push_back(scan_offset.back() + end - begin);
     temperature.insert(temperature.end(), dataset.temperature().begin() + begin,

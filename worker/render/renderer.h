@@ -40,8 +40,8 @@ class Renderer {
  public:
   // Copies the scans of `sample_ids` to `device` ("cpu", "cuda:0"). The first
   // `num_train` of them are those that mixing draws from.
-  // Errors: NOT_FOUND for an id that the dataset lacks; INVALID_ARGUMENT for a
-  // sample with fewer than three scans.
+  // A sample of fewer than three scans shows nothing.
+  // Errors: NOT_FOUND for an id that the dataset lacks.
   static absl::StatusOr<std::unique_ptr<Renderer>> Create(
       const PreparedDataset& dataset,
       const std::vector<std::string>& sample_ids, int64_t num_train,

@@ -14,6 +14,9 @@ namespace {
 constexpr double kBeta1 = 0.9;
 constexpr double kBeta2 = 0.999;
 constexpr double kEpsilon = 1e-8;
+// Float sums over millions of values lose digits: the gradient's norm is that
+// of the norms of pieces of this size, and the flat tensors are padded to it.
+constexpr int64_t kNormPiece = 4096;
 // Keeps the division by a norm of zero finite; torch's clip_grad_norm_.
 constexpr double kNormEpsilon = 1e-6;
 
@@ -37,6 +40,11 @@ struct Optimizer::State {
     for (const int64_t extent : slice.shape) size *= extent;
     return flat.narrow(0, slice.offset, size).view(slice.shape);
   }
+  at::Tensor GradientNorm() const {
+    return gradients.view({-1, kNormPiece})
+        .norm(2, at::IntArrayRef({1}))
+        .norm();
+  }
   at::Tensor& AddKind(const std::string& name, at::Tensor initial) {
     return kinds.emplace_back(name, std::move(initial)).second;
   }
@@ -54,6 +62,8 @@ Optimizer::Optimizer(torch::nn::Module& network, const TrainOptions& options)
     pieces.push_back(item.value().detach().reshape({-1}));
     size += item.value().numel();
   }
+  const int64_t padding = (kNormPiece - size % kNormPiece) % kNormPiece;
+  pieces.push_back(at::zeros({padding}, pieces.front().options()));
   state.parameters = at::cat(pieces);
   state.gradients = at::zeros_like(state.parameters);
   for (size_t i = 0; i < state.slices.size(); ++i) {
@@ -77,7 +87,7 @@ Optimizer::~Optimizer() = default;
 void Optimizer::ZeroGradients() { state_->gradients.zero_(); }
 
 double Optimizer::GradientNorm() const {
-  return state_->gradients.norm().item<double>();
+  return state_->GradientNorm().item<double>();
 }
 
 void Optimizer::Step(double lr) {
@@ -86,7 +96,7 @@ void Optimizer::Step(double lr) {
   at::Tensor& p = state.parameters;
   at::Tensor& g = state.gradients;
   if (options_.grad_clip > 0) {
-    g.mul_(g.norm()
+    g.mul_(state.GradientNorm()
                .add_(kNormEpsilon)
                .reciprocal_()
                .mul_(options_.grad_clip)

@@ -1,0 +1,303 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+#include "worker/models/model.h"
+#include "worker/training/optimizer.h"
+#include "worker/training/tensor_io.h"
+
+namespace foldfarm {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::shared_ptr<Model> Build(const ArchOptions& options, int labels = 10) {
+  torch::manual_seed(1);
+  auto model = BuildModel(options, labels);
+  EXPECT_TRUE(model.ok()) << model.status();
+  return *model;
+}
+
+int64_t NumParameters(Model& model) {
+  int64_t count = 0;
+  for (const at::Tensor& parameter : model.module().parameters()) {
+    count += parameter.numel();
+  }
+  return count;
+}
+
+ResnetOptions TinyResnet() {
+  ResnetOptions options;
+  options.layers = {2, 2, 2, 2};
+  options.widths = {16, 32, 64, 128};
+  return options;
+}
+
+// Parameters counted by PyTorch in networks of these shapes.
+struct SizeCase {
+  const char* name;
+  ArchOptions arch;
+  int64_t parameters;
+};
+
+std::vector<SizeCase> SizeCases() {
+  ResnetOptions cls3 = TinyResnet();
+  cls3.form = ClassifierForm::kSimpleCls3;
+  ResnetOptions wide_stem;
+  wide_stem.layers = {1, 1, 1, 1};
+  wide_stem.widths = {12, 24, 48, 96};
+  wide_stem.stem_stride = {1, 2};
+  RnnOptions gru;
+  gru.hidden = 96;
+  gru.layers = 2;
+  Vit1dOptions vit;
+  vit.dim = 192;
+  vit.heads = 6;
+  return {{"resnet", TinyResnet(), 703098},
+          {"resnet_cls3", cls3, 703386},
+          {"resnet_stem_stride", wide_stem, 175534},
+          {"gru", gru, 283594},
+          {"vit1d", vit, 1372234},
+          {"conv1d", Conv1dOptions(), 397194}};
+}
+
+void PrintTo(const SizeCase& size, std::ostream* out) { *out << size.name; }
+
+class ModelSizeTest : public ::testing::TestWithParam<SizeCase> {};
+
+TEST_P(ModelSizeTest, HasThatManyParametersAndGivesALogitForEachLabel) {
+  const auto model = Build(GetParam().arch);
+  EXPECT_EQ(NumParameters(*model), GetParam().parameters);
+  torch::manual_seed(2);
+  // As the renderer leaves it: transposed, not contiguous.
+  const at::Tensor images = at::rand({3, 80, 100}).transpose(1, 2);
+  const at::Tensor logits = model->Forward(images);
+  EXPECT_EQ(logits.sizes(), at::IntArrayRef({3, 10}));
+  EXPECT_TRUE(at::isfinite(logits).all().item<bool>());
+  logits.sum().backward();
+}
+
+TEST_P(ModelSizeTest, SameSeedStartsFromTheSameWeights) {
+  const auto first = NamedWeights(Build(GetParam().arch)->module());
+  const auto second = NamedWeights(Build(GetParam().arch)->module());
+  ASSERT_EQ(first.size(), second.size());
+  for (size_t i = 0; i < first.size(); ++i) {
+    EXPECT_TRUE(first[i].second.equal(second[i].second)) << first[i].first;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, ModelSizeTest,
+                         ::testing::ValuesIn(SizeCases()),
+                         [](const auto& info) {
+                           return std::string(info.param.name);
+                         });
+
+TEST(ModelTest, ResidualBlocksStartAsTheIdentity) {
+  const auto model = Build(TinyResnet());
+  for (const auto& [name, tensor] : NamedWeights(model->module())) {
+    if (name.ends_with(".bn2.weight")) {
+      EXPECT_EQ(tensor.abs().max().item<float>(), 0) << name;
+    } else if (name.ends_with("bn1.weight")) {
+      EXPECT_EQ(tensor.min().item<float>(), 1) << name;
+    }
+  }
+}
+
+TEST(ModelTest, ImpossibleOptionsAreRefusedByName) {
+  const auto message = [](const ArchOptions& options) {
+    const auto model = BuildModel(options, 10);
+    EXPECT_EQ(model.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(model.status().message());
+  };
+  ResnetOptions resnet = TinyResnet();
+  resnet.widths.pop_back();
+  EXPECT_THAT(message(resnet), HasSubstr("layers has 4 stages and widths 3"));
+  resnet = TinyResnet();
+  resnet.stem_stride = {2};
+  EXPECT_THAT(message(resnet), HasSubstr("stem_stride is [2]"));
+  Vit1dOptions vit;
+  vit.heads = 7;
+  EXPECT_THAT(message(vit), HasSubstr("dim 1024 with 7 heads"));
+  Conv1dOptions conv;
+  conv.kernel = 4;
+  EXPECT_THAT(message(conv), HasSubstr("kernels of 5 and 4"));
+  EXPECT_THAT(message(NoneOptions()), HasSubstr("no network"));
+}
+
+// ---- Numbers of the original networks.
+
+// CRC-32 as zlib computes it.
+uint32_t Crc32(const std::string& text) {
+  uint32_t crc = 0xFFFFFFFF;
+  for (const char c : text) {
+    crc ^= static_cast<unsigned char>(c);
+    for (int bit = 0; bit < 8; ++bit) {
+      crc = (crc >> 1) ^ (crc & 1 ? 0xEDB88320 : 0);
+    }
+  }
+  return ~crc;
+}
+
+// scale * u + shift, u the made values in [0, 1) that belong to a tensor's
+// name.
+at::Tensor Made(const std::string& name, at::IntArrayRef shape,
+                double scale = 1, double shift = 0) {
+  at::Tensor values = at::empty(shape, at::kFloat);
+  float* out = values.data_ptr<float>();
+  uint64_t counter = Crc32(name);
+  for (int64_t i = 0; i < values.numel(); ++i) {
+    uint64_t z = counter += 0x9E3779B97F4A7C15;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+    z ^= z >> 31;
+    const double u = static_cast<double>(z >> 40) / (1 << 24);
+    out[i] = static_cast<float>(scale * u + shift);
+  }
+  return values;
+}
+
+at::Tensor MadeWeights(const std::string& name, const at::Tensor& like) {
+  if (name.ends_with("num_batches_tracked")) return at::zeros_like(like);
+  double scale = 0.1, shift = -0.05;  // Biases.
+  if (name.ends_with("running_mean")) {
+    scale = 0.2;
+    shift = -0.1;
+  } else if (name.ends_with("running_var") ||
+             (like.dim() == 1 && name.ends_with("weight"))) {
+    scale = 0.5;
+    shift = 0.75;
+  } else if (name.ends_with("cls_token") || name.ends_with("pos_embed")) {
+    shift = -0.05;
+  } else if (like.dim() > 1) {
+    const double fan = static_cast<double>(like.numel()) / like.size(0);
+    scale = 2 * std::sqrt(3 / fan);
+    shift = -scale / 2;
+  }
+  return Made(name, like.sizes(), scale, shift);
+}
+
+struct GoldenCase {
+  const char* name;
+  ArchOptions arch;
+};
+
+std::vector<GoldenCase> GoldenCases() {
+  ResnetOptions cls3;
+  cls3.form = ClassifierForm::kSimpleCls3;
+  RnnOptions gru;
+  gru.dropout = gru.head_dropout = 0;
+  RnnOptions lstm = gru;
+  lstm.cell = RnnCell::kLstm;
+  Vit1dOptions vit;
+  vit.dropout = 0;
+  Vit1dOptions vit64 = vit;
+  vit64.heads = 64;
+  return {{"cls_resnet34", ResnetOptions()},
+          {"cls3_resnet34", cls3},
+          {"gru", gru},
+          {"lstm", lstm},
+          {"vit1d_32h", vit},
+          {"vit1d_64h", vit64}};
+}
+
+std::string SharedFolder() {
+  const char* folder = std::getenv("FOLDFARM_SHARED");
+  return folder != nullptr ? folder : FOLDFARM_SOURCE_DIR "/../shared";
+}
+
+at::Tensor ToTensor(const nlohmann::json& rows) {
+  at::Tensor result = at::empty({static_cast<int64_t>(rows.size()),
+                                 static_cast<int64_t>(rows[0].size())});
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (size_t j = 0; j < rows[i].size(); ++j) {
+      result[i][j] = rows[i][j].get<float>();
+    }
+  }
+  return result;
+}
+
+double LargestDifference(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
+
+void PrintTo(const GoldenCase& golden, std::ostream* out) {
+  *out << golden.name;
+}
+
+class GoldenModelTest : public ::testing::TestWithParam<GoldenCase> {};
+
+TEST_P(GoldenModelTest, LogitsAndATrainingStepEqualTheOriginals) {
+  const std::string path =
+      absl::StrCat(SharedFolder(), "/golden/models/", GetParam().name, ".json");
+  std::ifstream file(path);
+  if (!file) GTEST_SKIP() << path << " is not there";
+  const nlohmann::json golden = nlohmann::json::parse(file);
+  at::set_num_threads(1);
+  const auto model = Build(GetParam().arch);
+
+  // Names and shapes, then the made values.
+  std::map<std::string, std::vector<int64_t>> shapes;
+  {
+    const at::NoGradGuard no_grad;
+    for (auto [name, tensor] : NamedWeights(model->module())) {
+      shapes[name] = tensor.sizes().vec();
+      tensor.copy_(MadeWeights(name, tensor));
+    }
+  }
+  const auto expected_shapes =
+      golden["tensors"].get<std::map<std::string, std::vector<int64_t>>>();
+  EXPECT_EQ(shapes, expected_shapes);
+  EXPECT_EQ(NumParameters(*model), golden["parameters"].get<int64_t>());
+
+  const bool log_space = golden["input_range"][0] == -4;
+  const at::Tensor images =
+      Made("input", {4, 100, 80}, log_space ? 4 : 1, log_space ? -4 : 0);
+  const at::Tensor labels = Made("labels", {4, 10}).gt(0.7).to(at::kFloat);
+  const auto eval_logits = [&] {
+    const at::NoGradGuard no_grad;
+    model->module().eval();
+    return model->Forward(images);
+  };
+  EXPECT_LT(LargestDifference(eval_logits(), ToTensor(golden["logits_eval"])),
+            2e-4);
+
+  TrainOptions options;
+  options.lr = 1e-4;
+  options.weight_decay = 0.01;
+  options.grad_clip = 64;
+  Optimizer optimizer(model->module(), options);
+  model->module().train();
+  optimizer.ZeroGradients();
+  const at::Tensor loss = at::binary_cross_entropy_with_logits(
+      model->Forward(images), labels / 1.002 + 0.001);
+  loss.backward();
+  const nlohmann::json& step = golden["train_step"];
+  EXPECT_NEAR(loss.item<double>(), step["loss"].get<double>(), 1e-5);
+  const double norm = step["grad_norm_before_clip"].get<double>();
+  EXPECT_NEAR(optimizer.GradientNorm(), norm, 1e-3 * norm);
+  optimizer.Step(options.lr);
+  EXPECT_LT(
+      LargestDifference(eval_logits(), ToTensor(step["logits_eval_after"])),
+      2e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Originals, GoldenModelTest,
+                         ::testing::ValuesIn(GoldenCases()),
+                         [](const auto& info) {
+                           return std::string(info.param.name);
+                         });
+
+}  // namespace
+}  // namespace foldfarm
