@@ -1,5 +1,7 @@
 #include "coordinator/queue/job_queue.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -66,6 +68,7 @@ void JobQueue::RunDue() {
 }
 
 void JobQueue::TimerLoop() {
+  pthread_setname_np(pthread_self(), "queue-timer");
   absl::MutexLock lock(&timer_mu_);
   while (!timer_stop_) {
     const absl::Duration wait = next_due_ - clock_.Now();

@@ -292,7 +292,7 @@ absl::StatusOr<std::vector<AttemptRow>> Reader::ListGrantedBy(
     FencingToken token) const {
   Statement s = connection_.Prepare(
       FOLDFARM_SELECT_ATTEMPT
-      "WHERE granted_by = ? AND granted_by > 0 AND state = 1 ORDER BY token");
+      "WHERE state = 1 AND granted_by = ? AND granted_by > 0 ORDER BY token");
   s.Bind(token.value);
   return All<AttemptRow>(s, ReadAttempt);
 }

@@ -13,6 +13,8 @@ const char* const kSteps[] = {
     R"sql(
 -- Times are microseconds since the epoch; NULL: not yet.
 -- Blobs are Protobuf messages of foldfarm.v1, named at each.
+-- Every index is paid for at each lease and result: only what is asked for
+-- while many wait has one.
 CREATE TABLE dataset(
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
@@ -67,7 +69,6 @@ CREATE TABLE job(
   UNIQUE(sweep_id, position),
   UNIQUE(sweep_id, model, fold),
   CHECK((end_us IS NOT NULL) = (state IN (3, 4, 5))));
-CREATE INDEX job_open ON job(state) WHERE state IN (1, 2);
 CREATE INDEX job_result ON job(result_key) WHERE state = 3;
 
 -- AUTOINCREMENT: a token is never given twice, also after rows are deleted.
@@ -92,8 +93,6 @@ CREATE TABLE attempt(
   granted_by INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX attempt_job ON attempt(job_id);
 CREATE INDEX attempt_running ON attempt(state) WHERE state = 1;
-CREATE INDEX attempt_granted ON attempt(granted_by)
-  WHERE granted_by > 0 AND state = 1;
 
 CREATE TABLE worker(
   session INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,5 +1,6 @@
 #include "coordinator/store/store.h"
 
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <utility>
@@ -112,6 +113,7 @@ absl::Status Store::Read(absl::FunctionRef<absl::Status(const Reader&)> read) {
 }
 
 void Store::WriterLoop() {
+  pthread_setname_np(pthread_self(), "store-writer");
   while (true) {
     std::deque<Request> batch;
     {

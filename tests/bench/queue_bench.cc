@@ -7,6 +7,7 @@
 // FinishAttempt with a checked result, which brings the next lease in the same
 // transaction. Trainers cost nothing here.
 #include <grpcpp/grpcpp.h>
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -212,6 +213,7 @@ void BenchThroughput(const std::string& directory, int workers, int jobs) {
   std::vector<std::thread> threads;
   for (int i = 0; i < workers; ++i) {
     threads.emplace_back([&, i] {
+      pthread_setname_np(pthread_self(), "stub-worker");
       StubWorker& worker = *stubs[static_cast<size_t>(i)];
       v1::Lease lease = worker.Acquire();
       while (true) {
