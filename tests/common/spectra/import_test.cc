@@ -374,7 +374,22 @@ TEST(SynthesizeTest, IsTheSameOnEveryMachine) {
   ASSERT_TRUE(
       SynthesizeDataset(folder.path(), {.samples = 2, .sam = 1, .seed = 1})
           .ok());
-  EXPECT_EQ(Md5Hex(*ReadFile(folder.file("metadata.csv"))), "fddf56058659223c7916e5460f0a89cb");
+  EXPECT_EQ(Md5Hex(*ReadFile(folder.file("metadata.csv"))),
+            "fddf56058659223c7916e5460f0a89cb");
+}
+
+TEST(SynthesizeTest, ImportsToTheSameBytesOnEveryMachine) {
+  ScratchFolder folder;
+  ASSERT_TRUE(
+      SynthesizeDataset(folder.path(), {.samples = 2, .sam = 1, .seed = 1})
+          .ok());
+  ImportOptions options;
+  options.directory = folder.path();
+  options.output = folder.file("dataset.safetensors");
+  const auto result = ImportDataset(options);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->digest,
+            "5262e64a0017df8f6012e00debeff16eb83fb582c9e111a4c3a0e5e952ff4695");
 }
 
 TEST(SynthesizeTest, AFolderThatHoldsADataSetIsLeftAlone) {
