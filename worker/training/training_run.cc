@@ -1,6 +1,8 @@
 #include "worker/training/training_run.h"
 
+#include <malloc.h>
 #include <torch/torch.h>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <cmath>
@@ -66,6 +68,12 @@ struct TrainingRun::State {
 
 void ConfigureTorch(int threads, const std::string& device) {
   at::set_num_threads(std::max(threads, 1));
+#ifdef __GLIBC__
+  // Every batch asks for the same large blocks: keep them, instead of handing
+  // them back to the kernel and faulting them in again.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
   // Weights near zero would otherwise slow small networks down at their end.
   at::globalContext().setFlushDenormal(true);
   at::globalContext().setBenchmarkCuDNN(false);
