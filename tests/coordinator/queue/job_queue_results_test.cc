@@ -1,0 +1,130 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "coordinator/queue/job_queue.h"
+#include "tests/coordinator/queue/queue_fixture.h"
+
+namespace foldfarm {
+namespace {
+
+using ::testing::HasSubstr;
+using Job = v1::Job;
+
+using JobQueueResultsTest = QueueFixture;
+
+TEST_F(JobQueueResultsTest, AResultWhoseFilesAreNotStoredIsAskedForAgain) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  v1::FinishAttemptRequest request = Success(worker, lease);
+  v1::ArtifactRef& weights = *request.add_artifacts();
+  weights.set_name("weights.safetensors");
+  weights.set_digest(Sha256Hex("weights"));
+  EXPECT_EQ(Finish(request).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Job(lease).state, Job::RUNNING);
+  Keep("weights", "weights.safetensors");
+  EXPECT_TRUE(Finish(request).ok());
+}
+
+TEST_F(JobQueueResultsTest, AResultForOtherSamplesFailsTheAttempt) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  v1::FinishAttemptRequest request = Success(worker, lease);
+  *request.mutable_artifacts(0) =
+      Keep(TinyOof({lease.spec().train_samples().begin(),
+                    lease.spec().train_samples().end()},
+                   0.5f));
+  const absl::Status status = Finish(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("is not of the job's fold"));
+  const JobRow job = Job(lease);
+  EXPECT_EQ(job.state, Job::PENDING);
+  EXPECT_EQ(job.failed_count, 1);
+  EXPECT_EQ(Finish(request).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Job(lease).failed_count, 1);
+}
+
+TEST_F(JobQueueResultsTest, ResultsOutsideZeroToOneAreRefused) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  v1::FinishAttemptRequest request = Success(worker, lease);
+  *request.mutable_artifacts(0) =
+      Keep(TinyOof({lease.spec().validation_samples().begin(),
+                    lease.spec().validation_samples().end()},
+                   std::nanf("")));
+  const absl::Status status = Finish(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("probability is nan"));
+}
+
+TEST_F(JobQueueResultsTest, ResultsWithOtherLabelsAreRefused) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  v1::FinishAttemptRequest request = Success(worker, lease);
+  *request.mutable_artifacts(0) =
+      Keep(TinyOof({lease.spec().validation_samples().begin(),
+                    lease.spec().validation_samples().end()},
+                   0.5f, {"b", "a"}));
+  const absl::Status status = Finish(request).status();
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("labels are b,a, expected a,b"));
+}
+
+TEST_F(JobQueueResultsTest, AFullDiskLosesNothingAndIsWorthRepeating) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "before").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  const v1::FinishAttemptRequest request = Success(worker, lease);
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit unlimited;
+  getrlimit(RLIMIT_FSIZE, &unlimited);
+  const rlimit full = {4096, unlimited.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &full), 0);
+  const absl::Status finish = Finish(request).status();
+  const absl::Status submit = Submit(Spec("n", 1), "during").status();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  EXPECT_EQ(finish.code(), absl::StatusCode::kUnavailable) << finish;
+  EXPECT_EQ(submit.code(), absl::StatusCode::kUnavailable) << submit;
+  EXPECT_EQ(Job(lease).state, Job::RUNNING);
+  const auto again = Finish(request);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->job_state(), Job::SUCCEEDED);
+  EXPECT_EQ(Submit(Spec("n", 1), "during")->sweep(), "s2");
+  EXPECT_EQ(Acquire(worker)[0].spec().job(), "s1/m0/1");
+}
+
+TEST_F(JobQueueResultsTest, ADatasetNameStandsForOneDigest) {
+  v1::RegisterDatasetRequest request;
+  request.set_name("tiny");
+  request.set_digest(dataset_.digest());
+  EXPECT_TRUE(queue_->RegisterDataset(request).ok());
+  request.set_digest(Keep(TinyDataset(8)).digest());
+  EXPECT_EQ(queue_->RegisterDataset(request).status().code(),
+            absl::StatusCode::kAlreadyExists);
+  request.set_digest(Keep("no dataset").digest());
+  EXPECT_EQ(queue_->RegisterDataset(request).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(JobQueueResultsTest, ADatasetIsCountedAndItsLabelsToo) {
+  v1::RegisterDatasetRequest request;
+  request.set_name("tiny");
+  request.set_digest(dataset_.digest());
+  const auto dataset = queue_->RegisterDataset(request);
+  ASSERT_EQ(dataset->labels_size(), 2);
+  EXPECT_EQ(dataset->labels(0).label(), "a");
+  EXPECT_EQ(dataset->labels(0).positive(), 6);
+  EXPECT_EQ(dataset->labels(0).samples(), 12);
+  EXPECT_EQ(dataset->labels(1).positive(), 4);
+}
+
+}  // namespace
+}  // namespace foldfarm

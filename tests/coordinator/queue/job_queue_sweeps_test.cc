@@ -1,0 +1,158 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "coordinator/queue/job_queue.h"
+#include "tests/coordinator/queue/queue_fixture.h"
+
+namespace foldfarm {
+namespace {
+
+using Job = v1::Job;
+using Attempt = v1::Attempt;
+using Answer = v1::HeartbeatResponse;
+
+using JobQueueSweepsTest = QueueFixture;
+
+TEST_F(JobQueueSweepsTest, SubmittingTwiceWithOneRequestIdMakesOneSweep) {
+  const auto first = Submit(Spec("m", 2), "same");
+  const auto second = Submit(Spec("m", 2), "same");
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->sweep(), first->sweep());
+  EXPECT_EQ(second->jobs(), 4);
+  EXPECT_TRUE(Jobs(2).empty());
+}
+
+TEST_F(JobQueueSweepsTest, AWaitingWorkerGetsWorkAsSoonAsItIsSubmitted) {
+  v1::AcquireLeasesRequest request;
+  request.set_session(Register("w"));
+  request.set_free_slots(1);
+  request.set_wait_seconds(30);
+  absl::Notification answered;
+  std::string job;
+  queue_->AcquireLeases(request, this,
+                        [&](absl::StatusOr<v1::AcquireLeasesResponse> r) {
+                          job = r->leases(0).spec().job();
+                          answered.Notify();
+                        });
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  answered.WaitForNotification();
+  EXPECT_EQ(job, "s1/m0/0");
+}
+
+TEST_F(JobQueueSweepsTest, AWaitEndsEmptyWhenItsTimeIsUp) {
+  v1::AcquireLeasesRequest request;
+  request.set_session(Register("w"));
+  request.set_free_slots(1);
+  request.set_wait_seconds(30);
+  absl::Notification answered;
+  queue_->AcquireLeases(request, this,
+                        [&](absl::StatusOr<v1::AcquireLeasesResponse> r) {
+                          EXPECT_EQ(r->leases_size(), 0);
+                          answered.Notify();
+                        });
+  queue_->RunDue();
+  EXPECT_FALSE(answered.HasBeenNotified());
+  clock_.Advance(absl::Seconds(30));
+  answered.WaitForNotification();
+}
+
+TEST_F(JobQueueSweepsTest, AWorkerThatHungUpIsGrantedNothing) {
+  v1::AcquireLeasesRequest request;
+  request.set_session(Register("w"));
+  request.set_free_slots(1);
+  request.set_wait_seconds(30);
+  absl::Notification answered;
+  queue_->AcquireLeases(
+      request, this,
+      [&](absl::StatusOr<v1::AcquireLeasesResponse>) { answered.Notify(); });
+  queue_->StopWaitingFor(this);
+  answered.WaitForNotification();
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  EXPECT_EQ(Jobs(1)[0].state, Job::PENDING);
+}
+
+TEST_F(JobQueueSweepsTest, SweepsShareAWorkerFairly) {
+  ASSERT_TRUE(Submit(Spec("a", 2), "a").ok());
+  ASSERT_TRUE(Submit(Spec("b", 2), "b").ok());
+  std::vector<std::string> order;
+  for (const v1::Lease& lease : Acquire(Register("w", 4), 4)) {
+    order.push_back(lease.spec().job());
+  }
+  EXPECT_THAT(order,
+              testing::ElementsAre("s1/a0/0", "s2/b0/0", "s1/a1/0", "s2/b1/0"));
+}
+
+TEST_F(JobQueueSweepsTest, ASweepOfHigherPriorityGoesFirst) {
+  ASSERT_TRUE(Submit(Spec("a", 1), "a").ok());
+  v1::SweepSpec urgent = Spec("b", 1);
+  urgent.set_priority(10);
+  ASSERT_TRUE(Submit(urgent, "b").ok());
+  EXPECT_EQ(Acquire(Register("w"))[0].spec().job(), "s2/b0/0");
+}
+
+TEST_F(JobQueueSweepsTest, AResultWithTheSameKeyIsReused) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "one").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  ASSERT_TRUE(Finish(Success(worker, lease)).ok());
+  v1::SweepSpec grown = Spec("m", 2);
+  grown.set_name("grown");
+  const auto second = Submit(grown, "two");
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->jobs(), 4);
+  EXPECT_EQ(second->reused(), 1);
+  const JobRow job = Jobs(2)[0];
+  EXPECT_EQ(job.state, Job::SUCCEEDED);
+  EXPECT_EQ(job.reused_from, Job(lease).id);
+  EXPECT_EQ(job.log_loss, 0.5);
+  const auto third = Submit(grown, "three", /*no_reuse=*/true);
+  EXPECT_EQ(third->reused(), 0);
+}
+
+TEST_F(JobQueueSweepsTest, AnotherSeedIsAnotherResult) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "one").ok());
+  const int64_t worker = Register("w");
+  ASSERT_TRUE(Finish(Success(worker, Acquire(worker)[0])).ok());
+  v1::SweepSpec other = Spec("m", 1);
+  other.set_seed(8);
+  EXPECT_EQ(Submit(other, "two")->reused(), 0);
+}
+
+TEST_F(JobQueueSweepsTest, CancellingASweepStopsWhatWaitsAndTellsWhatRuns) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  EXPECT_EQ(*queue_->Cancel(SweepId{1}, std::nullopt), 2);
+  EXPECT_EQ(Jobs(1)[1].state, Job::CANCELLED);
+  EXPECT_EQ(Job(lease).state, Job::RUNNING);
+  EXPECT_EQ(Beat(worker, lease.token()), Answer::CANCEL);
+  v1::FinishAttemptRequest finish = Failure(worker, lease);
+  finish.set_outcome(Attempt::CANCELLED);
+  EXPECT_EQ(Finish(finish)->job_state(), Job::CANCELLED);
+  EXPECT_TRUE(Acquire(worker).empty());
+}
+
+TEST_F(JobQueueSweepsTest, ACancelledJobWhoseWorkerDiesIsCancelled) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const v1::Lease lease = Acquire(Register("w"))[0];
+  ASSERT_TRUE(queue_->Cancel(SweepId{1}, std::nullopt).ok());
+  clock_.Advance(options_.lease_duration);
+  queue_->RunDue();
+  EXPECT_EQ(Job(lease).state, Job::CANCELLED);
+}
+
+TEST_F(JobQueueSweepsTest, ARetriedJobStartsWithFreshCounters) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  ASSERT_TRUE(Finish(Failure(worker, lease, v1::FAILURE_KIND_PERMANENT)).ok());
+  EXPECT_EQ(*queue_->Retry(SweepId{1}, std::nullopt), 1);
+  const JobRow job = Job(lease);
+  EXPECT_EQ(job.state, Job::PENDING);
+  EXPECT_EQ(job.failed_count, 0);
+  EXPECT_EQ(job.error, "");
+  EXPECT_EQ(Acquire(worker)[0].spec().attempt(), 2);
+}
+
+}  // namespace
+}  // namespace foldfarm
