@@ -164,6 +164,8 @@ void ProgressReporter::Loop() {
       if (status.ok()) {
         absl::MutexLock lock(&mu_);
         Forget(report);
+        // A backlog first, so that the report of a checkpoint stays small.
+        if (epochs_.size() > kMaxReportEpochs) continue;
       }
     }
     if (status.ok() && has_checkpoint) status = SendCheckpoint();
@@ -228,10 +230,21 @@ absl::Status ProgressReporter::SendCheckpoint() {
     }
     *report.add_checkpoint() = *std::move(artifact);
   }
-  if (status.ok()) status = SendReport(report);
+  if (status.ok()) {
+    {
+      // Who resumes from here trains none of these epochs again: without them
+      // in the same report their metrics would be lost with this machine.
+      absl::MutexLock lock(&mu_);
+      for (const auto& [epoch, metrics] : epochs_) {
+        if (epoch <= checkpoint.epoch) *report.add_epochs() = metrics;
+      }
+    }
+    status = SendReport(report);
+  }
   // The coordinator lost an artifact between upload and report: once more.
   const bool again = IsOutage(status) || absl::IsFailedPrecondition(status);
   absl::MutexLock lock(&mu_);
+  if (status.ok()) Forget(report);
   uploading_.clear();
   const bool newest =
       checkpoint_.has_value() && checkpoint_->path == checkpoint.path;

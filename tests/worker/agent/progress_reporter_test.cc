@@ -122,6 +122,57 @@ TEST_F(ProgressReporterTest, OnlyTheNewestOfWaitingCheckpointsIsSent) {
   EXPECT_FALSE(FileExists(third));
 }
 
+TEST_F(ProgressReporterTest, ACheckpointNeverArrivesBeforeItsEpochs) {
+  coordinator_.GoAway();
+  Start();
+  AddEpoch(1);
+  AddCheckpoint(1);
+  // The next epoch ends, and leaves its checkpoint, while a report without it
+  // is on its way.
+  bool added = false;
+  coordinator_.SetFault([&](const std::string& call) {
+    if (call == "ReportProgress reply" && !added) {
+      added = true;
+      AddEpoch(2);
+      AddCheckpoint(2);
+    }
+    return absl::OkStatus();
+  });
+  bool epoch_was_there = false;
+  ASSERT_TRUE(coordinator_.WaitUntil([&] {
+    const auto& heard = coordinator_.heard[kToken];
+    epoch_was_there = heard.epochs.count(2) > 0;
+    return heard.checkpoint_epoch == 2;
+  }));
+  EXPECT_TRUE(epoch_was_there);
+  EXPECT_TRUE(reporter_->Flush(true));
+  EXPECT_EQ(Heard().epochs[2], 1);
+}
+
+TEST_F(ProgressReporterTest, ALongBacklogOfEpochsArrivesBeforeItsCheckpoint) {
+  coordinator_.GoAway();
+  Start();
+  AddEpoch(1);
+  AddCheckpoint(1);
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.calls["ReportProgress"] >= 1; }));
+  // While the first report is on its way, training goes on.
+  bool once = false;
+  coordinator_.SetFault([this, &once](const std::string& call) {
+    if (call == "ReportProgress" && !once) {
+      once = true;
+      for (int epoch = 2; epoch <= 5000; ++epoch) AddEpoch(epoch);
+      AddCheckpoint(5000);
+    }
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.heard[kToken].checkpoint_epoch == 5000; }));
+  EXPECT_FALSE(Heard().checkpoint_ahead);
+  EXPECT_TRUE(reporter_->Flush(true));
+  EXPECT_EQ(Heard().epochs.size(), 5000u);
+}
+
 TEST_F(ProgressReporterTest, ACheckpointWithoutItsFilesIsDroppedNotRepeated) {
   Start();
   TrainerEvent event;
