@@ -80,7 +80,9 @@ absl::StatusOr<int> Demo(CommandContext& context, const DemoOptions& options) {
   const std::string data = JoinPath(directory, "data");
   FOLDFARM_RETURN_IF_ERROR(MakeDemoData(context.console, data));
   const std::string sweep = JoinPath(directory, "demo.yaml");
-  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(sweep, kDemoSweep));
+  if (!FileExists(sweep)) {  // Else it may have been edited.
+    FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(sweep, kDemoSweep));
+  }
   RunOptions run;
   run.sweep_file = sweep;
   run.data = data;
