@@ -94,9 +94,8 @@ absl::Status Run::StartFarm() {
 }
 
 absl::StatusOr<std::string> Run::EnsureDataset() {
-  FOLDFARM_ASSIGN_OR_RETURN(std::string fingerprint,
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string fingerprint,
                             FingerprintDirectory(options_.data));
-  if (options_.allow_missing) fingerprint += "+allow_missing";
   if (fingerprint == state_.data_fingerprint) {
     v1::GetDatasetRequest request;
     request.set_name(state_.dataset);
@@ -111,7 +110,9 @@ absl::StatusOr<std::string> Run::EnsureDataset() {
   DatasetImport import;
   import.directory = options_.data;
   import.name = DatasetName(options_.data, fingerprint);
-  import.allow_missing = options_.allow_missing;
+  // Most folders lack some split's features; what is left out is said aloud,
+  // and who wants a refusal imports with `dataset import`.
+  import.allow_missing = true;
   import.scratch = options_.out;
   FOLDFARM_ASSIGN_OR_RETURN(
       const v1::Dataset dataset,

@@ -28,7 +28,6 @@ struct RunOptions {
   int workers = 0;  // 0: DefaultWorkers.
   std::string device = "auto";
   std::string trainer;  // Empty: foldfarm-trainer beside this program.
-  bool allow_missing = false;
   // How to go on, for messages: "foldfarm run ...".
   std::string command;
 };

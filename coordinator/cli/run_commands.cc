@@ -44,8 +44,7 @@ std::string RunCommandLine(const RunOptions& options) {
           : "",
       options.trainer.empty()
           ? ""
-          : absl::StrCat(" --trainer ", ShellWord(options.trainer)),
-      options.allow_missing ? " --allow-missing" : "");
+          : absl::StrCat(" --trainer ", ShellWord(options.trainer)));
 }
 
 absl::StatusOr<int> RunCommand(CommandContext& context,
@@ -133,8 +132,7 @@ void AddRunCommands(CLI::App& app, Invocation& invocation) {
         app, invocation, "run",
         "Train a sweep on your data with a farm on this machine. Ctrl-C stops; "
         "the same command goes on",
-        "foldfarm run mars.yaml --data data/ --dir out/ --allow-missing",
-        RunCommand);
+        "foldfarm run mars.yaml --data data/ --dir out/", RunCommand);
     command->add_option("SWEEP.yaml", options->sweep_file, "The sweep file")
         ->type_name("")
         ->required();
@@ -163,8 +161,6 @@ void AddRunCommands(CLI::App& app, Invocation& invocation) {
                      "Program that trains (default: foldfarm-trainer beside "
                      "this one)")
         ->type_name("PROGRAM");
-    command->add_flag("--allow-missing", options->allow_missing,
-                      "Leave out samples whose features file is absent");
   }
 }
 
