@@ -30,6 +30,8 @@ class FakeCoordinator : public WorkerApi {
     std::map<int, int> epochs;  // Epoch -> times reported.
     std::vector<std::string> lines;
     int checkpoint_epoch = 0;
+    // A checkpoint came before the metrics of one of its epochs.
+    bool checkpoint_ahead = false;
     std::vector<v1::ArtifactRef> checkpoint;
     std::vector<v1::FinishAttemptRequest> finishes;
   };
@@ -162,6 +164,9 @@ class FakeCoordinator : public WorkerApi {
       }
     }
     if (!request.checkpoint().empty()) {
+      for (int epoch = 1; epoch <= request.checkpoint_epoch(); ++epoch) {
+        now.checkpoint_ahead |= now.epochs.count(epoch) == 0;
+      }
       now.checkpoint_epoch = request.checkpoint_epoch();
       now.checkpoint.assign(request.checkpoint().begin(),
                             request.checkpoint().end());
