@@ -24,8 +24,9 @@
 namespace foldfarm {
 
 struct TestClusterOptions {
-  double lease_seconds = 3;
-  double heartbeat_seconds = 0.2;
+  // Short, but not too short for a busy machine.
+  double lease_seconds = 4;
+  double heartbeat_seconds = 0.4;
   // "foldfarm-trainer", or "foldfarm-fake-trainer", which only speaks the
   // contract and does what a model's name says.
   std::string trainer = "foldfarm-fake-trainer";
