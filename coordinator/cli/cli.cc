@@ -129,6 +129,8 @@ int ExitStatus(const Console& console, const absl::StatusOr<int>& result) {
   if (result.ok()) return *result;
   const absl::Status& status = result.status();
   if (absl::IsCancelled(status)) {
+    // The terminal echoed "^C" where this line begins.
+    if (console.err_is_terminal) *console.err << "\r\033[K";
     console.Note(std::string(status.message()));
     return kExitInterrupted;
   }

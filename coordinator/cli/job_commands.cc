@@ -183,7 +183,9 @@ absl::StatusOr<int> Logs(CommandContext& context, const LogsOptions& options) {
   const bool json = context.format == OutputFormat::kJson;
   v1::GetLogsResponse all;
   v1::GetLogsResponse part;
+  bool any = false;
   while (stream->Read(&part)) {
+    any = any || !part.lines().empty();
     if (json) {
       all.MergeFrom(part);
       continue;
@@ -201,6 +203,7 @@ absl::StatusOr<int> Logs(CommandContext& context, const LogsOptions& options) {
     context.console.out->flush();
   }
   FOLDFARM_RETURN_IF_ERROR(client.Explain(ToStatus(stream->Finish())));
+  if (!any) context.console.Note(absl::StrCat("No log lines of ", options.job));
   if (json) {
     FOLDFARM_RETURN_IF_ERROR(
         context.Show(all, [](size_t, bool) { return ""; }));

@@ -130,9 +130,11 @@ absl::StatusOr<int64_t> WriteOof(FarmClient& client, const std::string& sweep,
   const auto stream = client.farm().GetOof(&call, request);
   std::string csv;
   int64_t rows = 0;
+  bool has_models = false;
   v1::GetOofResponse part;
   while (stream->Read(&part)) {
     if (csv.empty()) {
+      has_models = !part.models().empty();
       csv = OofCsvHeader(
           std::vector<std::string>(part.labels().begin(), part.labels().end()),
           std::vector<std::string>(part.models().begin(), part.models().end()));
@@ -144,6 +146,13 @@ absl::StatusOr<int64_t> WriteOof(FarmClient& client, const std::string& sweep,
     }
   }
   FOLDFARM_RETURN_IF_ERROR(client.Explain(ToStatus(stream->Finish())));
+  if (!has_models) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "no model of ", sweep,
+        " is complete on all folds, so there is nothing to write; see foldfarm "
+        "status ",
+        sweep));
+  }
   FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(path, csv));
   return rows;
 }

@@ -22,7 +22,8 @@ std::string EnsembleText(const v1::GetEnsembleResponse& reply, size_t width,
                          bool colour);
 
 // Writes the OOF table of a sweep's complete models as CSV, whole or not at
-// all. Returns the number of samples. Errors: those of GetOof and of writing.
+// all. Returns the number of samples. Errors: FAILED_PRECONDITION when no model
+// is complete; those of GetOof and of writing.
 absl::StatusOr<int64_t> WriteOof(FarmClient& client, const std::string& sweep,
                                  const std::string& path);
 

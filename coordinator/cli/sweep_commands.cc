@@ -218,8 +218,8 @@ absl::StatusOr<int> Retry(CommandContext& context,
   FOLDFARM_ASSIGN_OR_RETURN(const v1::RetryResponse reply,
                             client.Call(&Farm::Retry, request));
   FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
-    return absl::StrCat(FormatPlural(reply.jobs(), "job"), " of ",
-                        options.target, " pending again.\n");
+    return absl::StrCat(options.target, ": ", FormatPlural(reply.jobs(), "job"),
+                        " pending again\n");
   }));
   return kExitDone;
 }

@@ -72,14 +72,14 @@ class ScriptedFarm : public v1::FarmService::Service {
                       grpc::ServerWriter<v1::GetOofResponse>* writer) override {
     v1::GetOofResponse part;
     part.add_labels("basalt");
-    part.add_models("gru");
+    if (complete) part.add_models("gru");
     for (const char* id : {"S0000", "S0001"}) {
       v1::GetOofResponse::Row& row = *part.add_rows();
       row.set_sample_id(id);
       row.set_instrument_type("commercial");
       row.add_truth(1);
       row.add_probability(0.75);
-      row.add_model_probability(0.75);
+      if (complete) row.add_model_probability(0.75);
       writer->Write(part);
       part.clear_rows();
     }
@@ -87,6 +87,7 @@ class ScriptedFarm : public v1::FarmService::Service {
   }
 
   v1::SubmitSweepRequest submitted;
+  bool complete = true;  // Its model is, on all folds.
 
  private:
   static grpc::Status NotFound(const std::string& sweep) {
@@ -254,6 +255,14 @@ TEST_F(CliTest, OofWritesEveryRowOnce) {
             "gru:basalt\n"
             "S0000,0,commercial,1,0.750000,0.750000\n"
             "S0001,0,commercial,1,0.750000,0.750000\n");
+}
+
+TEST_F(CliTest, OofWritesNoFileWhileNoModelIsComplete) {
+  farm_.complete = false;
+  const Outcome outcome = Run({"oof", "s1", "--out", Path("oof.csv")});
+  EXPECT_EQ(outcome.exit_status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("no model of s1 is complete"));
+  EXPECT_FALSE(FileExists(Path("oof.csv")));
 }
 
 TEST_F(CliTest, NoCoordinatorIsExitThreeWithAdvice) {
