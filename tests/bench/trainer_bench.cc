@@ -138,12 +138,25 @@ double RenderImagesPerSecond(const BenchOptions& options,
 
 int Main(int argc, char** argv) {
   BenchOptions options;
-  for (int i = 1; i + 1 < argc; i += 2) {
+  for (int i = 1; i < argc; i += 2) {
     const absl::string_view flag = argv[i];
-    if (flag == "--arch") options.arch = argv[i + 1];
-    if (flag == "--device") options.device = argv[i + 1];
-    if (flag == "--threads") options.threads = std::atoi(argv[i + 1]);
-    if (flag == "--seconds") options.seconds = std::atof(argv[i + 1]);
+    const char* value = i + 1 < argc ? argv[i + 1] : nullptr;
+    if (value != nullptr && flag == "--arch") {
+      options.arch = value;
+    } else if (value != nullptr && flag == "--device") {
+      options.device = value;
+    } else if (value != nullptr && flag == "--threads") {
+      options.threads = std::atoi(value);
+    } else if (value != nullptr && flag == "--seconds") {
+      options.seconds = std::atof(value);
+    } else {
+      std::fprintf(stderr,
+                   "Measures rendering and training.\n"
+                   "Usage: trainer_bench [--arch NAME|render] [--device cpu] "
+                   "[--threads N] [--seconds S]\n"
+                   "Without --arch: all of them.\n");
+      return flag == "--help" || flag == "-h" ? 0 : 2;
+    }
   }
   ConfigureTorch(options.threads, options.device);
   std::printf("device %s, %d threads\n", options.device.c_str(),
