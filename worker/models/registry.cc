@@ -25,6 +25,15 @@ struct Maker {
   Result operator()(const Conv1dOptions& options) const {
     return MakeConv1d(options, num_labels);
   }
+  Result operator()(const SeresnextOptions&) const { return Missing(); }
+  Result operator()(const DpnOptions&) const { return Missing(); }
+  Result operator()(const EfficientnetOptions&) const { return Missing(); }
+  Result operator()(const VitOptions&) const { return Missing(); }
+  Result operator()(const TabnetOptions&) const { return Missing(); }
+  Result operator()(const XgboostOptions&) const { return Missing(); }
+  Result Missing() const {
+    return absl::InvalidArgumentError("no such network here");
+  }
 };
 
 }  // namespace

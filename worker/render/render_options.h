@@ -1,5 +1,6 @@
-// How a sample becomes an image: RepresentationSpec and AugmentSpec of
-// sweep.proto as plain values, with the same names, units and defaults.
+// How a sample becomes an image: RepresentationSpec, AugmentSpec and
+// SamAugmentSpec of sweep.proto as plain values, with the same names, units and
+// defaults.
 #ifndef FOLDFARM_WORKER_RENDER_RENDER_OPTIONS_H_
 #define FOLDFARM_WORKER_RENDER_RENDER_OPTIONS_H_
 
@@ -11,6 +12,19 @@ inline constexpr int kNumColumns = 80;
 inline constexpr double kFirstColumnCelsius = 30;
 // The m/z of helium, the carrier gas.
 inline constexpr int kHeliumMz = 4;
+
+// SamAugmentSpec.
+struct SamAugmentOptions {
+  double prob = 0;
+  double drift = 0.02;
+  double steps = 0.005;
+  double tail = 0.02;
+  double noise = 0.003;
+  double temp_jitter = 6;
+  double bin_width = 12;
+  double gain = 0.5;
+  double background = 0.5;
+};
 
 struct RenderOptions {
   // RepresentationSpec.
@@ -29,6 +43,8 @@ struct RenderOptions {
   double sub_bg_prob = 0;
   double he_var = 0.001;
   double scale_var = 0.05;
+
+  SamAugmentOptions sam_augment;
 };
 
 }  // namespace foldfarm

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "worker/trainer/arch_spec.h"
 #include "worker/trainer/json_fields.h"
 
 namespace foldfarm {
@@ -38,27 +38,61 @@ absl::Status ParseAugment(JsonFields fields, RenderOptions& options) {
   return fields.Finish();
 }
 
+absl::Status ParseSamAugment(JsonFields fields, SamAugmentOptions& options) {
+  fields.Get("prob", options.prob, 0, 1);
+  fields.Get("drift", options.drift, 0);
+  fields.Get("steps", options.steps, 0);
+  fields.Get("tail", options.tail, 0);
+  fields.Get("noise", options.noise, 0);
+  fields.Get("temp_jitter", options.temp_jitter, 0);
+  fields.Get("bin_width", options.bin_width, 0);
+  fields.Get("gain", options.gain, 0);
+  fields.Get("background", options.background, 0, 1);
+  return fields.Finish();
+}
+
+absl::Status ParseInit(JsonFields fields, InitOptions& options) {
+  fields.Get("weights", options.weights);
+  fields.GetEnum<WeightsFormat>("format", "WEIGHTS_FORMAT_",
+                                {{"auto", WeightsFormat::kAuto},
+                                 {"safetensors", WeightsFormat::kSafetensors},
+                                 {"pytorch", WeightsFormat::kPytorch}},
+                                options.format);
+  fields.Get("exclude", options.exclude);
+  fields.Get("min_loaded", options.min_loaded, 0, 1);
+  std::string digest;  // The farm's business.
+  fields.Get("digest", digest);
+  return fields.Finish();
+}
+
 absl::Status ParseSchedule(JsonFields fields, ScheduleOptions& options) {
   fields.GetEnum<ScheduleKind>(
       "kind", "SCHEDULE_KIND_",
       {{"cosine", ScheduleKind::kCosine},
        {"cosine_warm_restarts", ScheduleKind::kCosineWarmRestarts},
-       {"constant", ScheduleKind::kConstant}},
+       {"constant", ScheduleKind::kConstant},
+       {"one_cycle", ScheduleKind::kOneCycle},
+       {"steps", ScheduleKind::kSteps}},
       options.kind);
   fields.Get("period", options.period, 1, kMany);
   fields.Get("mult", options.mult, 1);
   fields.Get("floor", options.floor, 0, 1);
   fields.Get("warmup", options.warmup, 0);
+  fields.Get("rise", options.rise, 0, 1);
+  fields.Get("start", options.start, kTiny, 1);
+  fields.Get("milestones", options.milestones, 1, kMany);
+  fields.Get("gamma", options.gamma, kTiny, 1);
   return fields.Finish();
 }
 
 absl::Status ParseTrain(JsonFields fields, TrainOptions& options) {
   fields.Get("epochs", options.epochs, 1, kMany);
   fields.Get("batch", options.batch, 1, kMany);
-  fields.GetEnum<OptimizerKind>(
-      "optimizer", "OPTIMIZER_",
-      {{"adamw", OptimizerKind::kAdamw}, {"sgd", OptimizerKind::kSgd}},
-      options.optimizer);
+  fields.GetEnum<OptimizerKind>("optimizer", "OPTIMIZER_",
+                                {{"adamw", OptimizerKind::kAdamw},
+                                 {"sgd", OptimizerKind::kSgd},
+                                 {"adam", OptimizerKind::kAdam}},
+                                options.optimizer);
   fields.Get("lr", options.lr, 0);
   fields.Get("weight_decay", options.weight_decay, 0);
   fields.Get("momentum", options.momentum, 0, 1);
@@ -68,8 +102,11 @@ absl::Status ParseTrain(JsonFields fields, TrainOptions& options) {
   }
   fields.Get("grad_clip", options.grad_clip, 0);
   fields.Get("label_smoothing", options.label_smoothing, 0, 0.5);
-  bool loss = true;  // Only one so far.
-  fields.GetEnum<bool>("loss", "LOSS_", {{"bce", true}}, loss);
+  fields.GetEnum<LossKind>("loss", "LOSS_",
+                           {{"bce", LossKind::kBce},
+                            {"focal", LossKind::kFocal},
+                            {"asymmetric", LossKind::kAsymmetric}},
+                           options.loss);
   fields.GetEnum<Precision>(
       "precision", "PRECISION_",
       {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}},
@@ -78,86 +115,32 @@ absl::Status ParseTrain(JsonFields fields, TrainOptions& options) {
   fields.Get("checkpoint_epochs", options.checkpoint_epochs, 0, kMany);
   fields.Get("validate_every", options.validate_every, 1, kMany);
   fields.Get("ema", options.ema, 0, 1);
+  fields.Get("focal_alpha", options.focal_alpha, 0, 1);
+  fields.Get("focal_gamma", options.focal_gamma, 0);
+  fields.Get("asymmetric_gamma_pos", options.asymmetric_gamma_pos, 0);
+  fields.Get("asymmetric_gamma_neg", options.asymmetric_gamma_neg, 0);
+  fields.Get("asymmetric_margin", options.asymmetric_margin, 0, 1);
+  fields.Get("balance", options.balance, 0);
+  fields.Get("positive_weights", options.positive_weights, kTiny);
+  fields.Get("swa_start", options.swa_start, 0, 1);
+  fields.Get("swa_every", options.swa_every, 1, kMany);
+  fields.Get("early_stopping", options.early_stopping, 0, kMany);
+  fields.Get("early_stopping_min_delta", options.early_stopping_min_delta, 0);
   return fields.Finish();
 }
 
-absl::Status ParseResnet(JsonFields fields, ArchOptions& arch) {
-  ResnetOptions options;
-  fields.Get("layers", options.layers, 1, kMany);
-  fields.Get("widths", options.widths, 1, kMany);
-  fields.GetEnum<ClassifierForm>("form", "CLASSIFIER_FORM_",
-                                 {{"simple_cls", ClassifierForm::kSimpleCls},
-                                  {"simple_cls3", ClassifierForm::kSimpleCls3}},
-                                 options.form);
-  fields.Get("head_dropout", options.head_dropout, 0, 0.95);
-  fields.Get("stem_stride", options.stem_stride, 1, 8);
-  arch = options;
-  return fields.Finish();
-}
-
-absl::Status ParseRnn(JsonFields fields, ArchOptions& arch) {
-  RnnOptions options;
-  fields.GetEnum<RnnCell>("cell", "RNN_CELL_",
-                          {{"gru", RnnCell::kGru}, {"lstm", RnnCell::kLstm}},
-                          options.cell);
-  fields.Get("hidden", options.hidden, 1, kMany);
-  fields.Get("layers", options.layers, 1, kMany);
-  fields.Get("dropout", options.dropout, 0, 0.95);
-  fields.Get("head_dropout", options.head_dropout, 0, 0.95);
-  arch = options;
-  return fields.Finish();
-}
-
-absl::Status ParseVit1d(JsonFields fields, ArchOptions& arch) {
-  Vit1dOptions options;
-  fields.Get("dim", options.dim, 1, kMany);
-  fields.Get("depth", options.depth, 1, kMany);
-  fields.Get("heads", options.heads, 1, kMany);
-  fields.Get("mlp_ratio", options.mlp_ratio, kTiny);
-  fields.Get("dropout", options.dropout, 0, 0.95);
-  arch = options;
-  return fields.Finish();
-}
-
-absl::Status ParseConv1d(JsonFields fields, ArchOptions& arch) {
-  Conv1dOptions options;
-  fields.Get("stem", options.stem, 1, kMany);
-  fields.Get("stem_kernel", options.stem_kernel, 1, kMany);
-  fields.Get("widths", options.widths, 1, kMany);
-  fields.Get("blocks", options.blocks, 1, kMany);
-  fields.Get("kernel", options.kernel, 1, kMany);
-  fields.Get("dropout", options.dropout, 0, 0.95);
-  fields.Get("head_dropout", options.head_dropout, 0, 0.95);
-  arch = options;
-  return fields.Finish();
-}
-
-absl::Status ParseNone(JsonFields fields, ArchOptions& arch) {
-  arch = NoneOptions();
-  return fields.Finish();
-}
-
-absl::Status ParseArch(JsonFields fields, const std::string& where,
-                       ArchOptions& arch) {
-  using Parser = absl::Status (*)(JsonFields, ArchOptions&);
-  const std::pair<const char*, Parser> parsers[] = {{"resnet", ParseResnet},
-                                                    {"rnn", ParseRnn},
-                                                    {"vit1d", ParseVit1d},
-                                                    {"conv1d", ParseConv1d},
-                                                    {"none", ParseNone}};
-  std::vector<std::string> found;
-  for (const auto& [name, parser] : parsers) {
-    if (const Json* object = fields.Object(name)) {
-      found.push_back(name);
+absl::Status ParseStages(const Json& stages, const std::string& where,
+                         std::vector<StageOptions>& options) {
+  for (size_t i = 0; i < stages.size(); ++i) {
+    JsonFields fields(stages[i], absl::StrCat(where, "[", i, "]"));
+    StageOptions stage;
+    fields.Get("samples", stage.samples);
+    if (const Json* train = fields.Object("train")) {
       FOLDFARM_RETURN_IF_ERROR(
-          parser(JsonFields(*object, fields.Path(name)), arch));
+          ParseTrain(JsonFields(*train, fields.Path("train")), stage.train));
     }
-  }
-  FOLDFARM_RETURN_IF_ERROR(fields.Finish());
-  if (found.size() != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, " names ", found.size(), " architectures (",
-                     absl::StrJoin(found, ", "), "), expected 1"));
+    FOLDFARM_RETURN_IF_ERROR(fields.Finish());
+    options.push_back(std::move(stage));
   }
   return absl::OkStatus();
 }
@@ -176,6 +159,20 @@ absl::Status ParseModel(JsonFields fields, AttemptSpec& spec) {
     FOLDFARM_RETURN_IF_ERROR(
         ParseTrain(JsonFields(*object, fields.Path("train")), spec.train));
   }
+  if (const Json* object = fields.Object("sam_augment")) {
+    FOLDFARM_RETURN_IF_ERROR(
+        ParseSamAugment(JsonFields(*object, fields.Path("sam_augment")),
+                        spec.render.sam_augment));
+  }
+  if (const Json* object = fields.Object("init")) {
+    FOLDFARM_RETURN_IF_ERROR(
+        ParseInit(JsonFields(*object, fields.Path("init")), spec.init));
+  }
+  if (const Json* list = fields.List("stages")) {
+    FOLDFARM_RETURN_IF_ERROR(
+        ParseStages(*list, fields.Path("stages"), spec.stages));
+  }
+  fields.Get("labels", spec.labels);
   const Json* arch = fields.Object("arch");
   static const Json kNothing = Json::object();
   FOLDFARM_RETURN_IF_ERROR(ParseArch(

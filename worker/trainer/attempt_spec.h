@@ -36,6 +36,9 @@ struct AttemptSpec {
   std::string model_json;  // The whole ModelSpec, to go into weights files.
   RenderOptions render;
   TrainOptions train;
+  std::vector<StageOptions> stages;  // Empty: one, `train`.
+  std::vector<std::string> labels;   // Empty: all.
+  InitOptions init;
   ArchOptions arch;
 };
 

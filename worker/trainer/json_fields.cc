@@ -145,6 +145,51 @@ void JsonFields::Get(absl::string_view name, std::vector<int>& value,
   }
 }
 
+void JsonFields::Get(absl::string_view name, std::vector<double>& value,
+                     double min) {
+  const nlohmann::json* json = Take(name);
+  if (json == nullptr) return;
+  const auto fits = [&](const nlohmann::json& item) {
+    return item.is_number() && item.get<double>() >= min;
+  };
+  if (!json->is_array() || !std::all_of(json->begin(), json->end(), fits)) {
+    Fail(name, absl::StrCat("is ", json->dump(),
+                            ", expected an array of numbers from ", min));
+    return;
+  }
+  value = json->get<std::vector<double>>();
+}
+
+void JsonFields::Get(absl::string_view name,
+                     std::map<std::string, std::string>& value) {
+  const nlohmann::json* json = Object(name);
+  if (json == nullptr) return;
+  value.clear();
+  for (const auto& [key, item] : json->items()) {
+    if (!item.is_string()) {
+      Fail(name, absl::StrCat("has ", item.dump(), " for \"", key,
+                              "\", expected a string"));
+      return;
+    }
+    value[key] = item.get<std::string>();
+  }
+}
+
+void JsonFields::Get(absl::string_view name,
+                     std::map<std::string, double>& value, double min) {
+  const nlohmann::json* json = Object(name);
+  if (json == nullptr) return;
+  value.clear();
+  for (const auto& [key, item] : json->items()) {
+    if (!item.is_number() || !(item.get<double>() >= min)) {
+      Fail(name, absl::StrCat("has ", item.dump(), " for \"", key,
+                              "\", expected a number from ", min));
+      return;
+    }
+    value[key] = item.get<double>();
+  }
+}
+
 int JsonFields::EnumIndex(absl::string_view name, absl::string_view prefix,
                           const std::vector<std::string>& words) {
   const nlohmann::json* json = Take(name);
@@ -168,6 +213,15 @@ const nlohmann::json* JsonFields::Object(absl::string_view name) {
   const nlohmann::json* json = Take(name);
   if (json != nullptr && !json->is_object()) {
     Fail(name, absl::StrCat("is ", json->type_name(), ", expected object"));
+    return nullptr;
+  }
+  return json;
+}
+
+const nlohmann::json* JsonFields::List(absl::string_view name) {
+  const nlohmann::json* json = Take(name);
+  if (json != nullptr && !json->is_array()) {
+    Fail(name, absl::StrCat("is ", json->type_name(), ", expected array"));
     return nullptr;
   }
   return json;

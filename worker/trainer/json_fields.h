@@ -37,6 +37,10 @@ class JsonFields {
   void Get(absl::string_view name, std::vector<std::string>& value);
   void Get(absl::string_view name, std::vector<int>& value, int64_t min,
            int64_t max);
+  void Get(absl::string_view name, std::vector<double>& value, double min);
+  void Get(absl::string_view name, std::map<std::string, std::string>& value);
+  void Get(absl::string_view name, std::map<std::string, double>& value,
+           double min);
 
   // An enum: `names` maps "adamw" to its value; `prefix` is "OPTIMIZER_".
   template <typename Enum>
@@ -51,6 +55,8 @@ class JsonFields {
 
   // The object in a field, or null when absent.
   const nlohmann::json* Object(absl::string_view name);
+  // The array in a field, or null when absent.
+  const nlohmann::json* List(absl::string_view name);
 
   // "where.name".
   std::string Path(absl::string_view name) const;

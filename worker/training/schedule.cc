@@ -26,6 +26,23 @@ double WarmRestarts(const ScheduleOptions& options, int epoch) {
          (1 - options.floor) * HalfCosine(static_cast<double>(epoch) / period);
 }
 
+// Up from `start` to 1 in the share `rise` of all epochs, then down to `floor`.
+double OneCycle(const ScheduleOptions& options, double share) {
+  if (share < options.rise) {
+    return 1 - (1 - options.start) * HalfCosine(share / options.rise);
+  }
+  const double fall = std::max(1 - options.rise, 1e-9);
+  return options.floor +
+         (1 - options.floor) * HalfCosine((share - options.rise) / fall);
+}
+
+double Steps(const ScheduleOptions& options, int epoch) {
+  const auto passed =
+      std::count_if(options.milestones.begin(), options.milestones.end(),
+                    [&](int milestone) { return milestone <= epoch; });
+  return std::pow(options.gamma, static_cast<double>(passed));
+}
+
 }  // namespace
 
 double LearningRateFactor(const ScheduleOptions& options, int epochs,
@@ -35,6 +52,10 @@ double LearningRateFactor(const ScheduleOptions& options, int epochs,
       return 1;
     case ScheduleKind::kCosineWarmRestarts:
       return WarmRestarts(options, static_cast<int>(position));
+    case ScheduleKind::kOneCycle:
+      return OneCycle(options, position / epochs);
+    case ScheduleKind::kSteps:
+      return Steps(options, static_cast<int>(position));
     case ScheduleKind::kCosine:
       break;
   }
