@@ -87,13 +87,22 @@ struct VitOptions {
   double dropout = 0;
 };
 
-// Features of an image: see worker/gbm/band_features.h.
+// How an image shows temperature and abundance; it follows from the model's
+// representation.
+struct ImageScale {
+  double temp_step = 12;  // Degrees C a column.
+  bool log_space = true;
+  double decade = 1;  // What a factor of ten is worth in log space.
+};
+
+// Features of an image: see worker/models/band_features.h.
 struct BandFeaturesOptions {
   std::vector<double> bands = {96, 240};
   bool maximum = true;
   bool area = true;
   bool position = false;
   bool width = false;
+  ImageScale scale;  // Not an option.
 };
 
 enum class TabnetMask { kSparsemax, kEntmax };
@@ -133,6 +142,8 @@ struct XgboostOptions {
   double alpha = 0;
   TreeTargets targets = TreeTargets::kOnePerLabel;
   int draws = 4;
+  int epoch_rounds = 10;
+  int bins = 64;
 };
 
 // No network: the prevalence of each label.

@@ -184,6 +184,8 @@ absl::Status ParseXgboost(JsonFields fields, ArchOptions& arch) {
                                {"multi_output", TreeTargets::kMultiOutput}},
                               options.targets);
   fields.Get("draws", options.draws, 1, kMany);
+  fields.Get("epoch_rounds", options.epoch_rounds, 1, kMany);
+  fields.Get("bins", options.bins, 2, kMany);
   arch = options;
   return fields.Finish();
 }

@@ -1,7 +1,9 @@
 #include "worker/trainer/attempt_spec.h"
 
+#include <cmath>
 #include <map>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -145,6 +147,20 @@ absl::Status ParseStages(const Json& stages, const std::string& where,
   return absl::OkStatus();
 }
 
+// Tells the tables of features what the images will show.
+void SetImageScale(const RenderOptions& render, ArchOptions& arch) {
+  ImageScale scale;
+  scale.temp_step = render.temp_step;
+  scale.log_space = render.log_space;
+  if (render.norm_to_one)
+    scale.decade = 1 / std::abs(std::log10(render.min_clip));
+  if (auto* tabnet = std::get_if<TabnetOptions>(&arch)) {
+    tabnet->features.scale = scale;
+  } else if (auto* trees = std::get_if<XgboostOptions>(&arch)) {
+    trees->features.scale = scale;
+  }
+}
+
 absl::Status ParseModel(JsonFields fields, AttemptSpec& spec) {
   fields.Get("name", spec.model_name);
   if (const Json* object = fields.Object("representation")) {
@@ -178,6 +194,7 @@ absl::Status ParseModel(JsonFields fields, AttemptSpec& spec) {
   FOLDFARM_RETURN_IF_ERROR(ParseArch(
       JsonFields(arch == nullptr ? kNothing : *arch, fields.Path("arch")),
       fields.Path("arch"), spec.arch));
+  SetImageScale(spec.render, spec.arch);
   // The farm's business.
   std::string like;
   fields.Get("like", like);
