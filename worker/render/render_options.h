@@ -16,14 +16,15 @@ inline constexpr int kHeliumMz = 4;
 // SamAugmentSpec.
 struct SamAugmentOptions {
   double prob = 0;
-  double drift = 0.02;
-  double steps = 0.005;
-  double tail = 0.02;
-  double noise = 0.003;
+  double drift = 0.002;
+  double steps = 0.0002;
+  double tail = 0.001;
+  double noise = 0.01;
   double temp_jitter = 6;
-  double bin_width = 12;
+  double bin_width = 24;
   double gain = 0.5;
   double background = 0.5;
+  double missing = 0.8;
 };
 
 struct RenderOptions {

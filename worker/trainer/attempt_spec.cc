@@ -50,6 +50,7 @@ absl::Status ParseSamAugment(JsonFields fields, SamAugmentOptions& options) {
   fields.Get("bin_width", options.bin_width, 0);
   fields.Get("gain", options.gain, 0);
   fields.Get("background", options.background, 0, 1);
+  fields.Get("missing", options.missing, 0, 1);
   return fields.Finish();
 }
 
