@@ -2,7 +2,11 @@
 
 #include <torch/torch.h>
 
+#include "worker/models/model.h"
+
 namespace foldfarm {
+
+at::Tensor Model::AuxiliaryLoss() { return {}; }
 
 at::Tensor ToSequence(const at::Tensor& images) {
   const int64_t batch = images.size(0);

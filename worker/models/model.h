@@ -28,6 +28,11 @@ class Model {
   // Returns logits [B, num_labels]. Train or eval mode as module() says.
   virtual at::Tensor Forward(const at::Tensor& images) = 0;
 
+  // What training adds to the loss of the last Forward, a scalar with its
+  // gradient, e.g. a penalty on attention masks; undefined (the default): none.
+  // Asked for once after each Forward in train mode.
+  virtual at::Tensor AuxiliaryLoss();
+
   // The same object as Torch sees it: parameters, buffers, mode.
   virtual torch::nn::Module& module() = 0;
 };

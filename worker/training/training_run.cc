@@ -192,8 +192,10 @@ absl::StatusOr<Metrics> TrainingRun::TrainEpoch(const StopRequested& stop) {
                                    state.device.is_cuda());
       logits = input_.model->Forward(images);
     }
-    const at::Tensor loss =
+    at::Tensor loss =
         at::binary_cross_entropy_with_logits(logits.to(at::kFloat), labels);
+    const at::Tensor auxiliary = input_.model->AuxiliaryLoss();
+    if (auxiliary.defined()) loss = loss + auxiliary.to(at::kFloat);
     state.optimizer->ZeroGradients();
     loss.backward();
     state.optimizer->Step(lr);
