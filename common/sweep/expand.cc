@@ -1,6 +1,5 @@
 #include "common/sweep/expand.h"
 
-#include <initializer_list>
 #include <map>
 #include <string>
 #include <utility>
@@ -9,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/ids.h"
+#include "common/sweep/check_model.h"
 #include "common/sweep/merge.h"
 
 namespace foldfarm {
@@ -19,8 +19,7 @@ constexpr size_t kMaxModelName = 100;
 
 // The place of the value at the end of `path`, or of the last one on the way
 // that the file has.
-FilePosition PositionOf(const YamlNode& node,
-                        std::initializer_list<absl::string_view> path) {
+FilePosition PositionOf(const YamlNode& node, YamlPath path) {
   const YamlNode* at = &node;
   for (absl::string_view key : path) {
     const YamlNode* next = at->Find(key);
@@ -68,71 +67,16 @@ void CheckFolds(const YamlNode& root, const v1::FoldsSpec& folds,
   }
 }
 
-void CheckArch(const v1::ModelSpec& model, const YamlNode& node,
-               SweepErrors& errors) {
-  const v1::ArchSpec& arch = model.arch();
-  if (arch.has_vit1d() && arch.vit1d().dim() % arch.vit1d().heads() != 0) {
-    errors.Add(
-        PositionOf(node, {"arch", "vit1d", "dim"}),
-        absl::StrCat("dim is ", arch.vit1d().dim(),
-                     ", expected a multiple of heads, ", arch.vit1d().heads()));
-  }
-  if (arch.has_conv1d()) {
-    for (const auto& [key, columns] :
-         {std::pair("kernel", arch.conv1d().kernel()),
-          std::pair("stem_kernel", arch.conv1d().stem_kernel())}) {
-      if (columns % 2 == 1) continue;
-      errors.Add(
-          PositionOf(node, {"arch", "conv1d", key}),
-          absl::StrCat(key, " is ", columns, ", expected an odd number"));
-    }
-  }
-  if (arch.has_resnet() &&
-      arch.resnet().layers_size() != arch.resnet().widths_size()) {
-    errors.Add(PositionOf(node, {"arch", "resnet", "layers"}),
-               absl::StrCat("layers has ", arch.resnet().layers_size(),
-                            " stages and widths ", arch.resnet().widths_size(),
-                            ", expected as many"));
-  }
-  if (arch.has_resnet() && arch.resnet().stem_stride_size() != 2) {
-    errors.Add(
-        PositionOf(node, {"arch", "resnet", "stem_stride"}),
-        absl::StrCat("stem_stride has ", arch.resnet().stem_stride_size(),
-                     " numbers, expected two: over m/z and over "
-                     "temperature"));
-  }
-}
-
-// Options of a complete model that must fit each other. `read_whole`: no
-// mistake was met before, so what is absent is not just unread.
-void CheckModel(const v1::ModelSpec& model, const YamlNode& node,
-                bool read_whole, SweepErrors& errors) {
-  if (model.arch().kind_case() == v1::ArchSpec::KIND_NOT_SET && read_whole) {
-    errors.Add(PositionOf(node, {"arch"}),
-               absl::StrCat("model '", model.name(),
-                            "' has no arch; name one, such as {rnn: {}}"));
-  }
-  CheckArch(model, node, errors);
-  const v1::TrainSpec& train = model.train();
-  if (train.schedule().kind() == v1::SCHEDULE_KIND_COSINE &&
-      train.schedule().warmup() >= train.epochs()) {
-    errors.Add(
-        PositionOf(node, {"train", "schedule", "warmup"}),
-        absl::StrCat("warmup is ", train.schedule().warmup(),
-                     " epochs, expected less than epochs, ", train.epochs()));
-  }
-  const v1::RepresentationSpec& image = model.representation();
-  if (image.norm_to_one() && !image.log_space()) {
-    errors.Add(PositionOf(node, {"representation", "norm_to_one"}),
-               "norm_to_one is true, expected log_space to be true too");
-  }
-}
-
 // Resolves `like` and layers the options of every model.
 class ModelExpander {
  public:
-  ModelExpander(const v1::SweepSpec& spec, SweepErrors& errors)
-      : spec_(spec), read_whole_(errors.empty()), errors_(errors) {
+  ModelExpander(const YamlNode& root, const v1::SweepSpec& spec,
+                SetOptions& set, SweepErrors& errors)
+      : defaults_(root.Find("defaults")),
+        spec_(spec),
+        set_(set),
+        read_whole_(errors.empty()),
+        errors_(errors) {
     for (int i = 0; i < spec.models_size(); ++i) {
       first_by_name_.emplace(spec.models(i).name(), i);
     }
@@ -154,19 +98,39 @@ class ModelExpander {
     layered.clear_like();
     layered_.push_back(layered);
 
-    v1::ModelSpec complete = spec_.defaults();
-    MergeOver(layered, complete);
-    complete.set_name(own.name());
-    filler_.Fill(complete);
-    complete.clear_like();
+    const v1::ModelSpec written = Complete(layered, own.name(), nullptr);
+    v1::ModelSpec complete =
+        set_.models.empty() ? written : Complete(layered, own.name(), &set_);
     const size_t errors_before = errors_.size();
-    if (resolved) CheckModel(complete, node, read_whole_, errors_);
+    if (resolved) {
+      CheckModel({complete, written, node, defaults_, read_whole_}, errors_);
+    }
     // Whoever is like a model at fault would repeat its mistakes.
     resolved_.push_back(resolved && errors_.size() == errors_before);
     return complete;
   }
 
  private:
+  // `defaults`, then `layered`, then `set`, then the rules' defaults; each
+  // stage's `train` over the model's.
+  v1::ModelSpec Complete(const v1::ModelSpec& layered, const std::string& name,
+                         SetOptions* set) {
+    v1::ModelSpec model = spec_.defaults();
+    MergeOver(layered, model);
+    if (set != nullptr) set->ApplyTo(model);
+    model.set_name(name);
+    model.clear_like();
+    for (v1::StageSpec& stage : *model.mutable_stages()) {
+      v1::TrainSpec train = model.train();
+      MergeOver(stage.train(), train);
+      if (set != nullptr) set->ApplyTo(train);
+      filler_.Fill(train);
+      *stage.mutable_train() = std::move(train);
+    }
+    filler_.Fill(model);
+    return model;
+  }
+
   void CheckOwnName(int index, const YamlNode& node) {
     const std::string& name = spec_.models(index).name();
     const FilePosition position = PositionOf(node, {"name"});
@@ -204,7 +168,9 @@ class ModelExpander {
     return -1;
   }
 
+  const YamlNode* const defaults_;  // Null when the file has none.
   const v1::SweepSpec& spec_;
+  SetOptions& set_;
   const bool read_whole_;
   SweepErrors& errors_;
   DefaultFiller filler_;
@@ -215,14 +181,14 @@ class ModelExpander {
   std::vector<bool> resolved_;
 };
 
-void ExpandModels(const YamlNode& root, v1::SweepSpec& spec,
+void ExpandModels(const YamlNode& root, SetOptions& set, v1::SweepSpec& spec,
                   SweepErrors& errors) {
   const YamlNode* models = root.Find("models");
   if (models == nullptr ||
       static_cast<int>(models->items.size()) != spec.models_size()) {
     return;
   }
-  ModelExpander expander(spec, errors);
+  ModelExpander expander(root, spec, set, errors);
   google::protobuf::RepeatedPtrField<v1::ModelSpec> complete;
   for (int i = 0; i < spec.models_size(); ++i) {
     *complete.Add() =
@@ -233,7 +199,7 @@ void ExpandModels(const YamlNode& root, v1::SweepSpec& spec,
 
 }  // namespace
 
-void ExpandSweep(const YamlNode& root, v1::SweepSpec& spec,
+void ExpandSweep(const YamlNode& root, SetOptions& set, v1::SweepSpec& spec,
                  SweepErrors& errors) {
   if (root.Find("name") != nullptr) {
     CheckName(spec.name(), kMaxSweepName, PositionOf(root, {"name"}), "name",
@@ -248,7 +214,7 @@ void ExpandSweep(const YamlNode& root, v1::SweepSpec& spec,
     }
   }
   CheckFolds(root, spec.folds(), errors);
-  ExpandModels(root, spec, errors);
+  ExpandModels(root, set, spec, errors);
   spec.clear_defaults();
   const v1::FoldsSpec folds = spec.folds();
   DefaultFiller().Fill(spec);
@@ -256,6 +222,12 @@ void ExpandSweep(const YamlNode& root, v1::SweepSpec& spec,
   // Defaults of a cut by count say nothing about the other two ways.
   if (folds.has_file() || !folds.holdout().empty()) {
     *spec.mutable_folds() = folds;
+  } else if (spec.limit_samples() != 0 &&
+             spec.limit_samples() < 2 * spec.folds().count()) {
+    errors.Add(PositionOf(root, {"limit_samples"}),
+               absl::StrCat("limit_samples is ", spec.limit_samples(),
+                            ", expected 0 or at least two samples a fold, ",
+                            2 * spec.folds().count()));
   }
 }
 

@@ -1,198 +1,47 @@
 #include "common/sweep/message_reader.h"
 
-#include <cmath>
-#include <cstdint>
-#include <limits>
 #include <map>
+#include <set>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "common/sweep/scalar_reader.h"
+#include "common/sweep/struct_reader.h"
+#include "foldfarm/v1/sweep.pb.h"
 
 namespace foldfarm {
 namespace {
 
 using google::protobuf::Descriptor;
-using google::protobuf::EnumDescriptor;
-using google::protobuf::EnumValueDescriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
-using google::protobuf::Reflection;
 
-// One mistake about the value of a field.
-void Expected(const YamlNode& node, const FieldDescriptor& field,
-              absl::string_view expected, SweepErrors& errors) {
-  std::string hint;
-  if (node.kind == YamlNode::Kind::kScalar && node.quoted) {
-    hint = "; drop the quotes";
-  }
-  errors.Add(node.position, absl::StrCat(field.name(), ": expected ", expected,
-                                         ", got ", node.Describe(), hint));
-}
-
-bool InRange(double value, const v1::FieldRule& rule) {
-  if (rule.has_min() &&
-      (rule.exclusive_min() ? value <= rule.min() : value < rule.min())) {
-    return false;
-  }
-  return !rule.has_max() || value <= rule.max();
-}
-
-bool CheckRange(const YamlNode& node, const FieldDescriptor& field,
-                double value, SweepErrors& errors) {
-  const v1::FieldRule& rule = RuleOf(field);
-  if (InRange(value, rule)) return true;
-  errors.Add(node.position, absl::StrCat(field.name(), " is ", node.text,
-                                         ", expected ", RangeText(rule)));
-  return false;
-}
-
-bool IsPlain(const YamlNode& node) {
-  return node.kind == YamlNode::Kind::kScalar && !node.quoted;
-}
-
-// Sets a singular field or adds to a repeated one.
-template <typename Value>
-void Store(Message& message, const FieldDescriptor& field,
-           void (Reflection::*set)(Message*, const FieldDescriptor*, Value)
-               const,
-           void (Reflection::*add)(Message*, const FieldDescriptor*, Value)
-               const,
-           Value value) {
-  const Reflection& reflection = *message.GetReflection();
-  (reflection.*(field.is_repeated() ? add : set))(&message, &field,
-                                                  std::move(value));
-}
-
-void ReadDouble(const YamlNode& node, const FieldDescriptor& field,
-                Message& message, SweepErrors& errors) {
-  double value = 0;
-  if (!IsPlain(node) || !absl::SimpleAtod(node.text, &value)) {
-    return Expected(node, field, "a number", errors);
-  }
-  if (!std::isfinite(value)) {
-    return Expected(node, field, "a finite number", errors);
-  }
-  if (!CheckRange(node, field, value, errors)) return;
-  Store<double>(message, field, &Reflection::SetDouble, &Reflection::AddDouble,
-                value);
-}
-
-template <typename Integer>
-void ReadInteger(const YamlNode& node, const FieldDescriptor& field,
-                 Message& message, SweepErrors& errors) {
-  int64_t value = 0;
-  if (!IsPlain(node) || !absl::SimpleAtoi(node.text, &value)) {
-    return Expected(node, field, "a whole number", errors);
-  }
-  if (!CheckRange(node, field, static_cast<double>(value), errors)) return;
-  if (value < std::numeric_limits<Integer>::min() ||
-      value > std::numeric_limits<Integer>::max()) {
-    errors.Add(node.position,
-               absl::StrCat(field.name(), " is ", node.text, ", expected ",
-                            std::numeric_limits<Integer>::min(), " to ",
-                            std::numeric_limits<Integer>::max()));
-    return;
-  }
-  if constexpr (std::is_signed_v<Integer>) {
-    Store<int32_t>(message, field, &Reflection::SetInt32, &Reflection::AddInt32,
-                   static_cast<int32_t>(value));
-  } else {
-    Store<uint32_t>(message, field, &Reflection::SetUInt32,
-                    &Reflection::AddUInt32, static_cast<uint32_t>(value));
-  }
-}
-
-void ReadBool(const YamlNode& node, const FieldDescriptor& field,
-              Message& message, SweepErrors& errors) {
-  if (!IsPlain(node) || (node.text != "true" && node.text != "false")) {
-    return Expected(node, field, "true or false", errors);
-  }
-  Store<bool>(message, field, &Reflection::SetBool, &Reflection::AddBool,
-              node.text == "true");
-}
-
-void ReadString(const YamlNode& node, const FieldDescriptor& field,
-                Message& message, SweepErrors& errors) {
-  if (node.kind != YamlNode::Kind::kScalar) {
-    return Expected(node, field, "a text", errors);
-  }
-  Store<std::string>(message, field, &Reflection::SetString,
-                     &Reflection::AddString, node.text);
-}
-
-// "OPTIMIZER_ADAMW" of the type that begins with "OPTIMIZER_UNSPECIFIED" ->
-// "adamw".
-std::string ShortName(const EnumValueDescriptor& value) {
-  constexpr absl::string_view kUnspecified = "UNSPECIFIED";
-  const std::string& zero = value.type()->value(0)->name();
-  return absl::AsciiStrToLower(
-      value.name().substr(zero.size() - kUnspecified.size()));
-}
-
-void ReadEnum(const YamlNode& node, const FieldDescriptor& field,
-              Message& message, SweepErrors& errors) {
-  const EnumDescriptor& type = *field.enum_type();
-  const std::vector<std::string> names = EnumNames(type);
-  if (node.kind == YamlNode::Kind::kScalar) {
-    for (size_t i = 0; i < names.size(); ++i) {
-      if (names[i] != node.text) continue;
-      Store<const EnumValueDescriptor*>(message, field, &Reflection::SetEnum,
-                                        &Reflection::AddEnum,
-                                        type.value(static_cast<int>(i) + 1));
-      return;
-    }
-  }
-  const std::string expected = absl::StrJoin(names, " or ");
-  errors.Add(
-      node.position,
-      absl::StrCat(field.name(), ": expected ", expected, ", got ",
-                   node.Describe(),
-                   node.kind == YamlNode::Kind::kScalar
-                       ? DidYouMean(absl::AsciiStrToLower(node.text), names)
-                       : ""));
-}
-
-void ReadScalar(const YamlNode& node, const FieldDescriptor& field,
-                Message& message, SweepErrors& errors) {
-  switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      return ReadDouble(node, field, message, errors);
-    case FieldDescriptor::CPPTYPE_INT32:
-      return ReadInteger<int32_t>(node, field, message, errors);
-    case FieldDescriptor::CPPTYPE_UINT32:
-      return ReadInteger<uint32_t>(node, field, message, errors);
-    case FieldDescriptor::CPPTYPE_BOOL:
-      return ReadBool(node, field, message, errors);
-    case FieldDescriptor::CPPTYPE_STRING:
-      return ReadString(node, field, message, errors);
-    case FieldDescriptor::CPPTYPE_ENUM:
-      return ReadEnum(node, field, message, errors);
-    default:
-      errors.Add(node.position, absl::StrCat(field.name(),
-                                             ": no sweep file can "
-                                             "say this option's type, ",
-                                             field.cpp_type_name()));
-  }
-}
-
-// map<string, string>.
-void ReadStringMap(const YamlNode& node, const FieldDescriptor& field,
-                   Message& message, SweepErrors& errors) {
+// map<string, string> and map<string, double>.
+void ReadMap(const YamlNode& node, const FieldDescriptor& field,
+             Message& message, SweepErrors& errors) {
   if (node.kind != YamlNode::Kind::kMap) {
     return Expected(node, field, "a map", errors);
   }
   const FieldDescriptor& key = *field.message_type()->FindFieldByName("key");
   const FieldDescriptor& value =
       *field.message_type()->FindFieldByName("value");
+  std::set<absl::string_view> seen;
   for (const YamlEntry& entry : node.entries) {
+    if (!seen.insert(entry.key).second) {
+      errors.Add(entry.key_position,
+                 absl::StrCat("duplicate key ", Quoted(entry.key), " in ",
+                              field.name()));
+      continue;
+    }
     Message& item = *message.GetReflection()->AddMessage(&message, &field);
     item.GetReflection()->SetString(&item, &key, entry.key);
-    ReadScalar(*entry.value, value, item, errors);
+    ReadScalar(*entry.value,
+               Target(value, absl::StrCat(field.name(), " of ", entry.key),
+                      RuleOf(field)),
+               item, errors);
   }
 }
 
@@ -208,8 +57,13 @@ std::string ItemName(const FieldDescriptor& field, const YamlNode& item,
   return absl::StrCat(field.name(), "[", index, "]");
 }
 
+void ReadAt(const YamlNode& node, absl::string_view where,
+            absl::string_view path, Message& message, SweepErrors& errors);
+
+// `path`: the field, from its model or the sweep on.
 void ReadRepeated(const YamlNode& node, const FieldDescriptor& field,
-                  Message& message, SweepErrors& errors) {
+                  const std::string& path, Message& message,
+                  SweepErrors& errors) {
   if (node.kind != YamlNode::Kind::kSequence) {
     return Expected(node, field, "a list", errors);
   }
@@ -224,8 +78,12 @@ void ReadRepeated(const YamlNode& node, const FieldDescriptor& field,
       ReadScalar(item, field, message, errors);
       continue;
     }
-    ReadMessage(item, ItemName(field, item, i),
-                *message.GetReflection()->AddMessage(&message, &field), errors);
+    const std::string name = ItemName(field, item, i);
+    // What is in a model is named from the model on.
+    const bool named = !absl::EndsWith(name, "]");
+    ReadAt(item, named ? name : absl::StrCat(path, "[", i, "]"),
+           named ? "" : absl::StrCat(path, "[", i, "]"),
+           *message.GetReflection()->AddMessage(&message, &field), errors);
   }
 }
 
@@ -239,11 +97,30 @@ std::vector<std::string> KnownKeys(const Descriptor& type) {
   return keys;
 }
 
+// "vit1d and vit": the alternatives to `type` in a oneof that have the key.
+std::string SiblingsWith(const std::string& key, const Descriptor& type) {
+  const Descriptor& arch = *v1::ArchSpec::descriptor();
+  std::vector<std::string> found;
+  bool is_kind = false;
+  for (int i = 0; i < arch.field_count(); ++i) {
+    const Descriptor& kind = *arch.field(i)->message_type();
+    is_kind = is_kind || &kind == &type;
+    const FieldDescriptor* field = kind.FindFieldByName(key);
+    if (field != nullptr && !RuleOf(*field).internal()) {
+      found.push_back(arch.field(i)->name());
+    }
+  }
+  return is_kind ? absl::StrJoin(found, " and ") : "";
+}
+
 void ReportUnknownKey(const YamlEntry& entry, absl::string_view where,
                       const Descriptor& type, SweepErrors& errors) {
   const std::vector<std::string> known = KnownKeys(type);
   std::string hint = DidYouMean(entry.key, known);
-  if (hint.empty()) {
+  const std::string elsewhere = SiblingsWith(entry.key, type);
+  if (hint.empty() && !elsewhere.empty()) {
+    hint = absl::StrCat(", it is an option of ", elsewhere);
+  } else if (hint.empty()) {
     hint = known.empty()
                ? ", which has no options"
                : absl::StrCat("; known are ", absl::StrJoin(known, ", "));
@@ -254,61 +131,37 @@ void ReportUnknownKey(const YamlEntry& entry, absl::string_view where,
              absl::StrCat("unknown key '", key, "' in ", where, hint));
 }
 
-}  // namespace
-
-const v1::FieldRule& RuleOf(const FieldDescriptor& field) {
-  return field.options().GetExtension(v1::rule);
+void ReadFieldAt(const YamlNode& node, const FieldDescriptor& field,
+                 const std::string& path, Message& message,
+                 SweepErrors& errors) {
+  if (field.is_map()) return ReadMap(node, field, message, errors);
+  if (field.is_repeated()) {
+    return ReadRepeated(node, field, path, message, errors);
+  }
+  if (field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+    return ReadScalar(node, field, message, errors);
+  }
+  Message& below = *message.GetReflection()->MutableMessage(&message, &field);
+  if (field.message_type() == google::protobuf::Struct::descriptor()) {
+    return ReadStruct(node, path, static_cast<google::protobuf::Struct&>(below),
+                      errors);
+  }
+  ReadAt(node, path, path, below, errors);
 }
 
-std::vector<std::string> EnumNames(const EnumDescriptor& type) {
-  std::vector<std::string> names;
-  for (int i = 1; i < type.value_count(); ++i) {
-    names.push_back(ShortName(*type.value(i)));
-  }
-  return names;
-}
-
-std::string RangeText(const v1::FieldRule& rule) {
-  // All digits, and no exponent before it helps.
-  const std::string min = absl::StrFormat("%.12g", rule.min());
-  const std::string max = absl::StrFormat("%.12g", rule.max());
-  std::string text;
-  if (rule.has_min() && rule.has_max() && !rule.exclusive_min()) {
-    text = absl::StrCat(min, " to ", max);
-  } else if (rule.has_min()) {
-    text = rule.exclusive_min() ? absl::StrCat("more than ", min)
-                                : absl::StrCat(min, " or more");
-    if (rule.has_max()) absl::StrAppend(&text, ", at most ", max);
-  } else if (rule.has_max()) {
-    text = absl::StrCat("at most ", max);
-  }
-  if (!text.empty() && !rule.unit().empty()) {
-    absl::StrAppend(&text, " ", rule.unit());
-  }
-  return text;
-}
-
-void ReadField(const YamlNode& node, const FieldDescriptor& field,
-               Message& message, SweepErrors& errors) {
-  if (field.is_map()) return ReadStringMap(node, field, message, errors);
-  if (field.is_repeated()) return ReadRepeated(node, field, message, errors);
-  if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-    return ReadMessage(
-        node, field.name(),
-        *message.GetReflection()->MutableMessage(&message, &field), errors);
-  }
-  ReadScalar(node, field, message, errors);
-}
-
-void ReadMessage(const YamlNode& node, absl::string_view where,
-                 Message& message, SweepErrors& errors) {
+void ReadAt(const YamlNode& node, absl::string_view where,
+            absl::string_view path, Message& message, SweepErrors& errors) {
   if (node.kind == YamlNode::Kind::kNull) return;
   const Descriptor& type = *message.GetDescriptor();
   if (node.kind != YamlNode::Kind::kMap) {
-    errors.Add(node.position, absl::StrCat(where,
-                                           ": expected a map of options, "
-                                           "got ",
-                                           node.Describe()));
+    // `arch: rnn` for `arch: {rnn: {}}`.
+    const FieldDescriptor* meant = type.FindFieldByName(node.text);
+    errors.Add(node.position,
+               absl::StrCat(where, ": expected a map of options, got ",
+                            node.Describe(),
+                            meant != nullptr && meant->message_type() != nullptr
+                                ? absl::StrCat("; write {", node.text, ": {}}")
+                                : ""));
     return;
   }
   std::map<absl::string_view, FilePosition> seen;
@@ -337,7 +190,9 @@ void ReadMessage(const YamlNode& node, absl::string_view where,
         continue;
       }
     }
-    ReadField(*entry.value, *field, message, errors);
+    ReadFieldAt(*entry.value, *field,
+                absl::StrCat(path, path.empty() ? "" : ".", field->name()),
+                message, errors);
   }
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor& field = *type.field(i);
@@ -346,6 +201,18 @@ void ReadMessage(const YamlNode& node, absl::string_view where,
                  absl::StrCat("missing key '", field.name(), "' in ", where));
     }
   }
+}
+
+}  // namespace
+
+void ReadField(const YamlNode& node, const FieldDescriptor& field,
+               Message& message, SweepErrors& errors) {
+  ReadFieldAt(node, field, field.name(), message, errors);
+}
+
+void ReadMessage(const YamlNode& node, absl::string_view where,
+                 Message& message, SweepErrors& errors) {
+  ReadAt(node, where, "", message, errors);
 }
 
 }  // namespace foldfarm

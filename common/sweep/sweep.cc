@@ -1,24 +1,33 @@
 #include "common/sweep/sweep.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/type_resolver_util.h>
 
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/sweep/expand.h"
 #include "common/sweep/message_reader.h"
+#include "common/sweep/set_options.h"
 #include "common/sweep/sweep_errors.h"
 #include "common/sweep/yaml_tree.h"
 
 namespace foldfarm {
 namespace {
 
+constexpr char kTypeHost[] = "type.googleapis.com";
+
 // Fills `folds.assignment` from `folds.file`.
 void ReadFolds(const YamlNode& root, const FoldFileReader& read_fold_file,
                v1::FoldsSpec& folds, SweepErrors& errors) {
-  const FilePosition position = root.Find("folds")->Find("file")->position;
+  const YamlNode* file = root.FindPath({"folds", "file"});
+  const FilePosition position =
+      file == nullptr ? root.position : file->position;  // Null: by --set.
   if (!read_fold_file) {
     errors.Add(position, "file: fold files cannot be read here");
     return;
@@ -41,7 +50,8 @@ void ReadFolds(const YamlNode& root, const FoldFileReader& read_fold_file,
 
 absl::StatusOr<v1::SweepSpec> ParseSweep(absl::string_view yaml,
                                          absl::string_view file_name,
-                                         const FoldFileReader& read_fold_file) {
+                                         const FoldFileReader& read_fold_file,
+                                         const std::vector<std::string>& sets) {
   FOLDFARM_ASSIGN_OR_RETURN(const YamlNodePtr root, ReadYaml(yaml, file_name));
   SweepErrors errors(file_name);
   v1::SweepSpec spec;
@@ -50,32 +60,60 @@ absl::StatusOr<v1::SweepSpec> ParseSweep(absl::string_view yaml,
     return errors.ToStatus();
   }
   ReadMessage(*root, "the sweep", spec, errors);
+  SetOptions set = ParseSetOptions(sets, errors);
+  const bool sets_read = errors.empty();
+  set.ApplyTo(spec);
   if (!spec.folds().file().empty()) {
     ReadFolds(*root, read_fold_file, *spec.mutable_folds(), errors);
   }
-  ExpandSweep(*root, spec, errors);
+  ExpandSweep(*root, set, spec, errors);
+  if (sets_read && !sets.empty()) {
+    if (!errors.empty()) {
+      errors.AddElsewhere(absl::StrCat(file_name, ": as changed by --set ",
+                                       absl::StrJoin(sets, " --set ")));
+    }
+    set.ReportUnused(errors);
+  }
   FOLDFARM_RETURN_IF_ERROR(errors.ToStatus());
   return spec;
 }
 
-absl::StatusOr<v1::SweepSpec> LoadSweepFile(const std::string& path) {
+absl::StatusOr<v1::SweepSpec> LoadSweepFile(
+    const std::string& path, const std::vector<std::string>& sets) {
   FOLDFARM_ASSIGN_OR_RETURN(const int64_t size_bytes, FileSize(path));
   if (IsDirectory(path) || size_bytes > static_cast<int64_t>(kMaxYamlBytes)) {
     return absl::InvalidArgumentError(absl::StrCat(
         path, ": expected a sweep file of at most ", kMaxYamlBytes, " bytes"));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string yaml, ReadFile(path));
-  return ParseSweep(yaml, path, [&](const std::string& name) {
-    return ReadFile(JoinPath(DirectoryOf(path), name));
-  });
+  return ParseSweep(
+      yaml, path,
+      [&](const std::string& name) {
+        return ReadFile(JoinPath(DirectoryOf(path), name));
+      },
+      sets);
 }
 
 std::string ModelToJson(const v1::ModelSpec& model) {
+  // By way of bytes whose maps are in order; a message's own are in none.
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    model.SerializeToCodedStream(&coded);
+  }
+  static google::protobuf::util::TypeResolver& types =
+      *google::protobuf::util::NewTypeResolverForDescriptorPool(
+          kTypeHost, google::protobuf::DescriptorPool::generated_pool());
   google::protobuf::util::JsonPrintOptions options;
   options.always_print_primitive_fields = true;
   std::string json;
   // Fails only for text that is not UTF-8, which the parser does not let in.
-  (void)google::protobuf::util::MessageToJsonString(model, &json, options);
+  (void)google::protobuf::util::BinaryToJsonString(
+      &types,
+      absl::StrCat(kTypeHost, "/", v1::ModelSpec::descriptor()->full_name()),
+      bytes, &json, options);
   return json;
 }
 

@@ -1,13 +1,14 @@
 // The sweep file: YAML in, a complete SweepSpec out, or every mistake in it.
 //
 // 1. yaml_tree reads the text, guarded against hostile input, and keeps the
-// line
-//    and column of everything.
+//    line and column of everything.
 // 2. message_reader maps it onto SweepSpec by reflection: the names and the
 //    `rule` annotations of sweep.proto are the file's grammar, so a new option
 //    is one line in the proto file and nothing here.
 // 3. expand makes each model complete in itself: its own options win over those
 //    of the model it is `like`, these over `defaults`, these over the rules'.
+//    What --set says (set_options) wins over all of them.
+// 4. check_model refuses options that do not fit each other.
 //
 // Pure functions but for LoadSweepFile; thread-safe.
 #ifndef FOLDFARM_COMMON_SWEEP_SWEEP_H_
@@ -35,15 +36,20 @@ using FoldFileReader =
 // rows of `folds.file`. A list replaces the list it overrides; an `arch` of
 // another kind replaces all options of the former kind.
 //
+// `sets`: KEY=VALUE each, over everything that the file says (set_options.h).
+//
 // Errors: INVALID_ARGUMENT with all mistakes, one "FILE:LINE:COLUMN: ..." a
-// line, in the file's order. A file that is not YAML has one.
+// line, in the file's order, then "--set KEY=VALUE: ...". A file that is not
+// YAML has one.
 absl::StatusOr<v1::SweepSpec> ParseSweep(
     absl::string_view yaml, absl::string_view file_name,
-    const FoldFileReader& read_fold_file = nullptr);
+    const FoldFileReader& read_fold_file = nullptr,
+    const std::vector<std::string>& sets = {});
 
 // The same for a file; `folds.file` is relative to its folder.
 // Errors: also those of reading it.
-absl::StatusOr<v1::SweepSpec> LoadSweepFile(const std::string& path);
+absl::StatusOr<v1::SweepSpec> LoadSweepFile(
+    const std::string& path, const std::vector<std::string>& sets = {});
 
 // Parses a fold file: CSV with a header line and the columns sample_id and
 // fold; others are ignored. Folds are whole numbers from 0 on, none skipped.

@@ -1,6 +1,7 @@
 #include "common/sweep/sweep_errors.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -44,6 +45,13 @@ void SweepErrors::AddElsewhere(std::string message) {
   elsewhere_.push_back(std::move(message));
 }
 
+std::vector<std::string> SweepErrors::Messages() const {
+  std::vector<std::string> messages;
+  for (const Error& error : errors_) messages.push_back(error.message);
+  messages.insert(messages.end(), elsewhere_.begin(), elsewhere_.end());
+  return messages;
+}
+
 absl::Status SweepErrors::ToStatus() const {
   if (empty()) return absl::OkStatus();
   std::vector<Error> sorted = errors_;
@@ -53,9 +61,11 @@ absl::Status SweepErrors::ToStatus() const {
                             std::tie(b.position.line, b.position.column);
                    });
   std::vector<std::string> lines;
+  std::set<std::string> said;
   for (const Error& error : sorted) {
-    lines.push_back(absl::StrCat(file_name_, ":", error.position.line, ":",
-                                 error.position.column, ": ", error.message));
+    std::string line = absl::StrCat(file_name_, ":", error.position.line, ":",
+                                    error.position.column, ": ", error.message);
+    if (said.insert(line).second) lines.push_back(std::move(line));
   }
   lines.insert(lines.end(), elsewhere_.begin(), elsewhere_.end());
   if (lines.size() > kMaxErrors) {

@@ -30,7 +30,11 @@ class SweepErrors {
   size_t size() const { return errors_.size() + elsewhere_.size(); }
   bool empty() const { return size() == 0; }
 
+  // What was added, without places.
+  std::vector<std::string> Messages() const;
+
   // OK, or INVALID_ARGUMENT with a line a mistake, by position; at most 50.
+  // The same mistake at the same place is said once.
   absl::Status ToStatus() const;
 
  private:

@@ -41,7 +41,7 @@ class TreeBuilder : public YAML::EventHandler {
                 YAML::anchor_t anchor, const std::string& value) override {
     auto node = NewNode(YamlNode::Kind::kScalar, mark);
     node->text = value;
-    node->quoted = tag == "!";
+    node->quoted = tag == "!" || tag == "tag:yaml.org,2002:str";
     Finish(std::move(node), anchor);
   }
 
@@ -190,6 +190,15 @@ const YamlNode* YamlNode::Find(absl::string_view key) const {
     if (entry.key == key) return entry.value.get();
   }
   return nullptr;
+}
+
+const YamlNode* YamlNode::FindPath(YamlPath path) const {
+  const YamlNode* at = this;
+  for (const absl::string_view key : path) {
+    at = at->Find(key);
+    if (at == nullptr) return nullptr;
+  }
+  return at;
 }
 
 std::string YamlNode::Describe() const {

@@ -8,6 +8,7 @@
 #ifndef FOLDFARM_COMMON_SWEEP_YAML_TREE_H_
 #define FOLDFARM_COMMON_SWEEP_YAML_TREE_H_
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,9 @@ inline constexpr size_t kMaxYamlNodes = 200'000;
 
 struct YamlNode;
 using YamlNodePtr = std::shared_ptr<const YamlNode>;
+
+// Keys, from the outermost in: {"train", "schedule", "kind"}.
+using YamlPath = std::initializer_list<absl::string_view>;
 
 struct YamlEntry {
   std::string key;
@@ -49,6 +53,8 @@ struct YamlNode {
 
   // The value of the first entry with this key, or null.
   const YamlNode* Find(absl::string_view key) const;
+  // The value at the end of a path of keys, or null.
+  const YamlNode* FindPath(YamlPath path) const;
   // What it is, for messages: `"abc"`, "nothing", "a list", "a map".
   std::string Describe() const;
 };

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "common/base/files.h"
 #include "common/sweep/sweep.h"
 
@@ -82,10 +83,11 @@ void ExpectComplete(const google::protobuf::Message& message) {
     const bool is_message =
         field.cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE;
     if (field.is_repeated()) {
+      if (rule.default_().empty()) continue;
       EXPECT_GT(reflection.FieldSize(message, &field), 0) << field.full_name();
     } else if (is_message && reflection.HasField(message, &field)) {
       ExpectComplete(reflection.GetMessage(message, &field));
-    } else if (is_message) {
+    } else if (is_message && !rule.internal()) {
       EXPECT_NE(field.real_containing_oneof(), nullptr) << field.full_name();
     } else if (!rule.default_().empty()) {
       EXPECT_TRUE(reflection.HasField(message, &field)) << field.full_name();
@@ -101,8 +103,15 @@ TEST(ExpandTest, EveryKindOfNetworkIsCompleteWhenNothingIsSaid) {
       "  - {name: b, arch: {rnn: {}}}\n"
       "  - {name: c, arch: {vit1d: {}}}\n"
       "  - {name: d, arch: {conv1d:}}\n"
-      "  - {name: e, arch: {none: {}}}\n");
-  ASSERT_EQ(spec.models_size(), 5);
+      "  - {name: e, arch: {none: {}}}\n"
+      "  - {name: f, arch: {seresnext: {}}}\n"
+      "  - {name: g, arch: {dpn: {}}}\n"
+      "  - {name: h, arch: {efficientnet: {}}}\n"
+      "  - {name: i, arch: {vit: {}}}\n"
+      "  - {name: j, arch: {tabnet: {}}}\n"
+      "  - {name: k, arch: {xgboost: {}}}\n"
+      "  - {name: l, arch: {exec: {command: [sh]}}}\n");
+  ASSERT_EQ(spec.models_size(), 12);
   for (const v1::ModelSpec& model : spec.models()) ExpectComplete(model);
   EXPECT_EQ(spec.models(0).arch().resnet().layers_size(), 4);
   EXPECT_EQ(spec.models(0).arch().resnet().layers(3), 3);
@@ -162,6 +171,91 @@ TEST(ExpandTest, AListReplacesTheListItOverrides) {
   EXPECT_EQ(b.widths(1), 16);
 }
 
+TEST(ExpandTest, AStageSaysOnlyWhatDiffersFromTheModelsTrain) {
+  const v1::SweepSpec spec = Parse(
+      "name: stages\n"
+      "defaults: {train: {batch: 32}}\n"
+      "models:\n"
+      "  - name: a\n"
+      "    arch: {rnn: {}}\n"
+      "    train: {epochs: 40, lr: 0.01, schedule: {warmup: 2}}\n"
+      "    stages:\n"
+      "      - {samples: {instrument_type: commercial}}\n"
+      "      - {train: {epochs: 10, schedule: {warmup: 0}}}\n"
+      "  - {name: b, like: a, train: {lr: 0.02}}\n");
+  for (const v1::ModelSpec& model : spec.models()) {
+    ASSERT_EQ(model.stages_size(), 2);
+    for (const v1::StageSpec& stage : model.stages()) {
+      ExpectComplete(stage.train());
+    }
+  }
+  const v1::ModelSpec& a = spec.models(0);
+  EXPECT_EQ(a.stages(0).samples().at("instrument_type"), "commercial");
+  EXPECT_EQ(a.stages(0).train().epochs(), 40);
+  EXPECT_EQ(a.stages(0).train().batch(), 32);
+  EXPECT_EQ(a.stages(0).train().schedule().warmup(), 2);
+  EXPECT_TRUE(a.stages(1).samples().empty());
+  EXPECT_EQ(a.stages(1).train().epochs(), 10);
+  EXPECT_EQ(a.stages(1).train().lr(), 0.01);
+  EXPECT_EQ(a.stages(1).train().schedule().warmup(), 0);
+  // What a model changes, its stages change, too.
+  EXPECT_EQ(spec.models(1).stages(1).train().lr(), 0.02);
+  EXPECT_EQ(spec.models(1).stages(1).train().epochs(), 10);
+}
+
+TEST(ExpandTest, AUsersOwnConfigurationKeepsItsShapeAndTypes) {
+  const v1::SweepSpec spec = Parse(
+      "name: exec\n"
+      "models:\n"
+      "  - name: a\n"
+      "    arch:\n"
+      "      exec:\n"
+      "        command: [python3, train.py, '3']\n"
+      "        config:\n"
+      "          whole: 31\n"
+      "          hex: 0x1f\n"
+      "          octal: 0o17\n"
+      "          share: -1.5e-3\n"
+      "          yes: yes\n"
+      "          on: true\n"
+      "          none: ~\n"
+      "          quoted: '31'\n"
+      "          tagged: !!str 31\n"
+      "          version: 1.2.3\n"
+      "          list: [1, [a, {b: null}]]\n");
+  const v1::ExecSpec& exec = spec.models(0).arch().exec();
+  EXPECT_EQ(exec.command(2), "3");
+  const auto& config = exec.config().fields();
+  EXPECT_EQ(config.at("whole").number_value(), 31);
+  EXPECT_EQ(config.at("hex").number_value(), 31);
+  EXPECT_EQ(config.at("octal").number_value(), 15);
+  EXPECT_EQ(config.at("share").number_value(), -1.5e-3);
+  EXPECT_EQ(config.at("yes").string_value(), "yes");
+  EXPECT_TRUE(config.at("on").bool_value());
+  EXPECT_TRUE(config.at("none").has_null_value());
+  EXPECT_EQ(config.at("quoted").string_value(), "31");
+  EXPECT_EQ(config.at("tagged").string_value(), "31");
+  EXPECT_EQ(config.at("version").string_value(), "1.2.3");
+  EXPECT_TRUE(config.at("list")
+                  .list_value()
+                  .values(1)
+                  .list_value()
+                  .values(1)
+                  .struct_value()
+                  .fields()
+                  .at("b")
+                  .has_null_value());
+}
+
+TEST(ExpandTest, WeightsOfPositivesAreAMapOfNumbersByLabel) {
+  const v1::SweepSpec spec = Parse(
+      "name: weights\n"
+      "models: [{name: a, arch: {rnn: {}}, labels: [oxalate, sulfide],\n"
+      "          train: {positive_weights: {oxalate: 3, sulfide: 2.5}}}]\n");
+  EXPECT_EQ(spec.models(0).train().positive_weights().at("sulfide"), 2.5);
+  EXPECT_EQ(spec.models(0).labels(1), "sulfide");
+}
+
 TEST(ExpandTest, AnchorsAndAliasesOfYamlMayBeUsed) {
   const v1::SweepSpec spec = Parse(
       "name: anchors\n"
@@ -205,6 +299,7 @@ TEST(LoadSweepFileTest, TheSweepsThatComeWithTheFarmAreSound) {
   const std::vector<std::string> names = ListDirectory(folder).value();
   EXPECT_FALSE(names.empty());
   for (const std::string& name : names) {
+    if (!absl::EndsWith(name, ".yaml")) continue;
     const absl::StatusOr<v1::SweepSpec> spec =
         LoadSweepFile(JoinPath(folder, name));
     EXPECT_TRUE(spec.ok()) << spec.status();
@@ -218,6 +313,21 @@ TEST(ModelToJsonTest, EqualModelsGiveEqualTextWithEveryOption) {
   EXPECT_NE(json.find("\"optimizer\":\"OPTIMIZER_ADAMW\""), std::string::npos);
   EXPECT_EQ(json.find('\n'), std::string::npos);
   EXPECT_NE(json, ModelToJson(Parse(kMarsTwo).models(1)));
+}
+
+TEST(ModelToJsonTest, MapsAreInOrderWhateverTheOrderOfTheFile) {
+  const auto json = [](const std::string& weights) {
+    return ModelToJson(
+        Parse("name: maps\nmodels: [{name: a, arch: {rnn: {}}, train: "
+              "{positive_weights: {" +
+              weights + "}}}]\n")
+            .models(0));
+  };
+  const std::string text = json("b: 2, a: 1, d: 4, c: 3, e: 5");
+  EXPECT_EQ(text, json("e: 5, d: 4, c: 3, b: 2, a: 1"));
+  EXPECT_NE(text.find("{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5}"),
+            std::string::npos)
+      << text;
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ TEST(DescribeOptionsTest, ThePageGivesDefaultsRangesAndUnits) {
   EXPECT_THAT(page, HasSubstr("\n## `models[].representation`\n"));
   EXPECT_THAT(page, HasSubstr("| `temp_step` | number | `12` | "
                               "1 to 100 degrees C |\n"));
-  EXPECT_THAT(page, HasSubstr("| `optimizer` | adamw or sgd | `adamw` |  |\n"));
+  EXPECT_THAT(page, HasSubstr("| `optimizer` | adamw or sgd or adam | `adamw` |  |\n"));
   EXPECT_THAT(page, HasSubstr("| `name` | text | required |  |\n"));
   EXPECT_THAT(page, HasSubstr("| `layers` | list of whole numbers | "
                               "`[3, 4, 6, 3]` | 1 to 100 blocks |\n"));

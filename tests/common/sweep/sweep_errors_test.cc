@@ -45,7 +45,9 @@ TEST(SweepErrorsTest, AnUnknownKeyIsNamedWithItsPlaceAndTheNearestKnownOne) {
 TEST(SweepErrorsTest, AKeyLikeNoOtherGetsTheListOfKeys) {
   EXPECT_THAT(Mistakes(OneModel("arch: {transformer_xl: {}}")),
               ElementsAre("mars.yaml:3:22: unknown key 'transformer_xl' in "
-                          "arch; known are resnet, rnn, vit1d, conv1d, none"));
+                          "arch; known are resnet, rnn, vit1d, conv1d, seresnext, "
+                          "dpn, efficientnet, vit, tabnet, xgboost, exec, "
+                          "none"));
 }
 
 TEST(SweepErrorsTest, OptionsThatOnlyTheFarmSetsAreUnknown) {
@@ -95,11 +97,12 @@ INSTANTIATE_TEST_SUITE_P(
              "seed is 4294967296, expected 0 to 4294967295"},
         Case{"YesForTrue", "representation: {log_space: yes}",
              "log_space: expected true or false, got \"yes\""},
-        Case{"Enum", "train: {optimizer: adam}",
-             "optimizer: expected adamw or sgd, got \"adam\" (did you mean "
-             "'adamw'?)"},
+        Case{"Enum", "train: {optimizer: adamx}",
+             "optimizer: expected adamw or sgd or adam, got \"adamx\" (did "
+             "you mean 'adamw'?)"},
         Case{"EnumInCapitals", "train: {optimizer: OPTIMIZER_SGD}",
-             "optimizer: expected adamw or sgd, got \"OPTIMIZER_SGD\""},
+             "optimizer: expected adamw or sgd or adam, got "
+             "\"OPTIMIZER_SGD\""},
         Case{"ScalarForMap", "augment: 0.5",
              "augment: expected a map of options, got \"0.5\""},
         Case{"DuplicateKey", "slots: 1, slots: 2",

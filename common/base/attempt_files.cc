@@ -1,0 +1,89 @@
+#include "common/base/attempt_files.h"
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr size_t kMaxName = 100;
+
+// Files that the worker or the trainer writes; checkpoint folders begin with
+// "checkpoint".
+constexpr absl::string_view kOwnNames[] = {"attempt.json",        "config.json",
+                                           "dataset.safetensors", kOofFile,
+                                           kInitWeightsFile,      kWeightsFile};
+
+// Length of the UTF-8 sequence that `text` begins with; 0: there is none.
+// (RFC 3629, section 4; control characters and surrogates count as none.)
+size_t Utf8Length(absl::string_view text) {
+  const auto byte = [&](size_t i) -> unsigned {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
+  const auto tail = [&](size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
+  const unsigned first = byte(0);
+  if (first < 0x80) return first >= 0x20 && first != 0x7F ? 1 : 0;
+  if (first >= 0xC2 && first <= 0xDF && tail(1)) {
+    // U+0080 to U+009F are control characters.
+    return first == 0xC2 && byte(1) < 0xA0 ? 0 : 2;
+  }
+  if (first >= 0xE0 && first <= 0xEF && tail(1) && tail(2)) {
+    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
+    const bool surrogate = first == 0xED && byte(1) >= 0xA0;
+    return overlong || surrogate ? 0 : 3;
+  }
+  if (first >= 0xF0 && first <= 0xF4 && tail(1) && tail(2) && tail(3)) {
+    const bool overlong = first == 0xF0 && byte(1) < 0x90;
+    const bool beyond = first == 0xF4 && byte(1) >= 0x90;
+    return overlong || beyond ? 0 : 4;
+  }
+  return 0;
+}
+
+absl::Status Refuse(absl::string_view name, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "file name \"", absl::CHexEscape(name.substr(0, kMaxName)), "\" ", why));
+}
+
+}  // namespace
+
+absl::Status CheckFileName(absl::string_view name) {
+  if (name.empty() || name.size() > kMaxName) {
+    return Refuse(name, absl::StrCat("has ", name.size(),
+                                     " bytes, expected 1 to ", kMaxName));
+  }
+  if (name == "." || name == "..") {
+    return Refuse(name, "is a folder's, expected a file's");
+  }
+  for (size_t i = 0; i < name.size();) {
+    const size_t length = Utf8Length(name.substr(i));
+    if (length == 0 || name[i] == '/' || name[i] == '\\') {
+      return Refuse(name,
+                    "holds a slash, a control character or what is not UTF-8, "
+                    "expected a plain name");
+    }
+    i += length;
+  }
+  if (name.front() == ' ' || name.back() == ' ') {
+    return Refuse(name, "begins or ends with a space, expected a plain name");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckUserFileName(absl::string_view name) {
+  FOLDFARM_RETURN_IF_ERROR(CheckFileName(name));
+  for (const absl::string_view own : kOwnNames) {
+    if (name == own) return Refuse(name, "is the farm's own; choose another");
+  }
+  if (absl::StartsWith(name, "checkpoint")) {
+    return Refuse(name, "is kept for checkpoints; choose another");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace foldfarm
