@@ -91,6 +91,8 @@ AllowedFolders() {
       *new std::vector<std::pair<std::string, std::vector<std::string>>>{
           {"common/base", {"common/base"}},
           {"common/tensorfile", {"common/base", "common/tensorfile"}},
+          {"common/weights",
+           {"common/base", "common/tensorfile", "common/weights"}},
           {"common/spectra",
            {"common/base", "common/tensorfile", "common/spectra"}},
           {"common/sweep", {"common/base", "common/sweep", "foldfarm"}},
@@ -130,8 +132,10 @@ Violations CheckDirections(const Sources& sources) {
 }
 
 Violations CheckTorch(const Sources& sources) {
+  // worker/init puts published weights into a network.
   const std::vector<std::string> rooms = {"worker/render", "worker/models",
-                                          "worker/training", "worker/trainer"};
+                                          "worker/init", "worker/training",
+                                          "worker/trainer"};
   Violations found;
   std::map<std::string, std::set<std::string>> known;
   for (const auto& [path, text] : sources) {
