@@ -1,9 +1,12 @@
 // The analysis of an ensemble: which models are good, which are alike, which to
 // take.
 //
-// The ensemble is the plain mean of its models' probabilities. Selection goes
-// by the log loss shrunk with c = 0.002 for all. Ties are broken by the models'
-// order in the matrix, so equal input gives equal output.
+// The ensemble is the plain mean of its models' probabilities, a label's over
+// the models that predict it. Selection goes by the log loss shrunk with c =
+// 0.002 for all. A label that no member predicts, but another model does,
+// counts with the prior's probability, so that ensembles of other labels
+// compare. Ties are broken by the models' order in the matrix, so equal input
+// gives equal output.
 //
 // Pure functions. REQUIRES throughout: an OofMatrix that ValidateOof accepts,
 // with at least one model.
@@ -41,7 +44,8 @@ std::vector<SelectionStep> EliminateBackward(const OofMatrix& oof);
 // [models, models].
 std::vector<double> CorrelationMatrix(const OofMatrix& oof);
 
-// Log loss of the mean of each model's first `count` draws.
+// Log loss of the mean of each model's first `count` draws, over the labels
+// that any model predicts.
 struct TtaPoint {
   int count = 0;
   double log_loss = 0;
@@ -55,10 +59,13 @@ struct ModelAnalysis {
   // Index in `OofMatrix::models`.
   size_t model = 0;
   std::string name;
+  // Over the labels that the model predicts, as all that follows.
   OofScores scores;
   std::vector<double> fold_log_loss;
   // With the ensemble's mean.
   double correlation = 0;
+  // ShrunkLogLoss of the prior.
+  double prior_log_loss = 0;
 };
 
 // All that foldfarm.v1.GetEnsembleResponse says about predictions.
@@ -68,6 +75,11 @@ struct EnsembleAnalysis {
   OofScores ensemble;
   std::vector<SelectionStep> growth;
   OofScores prior;
+  // The labels that any model predicts, on which ensemble and prior are scored,
+  // in the matrix's order; the others.
+  std::vector<std::string> labels;
+  std::vector<std::string> unpredicted_labels;
+  // Of the ensemble, in the order of `labels`.
   std::vector<double> label_log_loss;
 };
 EnsembleAnalysis AnalyzeEnsemble(const OofMatrix& oof);

@@ -1,5 +1,7 @@
 #include "common/ensemble/csv.h"
 
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
@@ -43,9 +45,11 @@ std::string OofCsvRow(absl::string_view sample_id, int fold,
       absl::StrAppendFormat(&line, ",%.6f", value);
     }
   }
-  for (double value : probability) absl::StrAppendFormat(&line, ",%.6f", value);
-  for (double value : model_probability) {
-    absl::StrAppendFormat(&line, ",%.6f", value);
+  for (const auto& values : {probability, model_probability}) {
+    for (double value : values) {
+      line += ',';
+      if (!std::isnan(value)) absl::StrAppendFormat(&line, "%.6f", value);
+    }
   }
   line += '\n';
   return line;

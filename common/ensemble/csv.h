@@ -23,7 +23,8 @@ std::string OofCsvHeader(absl::Span<const std::string> labels,
                          absl::Span<const std::string> models);
 
 // A line under that header. `model_probability` is [models, labels], row-major.
-// Truth that is a whole number is written as one.
+// Truth that is a whole number is written as one; a probability of NaN, which
+// nobody gave, is an empty cell.
 std::string OofCsvRow(absl::string_view sample_id, int fold,
                       absl::string_view instrument_type,
                       absl::Span<const double> truth,

@@ -1,5 +1,8 @@
 #include "common/ensemble/oof.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <set>
@@ -17,18 +20,27 @@ absl::Status CheckSize(absl::string_view what, size_t got, size_t expected) {
       absl::StrCat(what, ": got ", got, " values, expected ", expected));
 }
 
-// `values` is [..., samples, labels].
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// `values` is [..., samples, labels]; with a model NaN where it has no label.
 absl::Status CheckRange(const OofMatrix& oof, absl::string_view what,
-                        absl::Span<const double> values) {
+                        absl::Span<const double> values,
+                        const OofModel* model = nullptr) {
   const size_t cells = oof.num_samples() * oof.num_labels();
   for (size_t i = 0; i < values.size(); ++i) {
-    // Written so that NaN fails it too.
-    if (values[i] >= 0.0 && values[i] <= 1.0) continue;
     const size_t cell = i % cells;
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, ": sample ", oof.sample_ids[cell / oof.num_labels()],
-                     ", label ", oof.labels[cell % oof.num_labels()], ": got ",
-                     values[i], ", expected a number in [0, 1]"));
+    const bool present =
+        model == nullptr || model->Predicts(cell % oof.num_labels());
+    // Written so that NaN fails the first.
+    if (present ? values[i] >= 0.0 && values[i] <= 1.0
+                : std::isnan(values[i])) {
+      continue;
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, ": sample ", oof.sample_ids[cell / oof.num_labels()], ", label ",
+        oof.labels[cell % oof.num_labels()], ": got ", values[i], ", expected ",
+        present ? "a number in [0, 1]"
+                : "none, for the model does not predict it"));
   }
   return absl::OkStatus();
 }
@@ -70,26 +82,67 @@ absl::Status ValidateOof(const OofMatrix& oof) {
     FOLDFARM_RETURN_IF_ERROR(CheckUnique("model", model.name, names));
     FOLDFARM_RETURN_IF_ERROR(
         CheckSize(what, model.probabilities.size(), cells));
-    FOLDFARM_RETURN_IF_ERROR(CheckRange(oof, what, model.probabilities));
+    if (!model.has_label.empty()) {
+      FOLDFARM_RETURN_IF_ERROR(CheckSize(absl::StrCat(what, ", its labels"),
+                                         model.has_label.size(),
+                                         oof.num_labels()));
+      if (std::count(model.has_label.begin(), model.has_label.end(), true) ==
+          0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(what, " predicts no label"));
+      }
+    }
+    FOLDFARM_RETURN_IF_ERROR(
+        CheckRange(oof, what, model.probabilities, &model));
     if (model.draws.size() % cells != 0) {
       return absl::InvalidArgumentError(absl::StrCat(
           what, ": got ", model.draws.size(),
           " values of single draws, expected a multiple of ", cells));
     }
-    FOLDFARM_RETURN_IF_ERROR(CheckRange(oof, what, model.draws));
+    FOLDFARM_RETURN_IF_ERROR(CheckRange(oof, what, model.draws, &model));
   }
   return absl::OkStatus();
 }
 
 std::vector<double> MeanOfModels(const OofMatrix& oof,
                                  absl::Span<const size_t> models) {
-  std::vector<double> mean(oof.num_samples() * oof.num_labels(), 0.0);
+  const size_t labels = oof.num_labels();
+  std::vector<double> mean(oof.num_samples() * labels, 0.0);
+  std::vector<double> count(labels, 0.0);
   for (size_t model : models) {
-    const std::vector<double>& from = oof.models[model].probabilities;
-    for (size_t i = 0; i < mean.size(); ++i) mean[i] += from[i];
+    const OofModel& from = oof.models[model];
+    for (size_t l = 0; l < labels; ++l) {
+      if (!from.Predicts(l)) continue;
+      ++count[l];
+      for (size_t i = l; i < mean.size(); i += labels) {
+        mean[i] += from.probabilities[i];
+      }
+    }
   }
-  for (double& value : mean) value /= static_cast<double>(models.size());
+  for (size_t i = 0; i < mean.size(); ++i) {
+    const double models_of_label = count[i % labels];
+    mean[i] = models_of_label == 0 ? kNaN : mean[i] / models_of_label;
+  }
   return mean;
+}
+
+std::vector<bool> PredictedLabels(const OofMatrix& oof) {
+  std::vector<bool> predicted(oof.num_labels(), false);
+  for (size_t l = 0; l < predicted.size(); ++l) {
+    for (const OofModel& model : oof.models) {
+      if (model.Predicts(l)) predicted[l] = true;
+    }
+  }
+  return predicted;
+}
+
+std::vector<double> OnlyLabels(const OofMatrix& oof,
+                               std::vector<double> probabilities,
+                               const std::vector<bool>& labels) {
+  for (size_t i = 0; i < probabilities.size(); ++i) {
+    if (!labels[i % oof.num_labels()]) probabilities[i] = kNaN;
+  }
+  return probabilities;
 }
 
 std::vector<double> MeanOfModels(const OofMatrix& oof) {

@@ -1,7 +1,11 @@
 // Out-of-fold (OOF) predictions of several models, side by side.
 //
 // Every train sample is predicted once a model, by the network that did not see
-// it. All arrays are row-major and share the order of `sample_ids` and
+// it. A model may predict some of the labels only: its other cells are NaN, and
+// so is an ensemble's where no model says anything. Every score leaves them
+// out.
+//
+// All arrays are row-major and share the order of `sample_ids` and
 // `labels`, so that a model's predictions are one flat span that the functions
 // of scores.h take.
 //
@@ -21,10 +25,17 @@ namespace foldfarm {
 // One model's predictions of all samples.
 struct OofModel {
   std::string name;
-  // [samples, labels]: means over the TTA draws, in [0, 1].
+  // [samples, labels]: means over the TTA draws, in [0, 1]; NaN for labels that
+  // the model does not predict.
   std::vector<double> probabilities;
   // [draws, samples, labels], or empty: what `probabilities` is the mean of.
   std::vector<double> draws;
+  // [labels]: which it predicts; empty: all.
+  std::vector<bool> has_label;
+
+  bool Predicts(size_t label) const {
+    return has_label.empty() || has_label[label];
+  }
 };
 
 struct OofMatrix {
@@ -47,15 +58,24 @@ struct OofMatrix {
 // Errors: INVALID_ARGUMENT naming the model, sample and label at fault: no
 // samples or labels, an array of another size, a duplicate sample or model, a
 // negative fold, truth outside [0, 1], a probability that is not a number in
-// [0, 1].
+// [0, 1], one for a label that the model does not predict, a model of no label.
 absl::Status ValidateOof(const OofMatrix& oof);
 
-// The plain mean of models, [samples, labels]. `models` holds indices.
+// The plain mean of models, [samples, labels]; a label's is over the models
+// that predict it, NaN where none does. `models` holds indices.
 // REQUIRES: `oof` is valid, `models` is not empty.
 std::vector<double> MeanOfModels(const OofMatrix& oof,
                                  absl::Span<const size_t> models);
 // Of all models.
 std::vector<double> MeanOfModels(const OofMatrix& oof);
+
+// [labels]: which any model predicts.
+std::vector<bool> PredictedLabels(const OofMatrix& oof);
+
+// `probabilities` with NaN for every label that is not in `labels`.
+std::vector<double> OnlyLabels(const OofMatrix& oof,
+                               std::vector<double> probabilities,
+                               const std::vector<bool>& labels);
 
 // What a constant prediction knows: each label's prevalence among the samples
 // of the OTHER folds, [samples, labels]. With one fold alone (a hold-out) there

@@ -14,9 +14,10 @@ double CrossEntropy(double truth, double p) {
   return -(truth * std::log(p) + (1.0 - truth) * std::log1p(-p));
 }
 
-// A running mean of cross-entropies.
+// A running mean of what was predicted.
 struct Mean {
   void Add(double value) {
+    if (std::isnan(value)) return;
     sum += value;
     ++count;
   }
@@ -75,13 +76,21 @@ double Accuracy(absl::Span<const double> truth,
                 absl::Span<const double> probabilities) {
   Mean mean;
   for (size_t i = 0; i < truth.size(); ++i) {
+    if (std::isnan(probabilities[i])) continue;
     mean.Add((probabilities[i] > 0.5) == (truth[i] > 0.5) ? 1.0 : 0.0);
   }
   return mean.Value();
 }
 
-double PearsonCorrelation(absl::Span<const double> a,
-                          absl::Span<const double> b) {
+double PearsonCorrelation(absl::Span<const double> all_a,
+                          absl::Span<const double> all_b) {
+  std::vector<double> a, b;
+  for (size_t i = 0; i < all_a.size(); ++i) {
+    if (std::isnan(all_a[i]) || std::isnan(all_b[i])) continue;
+    a.push_back(all_a[i]);
+    b.push_back(all_b[i]);
+  }
+  if (a.empty()) return 0.0;
   // Asked of the values: the mean of a constant is off by a rounding.
   if (IsConstant(a) || IsConstant(b)) return 0.0;
   Mean a_mean, b_mean;

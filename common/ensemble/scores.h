@@ -5,6 +5,9 @@
 // p * (1 - 2c) + c, or clipped to [e, 1 - e]; so it is finite for any p in [0,
 // 1].
 //
+// A probability of NaN is one that nobody gave: its cell is left out, and a
+// score of no cells at all is NaN.
+//
 // Pure functions over flat [samples, labels] arrays. REQUIRES throughout: spans
 // of equal, non-zero length; an OofMatrix that ValidateOof accepts.
 #ifndef FOLDFARM_COMMON_ENSEMBLE_SCORES_H_
@@ -46,7 +49,8 @@ double ClippedLogLoss(absl::Span<const double> truth,
 double Accuracy(absl::Span<const double> truth,
                 absl::Span<const double> probabilities);
 
-// Pearson's correlation in [-1, 1]; 0 when either side is constant.
+// Pearson's correlation in [-1, 1], over pairs of which neither is NaN; 0 when
+// either side is constant.
 double PearsonCorrelation(absl::Span<const double> a,
                           absl::Span<const double> b);
 
@@ -55,7 +59,7 @@ std::vector<double> LabelLogLoss(const OofMatrix& oof,
                                  absl::Span<const double> probabilities);
 
 // ShrunkLogLoss a fold, from fold 0 to the largest; NaN for a fold without
-// samples.
+// predictions.
 std::vector<double> FoldLogLoss(const OofMatrix& oof,
                                 absl::Span<const double> probabilities);
 

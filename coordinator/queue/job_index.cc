@@ -6,12 +6,14 @@ void JobIndex::Clear() {
   sweeps_.clear();
   waiting_.clear();
   ready_ = 0;
+  ready_exec_ = 0;
 }
 
 void JobIndex::AddReady(const Entry& entry) {
   SweepState& sweep = sweeps_[entry.sweep];
   sweep.priority = entry.priority;
-  if (sweep.ready[entry.slots].emplace(entry.position, entry).second) ++ready_;
+  auto& jobs = sweep.ReadyFor(entry)[entry.slots];
+  if (jobs.emplace(entry.position, entry).second) Count(entry, +1);
 }
 
 void JobIndex::Add(const Entry& entry) {
@@ -31,10 +33,11 @@ void JobIndex::Remove(const Entry& entry) {
   }
   const auto sweep = sweeps_.find(entry.sweep);
   if (sweep == sweeps_.end()) return;
-  const auto list = sweep->second.ready.find(entry.slots);
-  if (list == sweep->second.ready.end()) return;
-  ready_ -= static_cast<int>(list->second.erase(entry.position));
-  if (list->second.empty()) sweep->second.ready.erase(list);
+  ReadyJobs& jobs = sweep->second.ReadyFor(entry);
+  const auto list = jobs.find(entry.slots);
+  if (list == jobs.end()) return;
+  Count(entry, -static_cast<int>(list->second.erase(entry.position)));
+  if (list->second.empty()) jobs.erase(list);
 }
 
 void JobIndex::AddRunning(SweepId sweep, int priority, int slots) {
@@ -60,24 +63,30 @@ absl::Time JobIndex::NextWake() const {
   return waiting_.empty() ? absl::InfiniteFuture() : waiting_.begin()->first;
 }
 
-std::optional<JobIndex::Entry> JobIndex::Take(int free_slots) {
-  if (ready_ == 0) return std::nullopt;
+std::map<int, JobIndex::Entry>* JobIndex::First(ReadyJobs& jobs, int free_slots,
+                                                std::map<int, Entry>* best) {
+  for (auto& [slots, list] : jobs) {
+    if (slots > free_slots) break;
+    if (best == nullptr || list.begin()->first < best->begin()->first) {
+      best = &list;
+    }
+  }
+  return best;
+}
+
+std::optional<JobIndex::Entry> JobIndex::Take(int free_slots, bool allow_exec) {
+  if (empty(allow_exec)) return std::nullopt;
   auto best = sweeps_.end();
   std::map<int, Entry>* best_list = nullptr;
   for (auto it = sweeps_.begin(); it != sweeps_.end();) {
     SweepState& sweep = it->second;
-    if (sweep.ready.empty()) {
+    if (sweep.ready.empty() && sweep.ready_exec.empty()) {
       // A sweep with nothing to do and nothing running is forgotten.
       it = sweep.running_slots == 0 ? sweeps_.erase(it) : std::next(it);
       continue;
     }
-    std::map<int, Entry>* list = nullptr;
-    for (auto& [slots, jobs] : sweep.ready) {
-      if (slots > free_slots) break;
-      if (list == nullptr || jobs.begin()->first < list->begin()->first) {
-        list = &jobs;
-      }
-    }
+    std::map<int, Entry>* list = First(sweep.ready, free_slots, nullptr);
+    if (allow_exec) list = First(sweep.ready_exec, free_slots, list);
     if (list != nullptr &&
         (best_list == nullptr || sweep.priority > best->second.priority ||
          (sweep.priority == best->second.priority &&
@@ -90,8 +99,8 @@ std::optional<JobIndex::Entry> JobIndex::Take(int free_slots) {
   if (best_list == nullptr) return std::nullopt;
   const Entry entry = best_list->begin()->second;
   best_list->erase(best_list->begin());
-  if (best_list->empty()) best->second.ready.erase(entry.slots);
-  --ready_;
+  if (best_list->empty()) best->second.ReadyFor(entry).erase(entry.slots);
+  Count(entry, -1);
   best->second.running_slots += entry.slots;
   return entry;
 }

@@ -3,7 +3,8 @@
 //
 // Order: the sweep of highest priority; among equals the one with the fewest
 // running slots (fair share), then the older; within a sweep its own order. A
-// job that does not fit into the free slots is passed over.
+// job that does not fit into the free slots, or that runs a user's program
+// where the worker does not, is passed over.
 //
 // Derived from the job table and rebuilt from it at any time. Not thread-safe.
 #ifndef FOLDFARM_COORDINATOR_QUEUE_JOB_INDEX_H_
@@ -28,6 +29,8 @@ class JobIndex {
     // Place in the sweep's order.
     int position = 0;
     int slots = 1;
+    // Runs a user's program.
+    bool needs_exec = false;
     // Not ready before.
     absl::Time not_before = absl::InfinitePast();
   };
@@ -48,23 +51,42 @@ class JobIndex {
   // When the next job becomes ready by itself.
   absl::Time NextWake() const;
 
-  bool empty() const { return ready_ == 0; }
+  // Whether no job is ready for a worker that runs users' programs, or not.
+  bool empty(bool allow_exec = true) const {
+    return ready_ == 0 && (!allow_exec || ready_exec_ == 0);
+  }
 
   // Takes the next job that fits; it counts as running from here.
-  std::optional<Entry> Take(int free_slots);
+  std::optional<Entry> Take(int free_slots, bool allow_exec = true);
 
  private:
+  // By slots, then by place.
+  using ReadyJobs = std::map<int, std::map<int, Entry>>;
   struct SweepState {
     int priority = 0;
     int running_slots = 0;
-    // By slots, then by place.
-    std::map<int, std::map<int, Entry>> ready;
+    ReadyJobs ready;
+    // Those that run users' programs stand apart: no other worker looks at
+    // them.
+    ReadyJobs ready_exec;
+    ReadyJobs& ReadyFor(const Entry& entry) {
+      return entry.needs_exec ? ready_exec : ready;
+    }
   };
   void AddReady(const Entry& entry);
+  // The first job of `jobs` that fits and comes before that of `best`, which
+  // may be null; else `best`.
+  static std::map<int, Entry>* First(ReadyJobs& jobs, int free_slots,
+                                     std::map<int, Entry>* best);
+  void Count(const Entry& entry, int change) {
+    (entry.needs_exec ? ready_exec_ : ready_) += change;
+  }
 
   std::map<SweepId, SweepState> sweeps_;
   std::multimap<absl::Time, Entry> waiting_;
+  // Ready jobs, without and with programs of users.
   int ready_ = 0;
+  int ready_exec_ = 0;
 };
 
 }  // namespace foldfarm

@@ -181,8 +181,22 @@ absl::StatusOr<std::shared_ptr<const SweepData>> JobQueue::LoadSweep(
   data->dataset.set_name("dataset.safetensors");
   data->dataset.set_digest(row->dataset.digest());
   data->dataset.set_size_bytes(row->dataset.size_bytes());
+  std::vector<std::string> labels;
   for (const v1::LabelPrevalence& label : row->dataset.labels()) {
-    data->labels.push_back(label.label());
+    labels.push_back(label.label());
+  }
+  for (const v1::ModelSpec& model : row->spec.models()) {
+    data->labels.push_back(LabelsOf(model, labels));
+  }
+  data->inputs.resize(data->labels.size());
+  FOLDFARM_ASSIGN_OR_RETURN(std::vector<InputRow> inputs, tx.ListInputs(id));
+  for (InputRow& input : inputs) {
+    const size_t model = static_cast<size_t>(input.model_index);
+    if (model >= data->inputs.size()) {
+      return absl::DataLossError(
+          absl::StrCat("database: sweep ", id.value, " has no model ", model));
+    }
+    data->inputs[model].push_back(std::move(input.file));
   }
   cached = std::move(data);
   return cached;
@@ -192,6 +206,7 @@ void JobQueue::SetLease(const AttemptRow& attempt, const JobRow& job,
                         std::shared_ptr<const SweepData> sweep) {
   HeldLease lease;
   lease.job = job.id;
+  lease.model = job.model_index;
   lease.fold = job.fold;
   lease.slots = job.slots;
   lease.sweep = std::move(sweep);
@@ -213,6 +228,7 @@ JobIndex::Entry JobQueue::IndexEntry(const JobRow& job, int priority) const {
           .priority = priority,
           .position = job.position,
           .slots = job.slots,
+          .needs_exec = job.needs_exec,
           .not_before = job.not_before};
 }
 

@@ -60,12 +60,17 @@ struct SweepData {
   v1::SweepSpec spec;
   std::vector<v1::AttemptSpec> folds;
   v1::ArtifactRef dataset;
-  std::vector<std::string> labels;
+  // By model: what its predictions are of, in the dataset's order.
+  std::vector<std::vector<std::string>> labels;
+  // By model: files that its attempts start with.
+  std::vector<std::vector<v1::ArtifactRef>> inputs;
 };
 
 // A lease as the queue knows it, newer than its row.
 struct HeldLease {
   JobId job;
+  // Index into the sweep's models.
+  int model = 0;
   int fold = 0;
   int slots = 1;
   std::shared_ptr<const SweepData> sweep;
@@ -126,6 +131,8 @@ class JobQueue : public StoreListener {
   // For people; contracts in farm.proto. These wait for the disk.
   absl::StatusOr<v1::Dataset> RegisterDataset(
       const v1::RegisterDatasetRequest& request);
+  absl::StatusOr<v1::Weights> RegisterWeights(
+      const v1::RegisterWeightsRequest& request);
   absl::StatusOr<v1::SubmitSweepResponse> SubmitSweep(
       const v1::SubmitSweepRequest& request);
   // Number of jobs changed; of one job, or of all of the sweep.
@@ -135,6 +142,9 @@ class JobQueue : public StoreListener {
   std::optional<HeldLease> FindLease(FencingToken token) const;
   std::vector<std::pair<FencingToken, HeldLease>> Leases() const;
   std::vector<WorkerView> Workers() const;
+  // Why no worker online can take a PENDING job; empty when one can, and for
+  // jobs in other states.
+  std::string WaitingReason(const JobRow& job) const;
 
   // Waits until any job, log or metric changed since `seen` (start with 0), or
   // the queue stops, or the time is up. Returns what to pass next.
@@ -220,10 +230,21 @@ class JobQueue : public StoreListener {
 
   // job_queue_people.cc
   absl::Status DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
-                        const DatasetRow& dataset, const SweepPlan& plan,
+                        const v1::SweepSpec& spec, const DatasetRow& dataset,
+                        const SweepPlan& plan,
+                        const std::vector<InputRow>& inputs,
                         v1::SubmitSweepResponse& response);
   absl::StatusOr<std::vector<JobRow>> JobsOf(Tx& tx, SweepId sweep,
                                              std::optional<JobId> job);
+
+  // job_queue_inputs.cc
+  // Fills in the digests of weights that models name, and returns the files
+  // that the attempts of each model start with, all stored.
+  absl::StatusOr<std::vector<InputRow>> ResolveInputs(v1::SweepSpec& spec);
+  // A stored file as an input. Errors: FAILED_PRECONDITION, INVALID_ARGUMENT.
+  absl::StatusOr<v1::ArtifactRef> StoredInput(absl::string_view name,
+                                              const std::string& digest);
+  absl::StatusOr<std::string> FindWeights(const std::string& name);
 
   Store& store_;                // Borrowed; outlives this.
   ArtifactFiles& files_;        // Borrowed; outlives this.

@@ -116,20 +116,24 @@ absl::Status JobQueue::Grant(
     FencingToken granted_by,
     google::protobuf::RepeatedPtrField<v1::Lease>* leases) {
   if (index_.empty()) return absl::OkStatus();
-  FOLDFARM_RETURN_IF_ERROR(tx.BeginWrite());
   std::string worker;
+  bool allow_exec = false;
   {
     absl::MutexLock lock(&mu_);
     const auto it = workers_.find(session);
     if (it == workers_.end() || it->second.draining) return absl::OkStatus();
     worker = it->second.row.name;
+    allow_exec = it->second.row.allow_exec;
     free_slots = std::min(free_slots, it->second.row.slots);
   }
+  if (index_.empty(allow_exec)) return absl::OkStatus();
+  FOLDFARM_RETURN_IF_ERROR(tx.BeginWrite());
   const int most =
       max_leases > 0 ? std::min(max_leases, kMaxLeases) : kMaxLeases;
   const absl::Time now = clock_.Now();
   while (leases->size() < most) {
-    const std::optional<JobIndex::Entry> entry = index_.Take(free_slots);
+    const std::optional<JobIndex::Entry> entry =
+        index_.Take(free_slots, allow_exec);
     if (!entry.has_value()) break;
     FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job,
                               tx.FindJob(entry->job));
@@ -179,6 +183,10 @@ absl::Status JobQueue::FillLease(Tx& tx, const JobRow& job,
   spec.set_seed(JobSeed(sweep.spec, model, job.fold));
   spec.set_tta(TtaDraws(sweep.spec));
   spec.set_attempt(attempt.number);
+  for (const v1::ArtifactRef& input :
+       sweep.inputs[static_cast<size_t>(job.model_index)]) {
+    *lease.add_inputs() = input;
+  }
   if (job.checkpoint_epoch == 0) return absl::OkStatus();
   FOLDFARM_ASSIGN_OR_RETURN(
       const std::vector<v1::ArtifactRef> checkpoint,

@@ -6,16 +6,11 @@
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
 #include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/run_work.h"
 #include "coordinator/queue/sweep_plan.h"
 
 namespace foldfarm {
 namespace {
-
-void SetTime(absl::Time from, google::protobuf::Timestamp* to) {
-  const int64_t micros = absl::ToUnixMicros(from);
-  to->set_seconds(micros / 1000000);
-  to->set_nanos(static_cast<int>(micros % 1000000) * 1000);
-}
 
 // Counts and prevalences of a prepared dataset.
 absl::Status Describe(const std::string& path, v1::Dataset& dataset) {
@@ -123,12 +118,15 @@ absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitSweep(
                             TensorFile::ReadMetadata(path));
   FOLDFARM_ASSIGN_OR_RETURN(const DatasetHeader header,
                             ParseDatasetHeader(metadata, path));
+  v1::SweepSpec spec = request.spec();
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<InputRow> inputs,
+                            ResolveInputs(spec));
   FOLDFARM_ASSIGN_OR_RETURN(const SweepPlan plan,
-                            PlanSweep(request.spec(), header, digest));
+                            PlanSweep(spec, header, digest));
 
   v1::SubmitSweepResponse response;
   FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
-    return DoSubmit(tx, request, *dataset, plan, response);
+    return DoSubmit(tx, request, spec, *dataset, plan, inputs, response);
   }));
   SPDLOG_INFO("sweep={} name={} jobs={} reused={} submitted", response.sweep(),
               request.spec().name(), response.jobs(), response.reused());
@@ -136,10 +134,11 @@ absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitSweep(
 }
 
 absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
+                                const v1::SweepSpec& spec,
                                 const DatasetRow& dataset,
                                 const SweepPlan& plan,
+                                const std::vector<InputRow>& inputs,
                                 v1::SubmitSweepResponse& response) {
-  const v1::SweepSpec& spec = request.spec();
   FOLDFARM_ASSIGN_OR_RETURN(const std::optional<SweepRow> known,
                             tx.FindSweepByRequest(request.request_id()));
   if (known.has_value()) {
@@ -173,6 +172,9 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
     FOLDFARM_RETURN_IF_ERROR(
         tx.InsertFold(row.id, static_cast<int>(fold), plan.folds[fold]));
   }
+  for (const InputRow& input : inputs) {
+    FOLDFARM_RETURN_IF_ERROR(tx.InsertInput(row.id, input));
+  }
   changed_ = true;
   for (size_t i = 0; i < plan.jobs.size(); ++i) {
     const PlannedJob& planned = plan.jobs[i];
@@ -183,6 +185,7 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
     job.model_index = planned.model;
     job.fold = planned.fold;
     job.slots = planned.slots;
+    job.needs_exec = planned.needs_exec;
     job.epochs = planned.epochs;
     job.result_key = planned.result_key;
     job.create_time = now;

@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/attempt_files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "coordinator/queue/job_queue.h"
@@ -63,6 +66,9 @@ absl::Status JobQueue::DoReport(Tx& tx,
   if (!job.has_value() || job->token != token) {
     return StaleToken(request.token());
   }
+  FOLDFARM_RETURN_IF_ERROR(
+      CheckArtifactNames({request.checkpoint().data(),
+                          static_cast<size_t>(request.checkpoint_size())}));
   FOLDFARM_RETURN_IF_ERROR(CheckStored(request.checkpoint(), "checkpoint"));
   if (request.started() && attempt->device.empty()) {
     attempt->device = request.device();
@@ -132,16 +138,18 @@ absl::Status JobQueue::CheckResult(const v1::FinishAttemptRequest& request) {
       FindLease(FencingToken{request.token()});
   // Stale; the transaction says so.
   if (!lease.has_value()) return absl::OkStatus();
-  const v1::ArtifactRef* oof = nullptr;
-  for (const v1::ArtifactRef& ref : request.artifacts()) {
-    if (ref.name() == kOofFile) oof = &ref;
-  }
-  if (oof == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the result has no ", kOofFile));
-  }
-  const std::string key = absl::StrCat(
-      oof->digest(), " ", lease->sweep->id.value, " ", lease->fold);
+  const v1::ModelSpec& model = lease->sweep->spec.models(lease->model);
+  FOLDFARM_RETURN_IF_ERROR(
+      CheckArtifactsComplete({request.artifacts().data(),
+                              static_cast<size_t>(request.artifacts_size())},
+                             model));
+  const auto oof = absl::c_find_if(
+      request.artifacts(),
+      [](const v1::ArtifactRef& ref) { return ref.name() == kOofFile; });
+  // What was found right for one model is right for all with its labels.
+  const std::string key =
+      absl::StrCat(oof->digest(), " ", lease->sweep->id.value, " ", lease->fold,
+                   " ", absl::StrJoin(model.labels(), ","));
   {
     absl::MutexLock lock(&mu_);
     if (valid_results_.contains(key)) return absl::OkStatus();
@@ -149,7 +157,7 @@ absl::Status JobQueue::CheckResult(const v1::FinishAttemptRequest& request) {
   FOLDFARM_ASSIGN_OR_RETURN(const std::string path, files_.Find(oof->digest()));
   const absl::Status status =
       CheckOofFile(path, lease->sweep->folds[static_cast<size_t>(lease->fold)],
-                   lease->sweep->labels);
+                   lease->sweep->labels[static_cast<size_t>(lease->model)]);
   if (!status.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat(lease->job_name, ": ", kOofFile, ": ", status.message()));
@@ -164,7 +172,9 @@ void JobQueue::FinishAttempt(v1::FinishAttemptRequest request,
   absl::Status valid;
   if (request.outcome() == v1::Attempt::SUCCEEDED) {
     // Files are read here, before the writer's turn.
-    valid = CheckStored(request.artifacts(), "the result");
+    valid = CheckArtifactNames({request.artifacts().data(),
+                                static_cast<size_t>(request.artifacts_size())});
+    if (valid.ok()) valid = CheckStored(request.artifacts(), "the result");
     if (valid.ok()) valid = CheckResult(request);
     if (!valid.ok() && valid.code() != absl::StatusCode::kInvalidArgument) {
       // A stale token outranks a missing file.
@@ -311,7 +321,8 @@ absl::Status JobQueue::EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
   {
     absl::MutexLock lock(&mu_);
     for (const auto& [session, worker] : workers_) {
-      if (now - worker.last_heard < options_.lease_duration) {
+      if (now - worker.last_heard < options_.lease_duration &&
+          (worker.row.allow_exec || !job.needs_exec)) {
         facts.most_slots = std::max(facts.most_slots, worker.row.slots);
       }
     }

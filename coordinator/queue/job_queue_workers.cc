@@ -48,6 +48,7 @@ absl::Status JobQueue::DoRegister(Tx& tx, const v1::RegisterRequest& request,
   view.row.devices.assign(request.devices().begin(), request.devices().end());
   view.row.slots = request.slots();
   view.row.version = request.version();
+  view.row.allow_exec = request.allow_exec();
   view.row.start_time = now;
   view.last_heard = now;
   FOLDFARM_ASSIGN_OR_RETURN(view.row.session, tx.InsertWorker(view.row));

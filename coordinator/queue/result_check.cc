@@ -3,10 +3,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "common/base/attempt_files.h"
 #include "common/base/status_macros.h"
 #include "common/tensorfile/tensorfile.h"
 
@@ -62,6 +64,44 @@ absl::Status CheckProbabilities(absl::Span<const float> values,
 }
 
 }  // namespace
+
+absl::Status CheckArtifactNames(absl::Span<const v1::ArtifactRef* const> refs) {
+  if (refs.size() > static_cast<size_t>(kMaxArtifacts)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "it has ", refs.size(), " files, expected at most ", kMaxArtifacts));
+  }
+  absl::flat_hash_set<absl::string_view> names;
+  for (const v1::ArtifactRef* ref : refs) {
+    FOLDFARM_RETURN_IF_ERROR(CheckFileName(ref->name()));
+    if (!names.insert(ref->name()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("file ", ref->name(), " is there twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckArtifactsComplete(
+    absl::Span<const v1::ArtifactRef* const> refs, const v1::ModelSpec& model) {
+  const auto has = [&](absl::string_view name) {
+    return absl::c_any_of(
+        refs, [&](const v1::ArtifactRef* ref) { return ref->name() == name; });
+  };
+  const auto missing = [](absl::string_view name) {
+    return absl::InvalidArgumentError(absl::StrCat("the result has no ", name));
+  };
+  if (!has(kOofFile)) return missing(kOofFile);
+  switch (model.arch().kind_case()) {
+    case v1::ArchSpec::kExec:
+    case v1::ArchSpec::kNone:
+      return absl::OkStatus();
+    case v1::ArchSpec::kXgboost:
+      return has(kTreesFile) || has(kWeightsFile) ? absl::OkStatus()
+                                                  : missing(kTreesFile);
+    default:
+      return has(kWeightsFile) ? absl::OkStatus() : missing(kWeightsFile);
+  }
+}
 
 absl::Status CheckOofFile(const std::string& path, const v1::AttemptSpec& fold,
                           const std::vector<std::string>& labels) {

@@ -1,4 +1,4 @@
-// Whether a file of out-of-fold predictions is a result.
+// Whether files are a result, and their predictions those of the job's fold.
 #ifndef FOLDFARM_COORDINATOR_QUEUE_RESULT_CHECK_H_
 #define FOLDFARM_COORDINATOR_QUEUE_RESULT_CHECK_H_
 
@@ -7,16 +7,28 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "foldfarm/v1/job.pb.h"
+#include "foldfarm/v1/sweep.pb.h"
 
 namespace foldfarm {
 
-// Names of a result's files.
-inline constexpr absl::string_view kOofFile = "oof.safetensors";
+// Most files of a result or a checkpoint.
+inline constexpr int kMaxArtifacts = 64;
+
+// Checks the names of a result's or checkpoint's files: plain, each once, at
+// most kMaxArtifacts. Errors: INVALID_ARGUMENT.
+absl::Status CheckArtifactNames(absl::Span<const v1::ArtifactRef* const> refs);
+
+// Checks that a result has what its model must leave: predictions; weights,
+// but of a user's program and of no network; trees may leave model.ubj instead.
+// Errors: INVALID_ARGUMENT naming the file that is missing.
+absl::Status CheckArtifactsComplete(
+    absl::Span<const v1::ArtifactRef* const> refs, const v1::ModelSpec& model);
 
 // Checks predictions for the fold's `validation_samples`: each sample once, in
-// any order, and no other; the dataset's labels in its order; probabilities,
-// and the draws they are means of, finite and in [0, 1].
+// any order, and no other; exactly `labels`, in that order; probabilities, and
+// the draws they are means of, finite and in [0, 1].
 //
 // Errors: INVALID_ARGUMENT naming the sample, label and value at fault; those
 // of reading the file.

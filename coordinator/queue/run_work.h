@@ -1,4 +1,4 @@
-// Work in a transaction that fills in a response.
+// What the parts of JobQueue share.
 #ifndef FOLDFARM_COORDINATOR_QUEUE_RUN_WORK_H_
 #define FOLDFARM_COORDINATOR_QUEUE_RUN_WORK_H_
 
@@ -8,7 +8,9 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "coordinator/store/store.h"
+#include "google/protobuf/timestamp.pb.h"
 
 namespace foldfarm {
 
@@ -29,6 +31,13 @@ void RunWork(Store& store, Work work,
                 answer(status);
               }
             });
+}
+
+// Times of messages are whole microseconds, as in the store.
+inline void SetTime(absl::Time from, google::protobuf::Timestamp* to) {
+  const int64_t micros = absl::ToUnixMicros(from);
+  to->set_seconds(micros / 1000000);
+  to->set_nanos(static_cast<int>(micros % 1000000) * 1000);
 }
 
 }  // namespace foldfarm

@@ -1,13 +1,18 @@
 #include "coordinator/queue/sweep_plan.h"
 
-#include <google/protobuf/util/json_util.h>
+#include <algorithm>
+#include <limits>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/folds.h"
+#include "coordinator/queue/model_key.h"
+#include "coordinator/queue/near_misses.h"
+#include "coordinator/queue/sample_limit.h"
 
 namespace foldfarm {
 namespace {
@@ -27,6 +32,11 @@ absl::Status CheckSpec(const v1::SweepSpec& spec) {
     return absl::InvalidArgumentError(
         absl::StrCat("sweep ", spec.name(), " has ", spec.models_size(),
                      " models, expected 1 to ", kMaxModels));
+  }
+  if (spec.limit_samples() < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("limit_samples is ", spec.limit_samples(),
+                     ", expected 0 (all) or more"));
   }
   if (spec.has_tta() && (spec.tta() < 1 || spec.tta() > 256)) {
     return absl::InvalidArgumentError(
@@ -87,17 +97,75 @@ absl::StatusOr<FoldOptions> FoldOptionsOf(const v1::FoldsSpec& spec) {
   return options;
 }
 
-absl::StatusOr<std::string> CanonicalModel(const v1::ModelSpec& model) {
-  v1::ModelSpec copy = model;
-  copy.clear_name();
-  copy.clear_seed();  // The job's own seed is in the key.
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(copy, &json);
-  if (!status.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "model ", model.name(), ": ", std::string(status.message())));
+// Labels that a model names must be the dataset's.
+absl::Status CheckLabels(const v1::ModelSpec& model,
+                         const std::vector<std::string>& labels) {
+  const auto known = [&](const std::string& label, const char* field,
+                         const std::vector<std::string>& of) {
+    if (absl::c_linear_search(of, label)) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("model ", model.name(), ": ", field,
+                     " names "
+                     ", label, "
+                     ", ",
+                     absl::c_linear_search(labels, label)
+                         ? "which is not one of the model's labels"
+                         : absl::StrCat("which the dataset does not have",
+                                        NearMisses(label, labels))));
+  };
+  absl::flat_hash_set<std::string> seen;
+  for (const std::string& label : model.labels()) {
+    FOLDFARM_RETURN_IF_ERROR(known(label, "labels", labels));
+    if (!seen.insert(label).second) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model ", model.name(), ": labels names ", label, " twice"));
+    }
   }
-  return json;
+  const std::vector<std::string> own = LabelsOf(model, labels);
+  const auto check_weights = [&](const v1::TrainSpec& train) -> absl::Status {
+    for (const auto& [label, weight] : train.positive_weights()) {
+      FOLDFARM_RETURN_IF_ERROR(known(label, "positive_weights", own));
+    }
+    return absl::OkStatus();
+  };
+  FOLDFARM_RETURN_IF_ERROR(check_weights(model.train()));
+  for (const v1::StageSpec& stage : model.stages()) {
+    FOLDFARM_RETURN_IF_ERROR(check_weights(stage.train()));
+  }
+  return absl::OkStatus();
+}
+
+// Every stage of a model must have samples to train on, in every fold.
+absl::Status CheckStages(const v1::ModelSpec& model,
+                         const std::vector<SampleInfo>& samples,
+                         const Folds& cut) {
+  for (int s = 0; s < model.stages_size(); ++s) {
+    std::vector<int> train_samples(static_cast<size_t>(cut.count), 0);
+    for (size_t i = 0; i < samples.size(); ++i) {
+      if (!IsLabelledTrain(samples[i])) continue;
+      bool taken = true;
+      for (const auto& [column, value] : model.stages(s).samples()) {
+        const absl::StatusOr<std::string> got =
+            SampleColumn(samples[i], column);
+        if (!got.ok()) {
+          return absl::InvalidArgumentError(
+              absl::StrCat("model ", model.name(), ": stages[", s,
+                           "].samples: ", got.status().message()));
+        }
+        taken = taken && *got == value;
+      }
+      for (int fold = 0; taken && fold < cut.count; ++fold) {
+        train_samples[static_cast<size_t>(fold)] += cut.fold[i] != fold;
+      }
+    }
+    const auto none = absl::c_find(train_samples, 0);
+    if (none == train_samples.end()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model ", model.name(), ": stages[", s,
+        "].samples leaves nothing to train on in fold ",
+        none - train_samples.begin(), "; name values that the dataset has"));
+  }
+  return absl::OkStatus();
 }
 
 std::string SampleDigest(const v1::AttemptSpec& fold) {
@@ -115,6 +183,29 @@ std::string SampleDigest(const v1::AttemptSpec& fold) {
 }
 
 }  // namespace
+
+std::vector<std::string> LabelsOf(const v1::ModelSpec& model,
+                                  const std::vector<std::string>& labels) {
+  if (model.labels().empty()) return labels;
+  std::vector<std::string> own;
+  for (const std::string& label : labels) {
+    if (absl::c_linear_search(model.labels(), label)) own.push_back(label);
+  }
+  return own;
+}
+
+int EpochsOf(const v1::ModelSpec& model) {
+  if (model.arch().has_exec()) return std::max(1, model.arch().exec().epochs());
+  if (model.arch().has_xgboost()) return model.arch().xgboost().rounds();
+  if (model.stages().empty()) return model.train().epochs();
+  int64_t epochs = 0;
+  for (const v1::StageSpec& stage : model.stages()) {
+    epochs += stage.train().has_epochs() ? stage.train().epochs()
+                                         : model.train().epochs();
+  }
+  return static_cast<int>(
+      std::clamp<int64_t>(epochs, 0, std::numeric_limits<int>::max()));
+}
 
 int TtaDraws(const v1::SweepSpec& spec) {
   return spec.has_tta() ? spec.tta() : 16;
@@ -134,15 +225,26 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
   FOLDFARM_RETURN_IF_ERROR(CheckSpec(spec));
   FOLDFARM_ASSIGN_OR_RETURN(const FoldOptions options,
                             FoldOptionsOf(spec.folds()));
-  FOLDFARM_ASSIGN_OR_RETURN(const Folds cut,
-                            AssignFolds(dataset.samples, options));
+  std::vector<SampleInfo> samples = dataset.samples;
+  if (spec.limit_samples() > 0) {
+    FOLDFARM_ASSIGN_OR_RETURN(
+        samples, LimitSamples(samples, spec.limit_samples(), options.stratify,
+                              spec.has_seed() ? spec.seed() : 1));
+  }
+  const absl::StatusOr<Folds> assigned = AssignFolds(samples, options);
+  if (!assigned.ok() && spec.limit_samples() > 0) {
+    return Annotate(assigned.status(),
+                    absl::StrCat("with limit_samples: ", spec.limit_samples()));
+  }
+  FOLDFARM_RETURN_IF_ERROR(assigned.status());
+  const Folds& cut = *assigned;
   const int folds = cut.count;
 
   SweepPlan plan;
   plan.folds.resize(static_cast<size_t>(folds));
-  for (size_t i = 0; i < dataset.samples.size(); ++i) {
-    const SampleInfo& sample = dataset.samples[i];
-    if (!sample.labelled || sample.split != "train") continue;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const SampleInfo& sample = samples[i];
+    if (!IsLabelledTrain(sample)) continue;
     for (int fold = 0; fold < folds; ++fold) {
       v1::AttemptSpec& lists = plan.folds[static_cast<size_t>(fold)];
       (cut.fold[i] == fold ? lists.add_validation_samples()
@@ -165,7 +267,11 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
   const int models = spec.models_size();
   std::vector<std::string> model_keys;
   for (const v1::ModelSpec& model : spec.models()) {
-    FOLDFARM_ASSIGN_OR_RETURN(model_keys.emplace_back(), CanonicalModel(model));
+    FOLDFARM_RETURN_IF_ERROR(CheckLabels(model, dataset.labels));
+    FOLDFARM_RETURN_IF_ERROR(CheckStages(model, samples, cut));
+    FOLDFARM_ASSIGN_OR_RETURN(
+        model_keys.emplace_back(),
+        ModelKey(model, LabelsOf(model, dataset.labels), dataset.labels));
   }
   const bool model_major = spec.order() == v1::JOB_ORDER_MODEL_MAJOR;
   for (int i = 0; i < models * folds; ++i) {
@@ -174,7 +280,8 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
     job.fold = model_major ? i % folds : i / models;
     const v1::ModelSpec& model = spec.models(job.model);
     job.slots = model.has_slots() ? model.slots() : 1;
-    job.epochs = model.train().epochs();
+    job.needs_exec = model.arch().has_exec();
+    job.epochs = EpochsOf(model);
     job.result_key = Sha256Hex(absl::StrCat(
         "trainer protocol ", kTrainerProtocol, "\ndataset ", dataset_digest,
         "\nsamples ", fold_keys[static_cast<size_t>(job.fold)], "\nseed ",

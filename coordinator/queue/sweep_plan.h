@@ -21,6 +21,8 @@ struct PlannedJob {
   int model = 0;
   int fold = 0;
   int slots = 1;
+  bool needs_exec = false;
+  // Epochs, rounds or whatever the model counts in, of all stages.
   int epochs = 0;
   // Equal for jobs whose results are interchangeable: SHA-256 over dataset,
   // model without its name, sample lists, seed, draws and trainer protocol.
@@ -35,8 +37,9 @@ struct SweepPlan {
 };
 
 // Plans an expanded specification. Only labelled samples of split "train" take
-// part.
+// part, and of these no more than `limit_samples`.
 //
+// REQUIRES: the digests of InitSpec are filled in, as the key is made of them.
 // Errors: INVALID_ARGUMENT naming the model, sample or field at fault.
 absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
                                     const DatasetHeader& dataset,
@@ -45,6 +48,13 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
 // Seed of all draws of a job.
 uint32_t JobSeed(const v1::SweepSpec& spec, const v1::ModelSpec& model,
                  int fold);
+
+// Of `labels`, the dataset's, those that the model predicts, in that order.
+std::vector<std::string> LabelsOf(const v1::ModelSpec& model,
+                                  const std::vector<std::string>& labels);
+
+// Epochs that a model's attempt will count to, over all stages.
+int EpochsOf(const v1::ModelSpec& model);
 
 // TTA draws of a sweep.
 int TtaDraws(const v1::SweepSpec& spec);

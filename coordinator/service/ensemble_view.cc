@@ -1,20 +1,22 @@
 #include "coordinator/service/ensemble_view.h"
 
+#include <limits>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/attempt_files.h"
 #include "common/base/status_macros.h"
 #include "common/ensemble/analysis.h"
 #include "common/ensemble/oof.h"
 #include "common/spectra/prepared_dataset.h"
 #include "common/tensorfile/tensorfile.h"
-#include "coordinator/queue/result_check.h"
 #include "coordinator/service/farm_view.h"
 
 namespace foldfarm {
@@ -81,10 +83,12 @@ absl::StatusOr<OofMatrix> MakeTable(const StoredOof& stored,
   return table;
 }
 
-// Puts one fold's predictions into a model's rows.
+// Puts one fold's predictions of `columns`, the model's labels in the table,
+// into a model's rows.
 absl::Status AddFold(const std::string& path,
                      const absl::flat_hash_map<std::string, size_t>& row_of,
-                     size_t num_labels, OofModel& model) {
+                     const std::vector<size_t>& columns, size_t num_labels,
+                     OofModel& model) {
   FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
   FOLDFARM_ASSIGN_OR_RETURN(const std::string text,
                             file->Metadata("sample_ids"));
@@ -95,13 +99,13 @@ absl::Status AddFold(const std::string& path,
   FOLDFARM_ASSIGN_OR_RETURN(
       const absl::Span<const float> values,
       file->F32("probabilities", {static_cast<int64_t>(ids.size()),
-                                  static_cast<int64_t>(num_labels)}));
+                                  static_cast<int64_t>(columns.size())}));
   for (size_t i = 0; i < ids.size(); ++i) {
     const auto row = row_of.find(ids[i].get<std::string>());
     if (row == row_of.end()) continue;
-    for (size_t k = 0; k < num_labels; ++k) {
-      model.probabilities[row->second * num_labels + k] =
-          values[i * num_labels + k];
+    for (size_t k = 0; k < columns.size(); ++k) {
+      model.probabilities[row->second * num_labels + columns[k]] =
+          values[i * columns.size() + k];
     }
   }
   return absl::OkStatus();
@@ -130,10 +134,20 @@ absl::StatusOr<OofMatrix> LoadOof(const StoredOof& stored, ArtifactFiles& files,
     }
     OofModel& model = oof.models.emplace_back();
     model.name = spec.name();
-    model.probabilities.resize(oof.num_samples() * oof.num_labels());
+    model.probabilities.resize(oof.num_samples() * oof.num_labels(),
+                               std::numeric_limits<double>::quiet_NaN());
+    std::vector<size_t> columns;
+    for (size_t k = 0; k < oof.num_labels(); ++k) {
+      const bool predicted =
+          spec.labels().empty() ||
+          absl::c_linear_search(spec.labels(), oof.labels[k]);
+      if (predicted) columns.push_back(k);
+      if (!spec.labels().empty()) model.has_label.push_back(predicted);
+    }
     for (const std::string& digest : parts) {
       FOLDFARM_ASSIGN_OR_RETURN(const std::string path, files.Find(digest));
-      FOLDFARM_RETURN_IF_ERROR(AddFold(path, row_of, oof.num_labels(), model));
+      FOLDFARM_RETURN_IF_ERROR(
+          AddFold(path, row_of, columns, oof.num_labels(), model));
     }
   }
   FOLDFARM_RETURN_IF_ERROR(ValidateOof(oof));
@@ -162,9 +176,11 @@ absl::Status ViewEnsemble(Store& store, ArtifactFiles& files,
   for (std::string& model : incomplete) {
     response.add_incomplete_models(std::move(model));
   }
-  for (const std::string& label : oof.labels) response.add_labels(label);
-  SetScores(Score(oof, PriorPredictions(oof)), response.mutable_prior());
-  if (oof.models.empty()) return absl::OkStatus();
+  if (oof.models.empty()) {
+    for (const std::string& label : oof.labels) response.add_labels(label);
+    SetScores(Score(oof, PriorPredictions(oof)), response.mutable_prior());
+    return absl::OkStatus();
+  }
 
   const EnsembleAnalysis analysis = AnalyzeEnsemble(oof);
   for (const ModelAnalysis& model : analysis.models) {
@@ -175,6 +191,11 @@ absl::Status ViewEnsemble(Store& store, ArtifactFiles& files,
       scores.add_fold_log_loss(loss);
     }
     scores.set_correlation(model.correlation);
+    scores.set_prior_log_loss(model.prior_log_loss);
+    const OofModel& predictions = oof.models[model.model];
+    for (size_t k = 0; k < predictions.has_label.size(); ++k) {
+      if (predictions.Predicts(k)) scores.add_labels(oof.labels[k]);
+    }
     const auto seconds = stored.seconds.find(model.name);
     if (seconds != stored.seconds.end()) scores.set_seconds(seconds->second);
   }
@@ -185,8 +206,12 @@ absl::Status ViewEnsemble(Store& store, ArtifactFiles& files,
     growth.set_model(oof.models[step.model].name);
     growth.set_log_loss(step.log_loss);
   }
+  for (const std::string& label : analysis.labels) response.add_labels(label);
   for (const double loss : analysis.label_log_loss) {
     response.add_label_log_loss(loss);
+  }
+  for (const std::string& label : analysis.unpredicted_labels) {
+    response.add_unpredicted_labels(label);
   }
   return absl::OkStatus();
 }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
+#include "coordinator/queue/near_misses.h"
 #include "coordinator/service/ensemble_view.h"
 #include "coordinator/service/farm_view.h"
 
@@ -50,6 +51,28 @@ grpc::Status FarmServiceImpl::GetDataset(grpc::ServerContext*,
     return absl::NotFoundError(
         absl::StrCat("no dataset \"", request->name(), "\"",
                      NearMisses(request->name(), names)));
+  }));
+}
+
+grpc::Status FarmServiceImpl::RegisterWeights(
+    grpc::ServerContext*, const v1::RegisterWeightsRequest* request,
+    v1::Weights* response) {
+  absl::StatusOr<v1::Weights> weights = queue_.RegisterWeights(*request);
+  if (!weights.ok()) return ToGrpc(weights.status());
+  *response = *std::move(weights);
+  return grpc::Status::OK;
+}
+
+grpc::Status FarmServiceImpl::ListWeights(grpc::ServerContext*,
+                                          const v1::ListWeightsRequest*,
+                                          v1::ListWeightsResponse* response) {
+  return ToGrpc(store_.Read([&](const Reader& reader) -> absl::Status {
+    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<v1::Weights> all,
+                              reader.ListWeights());
+    for (const v1::Weights& weights : all) {
+      *response->add_weights() = weights;
+    }
+    return absl::OkStatus();
   }));
 }
 
@@ -104,8 +127,9 @@ grpc::Status FarmServiceImpl::ListJobs(grpc::ServerContext*,
           request->state() != row.state) {
         continue;
       }
-      FOLDFARM_ASSIGN_OR_RETURN(*response->add_jobs(),
-                                ViewJob(reader, row, sweep.priority));
+      v1::Job& job = *response->add_jobs();
+      FOLDFARM_ASSIGN_OR_RETURN(job, ViewJob(reader, row, sweep.priority));
+      job.set_waiting_reason(queue_.WaitingReason(row));
     }
     return absl::OkStatus();
   }));
@@ -121,6 +145,7 @@ grpc::Status FarmServiceImpl::GetJob(grpc::ServerContext*,
                               ResolveSweep(reader, SweepName(row.sweep)));
     FOLDFARM_ASSIGN_OR_RETURN(*response->mutable_job(),
                               ViewJob(reader, row, sweep.priority));
+    response->mutable_job()->set_waiting_reason(queue_.WaitingReason(row));
     FOLDFARM_ASSIGN_OR_RETURN(const std::vector<AttemptRow> attempts,
                               reader.ListAttempts(row.id));
     for (const AttemptRow& attempt : attempts) {
@@ -141,6 +166,12 @@ grpc::Status FarmServiceImpl::GetJob(grpc::ServerContext*,
     }
     response->set_checkpoint_epoch(row.checkpoint_epoch);
     *response->mutable_model() = sweep.spec.models(row.model_index);
+    FOLDFARM_ASSIGN_OR_RETURN(std::vector<InputRow> inputs,
+                              reader.ListInputs(row.sweep));
+    for (InputRow& input : inputs) {
+      if (input.model_index != row.model_index) continue;
+      *response->add_inputs() = std::move(input.file);
+    }
     return absl::OkStatus();
   }));
 }

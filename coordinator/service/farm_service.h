@@ -27,6 +27,12 @@ class FarmServiceImpl final : public v1::FarmService::Service {
   grpc::Status GetDataset(grpc::ServerContext* context,
                           const v1::GetDatasetRequest* request,
                           v1::Dataset* response) override;
+  grpc::Status RegisterWeights(grpc::ServerContext* context,
+                               const v1::RegisterWeightsRequest* request,
+                               v1::Weights* response) override;
+  grpc::Status ListWeights(grpc::ServerContext* context,
+                           const v1::ListWeightsRequest* request,
+                           v1::ListWeightsResponse* response) override;
   grpc::Status SubmitSweep(grpc::ServerContext* context,
                            const v1::SubmitSweepRequest* request,
                            v1::SubmitSweepResponse* response) override;

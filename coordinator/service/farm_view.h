@@ -25,11 +25,6 @@ absl::StatusOr<SweepRow> ResolveSweep(const Reader& reader,
 absl::StatusOr<JobRow> ResolveJob(const Reader& reader,
                                   const std::string& name);
 
-// Those of `candidates` that differ from `name` least, for a message:
-// "; did you mean a, b?" or nothing.
-std::string NearMisses(const std::string& name,
-                       const std::vector<std::string>& candidates);
-
 v1::Sweep ToSweep(const SweepRow& row, const SweepCounts& counts,
                   bool with_spec);
 

@@ -19,7 +19,8 @@ namespace {
   "j.token, j.not_before_us, j.cancel_requested, j.result_key, "            \
   "j.reused_from, j.epoch, j.epochs, j.log_loss, j.seconds_per_epoch, "     \
   "j.error, j.checkpoint_epoch, j.create_us, j.end_us, j.change, a.worker," \
-  " a.start_us FROM job j LEFT JOIN attempt a ON a.token = j.token "
+  " a.start_us, j.needs_exec FROM job j LEFT JOIN attempt a ON a.token = "  \
+  "j.token "
 
 #define FOLDFARM_SELECT_ATTEMPT                                             \
   "SELECT token, job_id, number, state, outcome, session, worker, device, " \
@@ -71,6 +72,7 @@ absl::StatusOr<JobRow> ReadJob(const Statement& s) {
   row.change = s.Int(24);
   row.worker = s.Text(25);
   row.start_time = s.Time(26);
+  row.needs_exec = s.Int(27) != 0;
   return row;
 }
 

@@ -26,6 +26,11 @@ class Reader {
       const std::string& name) const;
   absl::StatusOr<std::vector<DatasetRow>> ListDatasets() const;
 
+  absl::StatusOr<std::optional<v1::Weights>> FindWeights(
+      const std::string& name) const;
+  // By name.
+  absl::StatusOr<std::vector<v1::Weights>> ListWeights() const;
+
   absl::StatusOr<std::optional<SweepRow>> FindSweep(SweepId id) const;
   absl::StatusOr<std::optional<SweepRow>> FindSweepByRequest(
       const std::string& request_id) const;
@@ -36,6 +41,8 @@ class Reader {
   absl::StatusOr<SweepCounts> CountJobs(SweepId id) const;
   // Sample lists by fold: AttemptSpec with only those set.
   absl::StatusOr<std::vector<v1::AttemptSpec>> ListFolds(SweepId id) const;
+  // By model and name.
+  absl::StatusOr<std::vector<InputRow>> ListInputs(SweepId id) const;
 
   absl::StatusOr<std::optional<JobRow>> FindJob(JobId id) const;
   absl::StatusOr<std::optional<JobRow>> FindJob(SweepId sweep,
@@ -68,7 +75,7 @@ class Reader {
 
   absl::StatusOr<std::vector<v1::ArtifactRef>> ListArtifacts(
       JobId job, ArtifactKind kind) const;
-  // Whether a job, its checkpoint or a dataset names it.
+  // Whether a job, its checkpoint or inputs, a dataset or weights name it.
   absl::StatusOr<bool> IsArtifactUsed(const std::string& digest) const;
   // Digests of one named result of every succeeded job of a sweep, by job.
   absl::StatusOr<std::map<JobId, v1::ArtifactRef>> ListResults(

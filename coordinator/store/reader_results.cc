@@ -1,4 +1,5 @@
-// The part of Reader about workers and what attempts left behind.
+// The part of Reader about workers, and the files that attempts start with and
+// leave behind.
 #include "common/base/status_macros.h"
 #include "coordinator/store/blob.h"
 #include "coordinator/store/reader.h"
@@ -14,7 +15,53 @@ v1::ArtifactRef ReadArtifact(const Statement& s, int column) {
   return ref;
 }
 
+v1::Weights ReadWeights(const Statement& s) {
+  v1::Weights weights;
+  weights.set_name(s.Text(0));
+  weights.set_digest(s.Text(1));
+  weights.set_size_bytes(s.Int(2));
+  const int64_t micros = s.Int(3);
+  weights.mutable_create_time()->set_seconds(micros / 1000000);
+  weights.mutable_create_time()->set_nanos(static_cast<int>(micros % 1000000) *
+                                           1000);
+  return weights;
+}
+
 }  // namespace
+
+absl::StatusOr<std::optional<v1::Weights>> Reader::FindWeights(
+    const std::string& name) const {
+  Statement s = connection_.Prepare(
+      "SELECT name, digest, size_bytes, create_us FROM weights WHERE name = ?");
+  s.Bind(name);
+  FOLDFARM_ASSIGN_OR_RETURN(const bool found, s.Step());
+  if (!found) return std::optional<v1::Weights>();
+  return std::optional<v1::Weights>(ReadWeights(s));
+}
+
+absl::StatusOr<std::vector<v1::Weights>> Reader::ListWeights() const {
+  Statement s = connection_.Prepare(
+      "SELECT name, digest, size_bytes, create_us FROM weights ORDER BY name");
+  std::vector<v1::Weights> all;
+  while (true) {
+    FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());
+    if (!more) return all;
+    all.push_back(ReadWeights(s));
+  }
+}
+
+absl::StatusOr<std::vector<InputRow>> Reader::ListInputs(SweepId id) const {
+  Statement s = connection_.Prepare(
+      "SELECT model_index, name, digest, size_bytes FROM input WHERE sweep_id "
+      "= ? ORDER BY model_index, name");
+  s.Bind(id.value);
+  std::vector<InputRow> rows;
+  while (true) {
+    FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());
+    if (!more) return rows;
+    rows.push_back({static_cast<int>(s.Int(0)), ReadArtifact(s, 1)});
+  }
+}
 
 absl::StatusOr<std::vector<WorkerRow>> Reader::ListWorkers() const {
   Statement s = connection_.Prepare(
@@ -32,6 +79,7 @@ absl::StatusOr<std::vector<WorkerRow>> Reader::ListWorkers() const {
          .devices = {worker.devices().begin(), worker.devices().end()},
          .slots = worker.slots(),
          .version = worker.version(),
+         .allow_exec = worker.allow_exec(),
          .start_time = s.Time(2)});
   }
 }
@@ -53,7 +101,9 @@ absl::StatusOr<std::vector<v1::ArtifactRef>> Reader::ListArtifacts(
 absl::StatusOr<bool> Reader::IsArtifactUsed(const std::string& digest) const {
   Statement s = connection_.Prepare(
       "SELECT EXISTS(SELECT 1 FROM job_artifact WHERE digest = ?1) OR "
-      "EXISTS(SELECT 1 FROM dataset WHERE digest = ?1)");
+      "EXISTS(SELECT 1 FROM dataset WHERE digest = ?1) OR "
+      "EXISTS(SELECT 1 FROM input WHERE digest = ?1) OR "
+      "EXISTS(SELECT 1 FROM weights WHERE digest = ?1)");
   s.Bind(digest);
   FOLDFARM_ASSIGN_OR_RETURN(const bool found, s.Step());
   return found && s.Int(0) != 0;

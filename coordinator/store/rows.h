@@ -59,6 +59,8 @@ struct JobRow {
   int fold = 0;
   v1::Job::State state = v1::Job::PENDING;
   int slots = 1;
+  // Leased only to workers that run programs of users.
+  bool needs_exec = false;
   int attempt_count = 0;
   int failed_count = 0;
   int lost_count = 0;
@@ -117,7 +119,16 @@ struct WorkerRow {
   std::vector<std::string> devices;
   int slots = 0;
   std::string version;
+  // Runs programs of users.
+  bool allow_exec = false;
   absl::Time start_time = absl::InfinitePast();
+};
+
+// A file that the attempts of one of a sweep's models start with.
+struct InputRow {
+  // Index into the sweep's models.
+  int model_index = 0;
+  v1::ArtifactRef file;
 };
 
 // What an artifact is to a job.

@@ -138,13 +138,34 @@ CREATE TABLE event(
   state INTEGER NOT NULL,           -- Job.State
   detail TEXT NOT NULL);
 )sql",
+    R"sql(
+-- Files of weights that models may start from.
+CREATE TABLE weights(
+  name TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  create_us INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Files that the attempts of a model start with, beside the dataset.
+CREATE TABLE input(
+  sweep_id INTEGER NOT NULL REFERENCES sweep,
+  model_index INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  PRIMARY KEY(sweep_id, model_index, name)) WITHOUT ROWID;
+CREATE INDEX input_digest ON input(digest);
+
+-- Leased only to workers that run programs of users.
+ALTER TABLE job ADD COLUMN needs_exec INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 }  // namespace
 
 int SchemaVersion() { return static_cast<int>(std::size(kSteps)); }
 
-absl::Status Migrate(Connection& connection) {
+absl::Status Migrate(Connection& connection, int to) {
   int version = 0;
   {
     Statement read = connection.Prepare("PRAGMA user_version");
@@ -157,7 +178,7 @@ absl::Status Migrate(Connection& connection) {
                      ", this program knows up to ", SchemaVersion(),
                      "; start the newer foldfarm-coordinator that wrote it"));
   }
-  for (; version < SchemaVersion(); ++version) {
+  for (; version < to; ++version) {
     const absl::Status status = connection.Execute(
         absl::StrCat("BEGIN IMMEDIATE;", kSteps[version],
                      "PRAGMA user_version = ", version + 1, "; COMMIT;"));

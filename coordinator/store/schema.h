@@ -10,9 +10,10 @@ namespace foldfarm {
 // Version of the tables that this program writes (PRAGMA user_version).
 int SchemaVersion();
 
-// Brings the database to SchemaVersion(), each step in one transaction.
+// Brings the database to version `to`, each step in one transaction. Tests stop
+// at an older one.
 // Errors: FAILED_PRECONDITION when a newer program wrote it.
-absl::Status Migrate(Connection& connection);
+absl::Status Migrate(Connection& connection, int to = SchemaVersion());
 
 }  // namespace foldfarm
 

@@ -24,6 +24,20 @@ absl::StatusOr<int64_t> Tx::InsertDataset(const v1::Dataset& dataset) {
   return connection_.last_insert_id();
 }
 
+absl::Status Tx::InsertWeights(const v1::Weights& weights) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  const google::protobuf::Timestamp& time = weights.create_time();
+  return connection_
+      .Prepare(
+          "INSERT INTO weights(name, digest, size_bytes, create_us) VALUES(?, "
+          "?, ?, ?)")
+      .Bind(
+          weights.name(), weights.digest(),
+          static_cast<int64_t>(weights.size_bytes()),
+          static_cast<int64_t>(time.seconds() * 1000000 + time.nanos() / 1000))
+      .Run();
+}
+
 absl::StatusOr<SweepId> Tx::InsertSweep(const SweepRow& row) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
   const std::string spec = row.spec.SerializeAsString();
@@ -47,16 +61,29 @@ absl::Status Tx::InsertFold(SweepId sweep, int fold,
       .Run();
 }
 
+absl::Status Tx::InsertInput(SweepId sweep, const InputRow& row) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  return connection_
+      .Prepare(
+          "INSERT INTO input(sweep_id, model_index, name, digest, size_bytes) "
+          "VALUES(?, ?, ?, ?, ?)")
+      .Bind(sweep.value, row.model_index, row.file.name(), row.file.digest(),
+            static_cast<int64_t>(row.file.size_bytes()))
+      .Run();
+}
+
 absl::StatusOr<JobId> Tx::InsertJob(const JobRow& row) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
   Statement s = connection_.Prepare(
       "INSERT INTO job(sweep_id, position, model, model_index, fold, state, "
       "slots, result_key, reused_from, epoch, epochs, create_us, end_us, "
-      "change, log_loss) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "change, log_loss, needs_exec) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+      "?, "
+      "?, ?, ?, ?)");
   s.Bind(row.sweep.value, row.position, row.model, row.model_index, row.fold,
          static_cast<int>(row.state), row.slots, row.result_key,
          row.reused_from.value, row.epoch, row.epochs, row.create_time,
-         row.end_time, row.change, nullptr);
+         row.end_time, row.change, nullptr, row.needs_exec);
   if (row.log_loss.has_value()) s.BindAt(15, *row.log_loss);
   FOLDFARM_RETURN_IF_ERROR(s.Run());
   return JobId{connection_.last_insert_id()};
@@ -135,6 +162,7 @@ absl::StatusOr<WorkerSession> Tx::InsertWorker(const WorkerRow& row) {
   for (const std::string& device : row.devices) worker.add_devices(device);
   worker.set_slots(row.slots);
   worker.set_version(row.version);
+  worker.set_allow_exec(row.allow_exec);
   const std::string bytes = worker.SerializeAsString();
   Statement s = connection_.Prepare(
       "INSERT OR REPLACE INTO worker(name, worker, start_us) VALUES(?, ?, ?)");

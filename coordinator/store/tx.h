@@ -32,11 +32,13 @@ class Tx : public Reader {
 
   // Errors of all: ALREADY_EXISTS when a unique name is taken.
   absl::StatusOr<int64_t> InsertDataset(const v1::Dataset& dataset);
+  absl::Status InsertWeights(const v1::Weights& weights);
 
   // `row.id` is ignored, as with the other inserts; returns the new id.
   absl::StatusOr<SweepId> InsertSweep(const SweepRow& row);
   absl::Status InsertFold(SweepId sweep, int fold,
                           const v1::AttemptSpec& samples);
+  absl::Status InsertInput(SweepId sweep, const InputRow& row);
   absl::StatusOr<JobId> InsertJob(const JobRow& row);
 
   // Writes what may change of a job if `expected` is still its newest attempt.

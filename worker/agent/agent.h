@@ -52,6 +52,8 @@ struct AgentOptions {
   int threads_per_slot = 1;
   std::string dir;      // Cache and scratch.
   std::string trainer;  // The program.
+  // Take jobs that run users' programs (ExecSpec).
+  bool allow_exec = false;
   // Drain after so many attempts; 0: never.
   int max_jobs = 0;
   // Drain after so long without an attempt; infinite: never.

@@ -1,13 +1,18 @@
 #include "worker/agent/attempt_folder.h"
 
 #include <google/protobuf/util/json_util.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/base/attempt_files.h"
 #include "common/base/ids.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -19,6 +24,26 @@ void RemoveOrWarn(const std::string& path) {
   if (const absl::Status status = RemoveRecursively(path); !status.ok()) {
     SPDLOG_WARN("{}", status.ToString());
   }
+}
+
+absl::Status Link(const std::string& from, const std::string& to) {
+  if (link(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
+  if (errno != EEXIST && symlink(from.c_str(), to.c_str()) == 0) {
+    return absl::OkStatus();
+  }
+  return ErrnoStatus(to, absl::StrCat("cannot link to ", from));
+}
+
+// Never replaces a file.
+absl::Status CopyProgram(const std::string& from, const std::string& to) {
+  std::error_code error;
+  std::filesystem::copy_file(from, to, error);
+  if (error) {
+    errno = error.value();
+    return ErrnoStatus(to, absl::StrCat("cannot copy ", from));
+  }
+  if (chmod(to.c_str(), 0755) != 0) return ErrnoStatus(to, "cannot chmod");
+  return absl::OkStatus();
 }
 
 // Removes the folders in `scratch` whose daemon is dead.
@@ -81,12 +106,18 @@ absl::StatusOr<std::unique_ptr<AttemptFolder>> AttemptFolder::Create(
   auto folder = std::unique_ptr<AttemptFolder>(new AttemptFolder(path));
   FOLDFARM_RETURN_IF_ERROR(
       WriteFileAtomically(JoinPath(path, "attempt.json"), json));
-  const std::string name = JoinPath(path, "dataset.safetensors");
-  if (link(dataset.c_str(), name.c_str()) != 0 &&
-      symlink(dataset.c_str(), name.c_str()) != 0) {
-    return ErrnoStatus(name, absl::StrCat("cannot link to ", dataset));
-  }
+  FOLDFARM_RETURN_IF_ERROR(
+      Link(dataset, JoinPath(path, "dataset.safetensors")));
   return folder;
+}
+
+absl::Status AttemptFolder::AddInput(const std::string& name,
+                                     const std::string& from, Input kind) {
+  if (kind == Input::kUsers || name != kInitWeightsFile) {
+    FOLDFARM_RETURN_IF_ERROR(CheckUserFileName(name));
+  }
+  const std::string to = JoinPath(path_, name);
+  return kind == Input::kUsers ? CopyProgram(from, to) : Link(from, to);
 }
 
 AttemptFolder::~AttemptFolder() { RemoveOrWarn(path_); }

@@ -1,9 +1,11 @@
 // Folders of the daemon on its box.
 //
-//   DIR/cache/DIGEST            datasets, shared by all daemons on the box
+//   DIR/cache/DIGEST            datasets and other files that attempts start
+//                               with, shared by all daemons on the box
 //   DIR/scratch/NAME.lock       held (flock) while daemon NAME lives
 //   DIR/scratch/NAME/TOKEN-RANDOM/   one attempt: attempt.json, dataset,
-//   results
+//   inputs,
+//                               results
 //
 // A scratch folder whose lock nobody holds belonged to a daemon that was killed
 // and is removed by the next one that starts.
@@ -52,6 +54,17 @@ class AttemptFolder {
   ~AttemptFolder();
   AttemptFolder(const AttemptFolder&) = delete;
   AttemptFolder& operator=(const AttemptFolder&) = delete;
+
+  // Puts the file `from`, which is shared with other attempts, into the folder
+  // as `name`. A user's file is a copy that the attempt may change and run
+  // (mode 0755); others are linked.
+  //
+  // Errors: INVALID_ARGUMENT for a name that leads out of the folder or is the
+  // farm's own, other than "init.weights" when linked; ALREADY_EXISTS for one
+  // that is there; those of the disk.
+  enum class Input { kLinked, kUsers };
+  absl::Status AddInput(const std::string& name, const std::string& from,
+                        Input kind);
 
   const std::string& path() const { return path_; }
 

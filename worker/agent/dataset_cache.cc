@@ -10,6 +10,7 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "worker/agent/trainer_event.h"
 
 namespace foldfarm {
 namespace {
@@ -22,17 +23,18 @@ constexpr absl::Duration kLockInterval = absl::Milliseconds(200);
 DatasetCache::DatasetCache(const std::string& dir, WorkerApi& api)
     : folder_(JoinPath(dir, "cache")), api_(api) {}
 
-absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& dataset,
+absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& artifact,
                                               AttemptControl& control) {
-  if (!IsSha256Hex(dataset.digest())) {
+  if (!IsSha256Hex(artifact.digest())) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "dataset digest is \"", dataset.digest(), "\", expected a SHA-256"));
+        "digest of ", CleanText(artifact.name(), 100), " is \"",
+        CleanText(artifact.digest(), 100), "\", expected a SHA-256"));
   }
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(folder_));
-  std::string path = JoinPath(folder_, dataset.digest());
+  std::string path = JoinPath(folder_, artifact.digest());
   {
     absl::MutexLock lock(&mu_);
-    if (checked_.contains(dataset.digest()) && FileExists(path)) return path;
+    if (checked_.contains(artifact.digest()) && FileExists(path)) return path;
   }
   std::unique_ptr<FileLock> file_lock;
   while (file_lock == nullptr) {
@@ -42,32 +44,32 @@ absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& dataset,
     } else if (!absl::IsFailedPrecondition(acquired.status())) {
       return acquired.status();
     } else if (control.WaitAtLeast(StopReason::kDrain, kLockInterval)) {
-      return absl::CancelledError("stopped while another fetched the dataset");
+      return absl::CancelledError("stopped while another fetched the file");
     }
   }
   FOLDFARM_RETURN_IF_ERROR(RetryOutages(control, StopReason::kDrain, [&] {
-    return Fetch(dataset, path, control);
+    return Fetch(artifact, path, control);
   }));
   absl::MutexLock lock(&mu_);
-  checked_.insert(dataset.digest());
+  checked_.insert(artifact.digest());
   return path;
 }
 
-absl::Status DatasetCache::Fetch(const v1::ArtifactRef& dataset,
+absl::Status DatasetCache::Fetch(const v1::ArtifactRef& artifact,
                                  const std::string& path,
                                  AttemptControl& control) {
   if (FileExists(path)) {
     FOLDFARM_ASSIGN_OR_RETURN(const std::string digest, Sha256HexOfFile(path));
-    if (digest == dataset.digest()) return absl::OkStatus();
-    SPDLOG_WARN("dataset={} has the digest {}: damaged, fetching it again",
+    if (digest == artifact.digest()) return absl::OkStatus();
+    SPDLOG_WARN("artifact={} has the digest {}: damaged, fetching it again",
                 path, digest);
     unlink(path.c_str());
   }
   FOLDFARM_RETURN_IF_ERROR(api_.Download(
-      dataset, path, [&] { return control.reason() >= StopReason::kDrain; }));
+      artifact, path, [&] { return control.reason() >= StopReason::kDrain; }));
   chmod(path.c_str(), 0444);  // Attempts see it through hard links.
-  SPDLOG_INFO("dataset={} fetched, {} bytes", dataset.digest(),
-              dataset.size_bytes());
+  SPDLOG_INFO("artifact={} fetched, {} bytes ({})", artifact.digest(),
+              artifact.size_bytes(), artifact.name());
   return absl::OkStatus();
 }
 

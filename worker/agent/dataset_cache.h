@@ -1,4 +1,5 @@
-// Prepared datasets on this box, fetched once and shared by all daemons on it.
+// Prepared datasets, and other files that attempts start with, on this box:
+// fetched once and shared by all daemons on it.
 //
 // A file appears under its digest whole and checked, then is read-only. Its
 // lock is held only while it is fetched, so daemons wait for each other only
@@ -23,17 +24,17 @@ class DatasetCache {
   // Keeps files in DIR/cache.
   DatasetCache(const std::string& dir, WorkerApi& api);
 
-  // The path of the dataset; fetches it first when it is not there, and again
+  // The path of the file; fetches it first when it is not there, and again
   // when its bytes do not match its digest (checked once per daemon).
   //
   // Waits through outages until `control` says stop.
   // Errors: CANCELLED when stopped; INVALID_ARGUMENT for a malformed digest;
   // NOT_FOUND when the coordinator has no such artifact; those of the disk.
-  absl::StatusOr<std::string> Get(const v1::ArtifactRef& dataset,
+  absl::StatusOr<std::string> Get(const v1::ArtifactRef& artifact,
                                   AttemptControl& control);
 
  private:
-  absl::Status Fetch(const v1::ArtifactRef& dataset, const std::string& path,
+  absl::Status Fetch(const v1::ArtifactRef& artifact, const std::string& path,
                      AttemptControl& control);
 
   const std::string folder_;
