@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
+#include "common/spectra/sample_table.h"
 #include "worker/render/column_candidates.h"
+#include "worker/render/sam_augment.h"
 
 namespace foldfarm {
 namespace {
@@ -18,6 +20,7 @@ struct Draws {
   at::Tensor offset_weights;  // [B, 4], each row sums to 1.
   at::Tensor baseline;        // [B, 1, 1], 1 where the baseline goes; or none.
   at::Tensor mz_factor;       // [B, 1, 100], or none.
+  at::Tensor like_sam;        // I64 [<= B]: which sam_augment changes, or none.
 };
 
 }  // namespace
@@ -38,6 +41,11 @@ struct Renderer::State {
   at::Tensor nearest;           // I64 [n * 80]
   at::Tensor column;            // I64 [80]: 0..79
 
+  // Where sam_augment is on.
+  at::Tensor commercial;   // Bool [n]
+  at::Tensor sam_profile;  // [n, 100]
+  std::unique_ptr<SamAugment> sam_augment;
+
   at::TensorOptions Floats() const {
     return at::TensorOptions(device).dtype(at::kFloat);
   }
@@ -55,7 +63,11 @@ struct Renderer::State {
   }
 
   Draws DrawChance(const at::Tensor& positions, DrawMode mode);
-  at::Tensor Abundance(const at::Tensor& positions, const Draws& draws) const;
+  at::Tensor Abundance(const at::Tensor& positions, const Draws& draws);
+  void PrepareSamAugment(const std::vector<std::string>& instrument_types);
+  void LikeSam(const at::Tensor& positions, const Draws& draws,
+               const at::Tensor& subtrahend, const at::Tensor& offset,
+               at::Tensor& x);
   void Mix(const at::Tensor& positions, at::Tensor& x, at::Tensor& y);
   at::Tensor Finish(at::Tensor x, const at::Tensor& helium_factor,
                     const at::Tensor& scale_factor) const;
@@ -79,25 +91,89 @@ Draws Renderer::State::DrawChance(const at::Tensor& positions, DrawMode mode) {
     draws.baseline =
         Uniform({batch, 1, 1}).lt(options.sub_bg_prob).to(at::kFloat);
   }
+  if (sam_augment != nullptr && mode == DrawMode::kTrain) {
+    draws.like_sam = Uniform({batch})
+                         .lt(options.sam_augment.prob)
+                         .logical_and_(commercial.index_select(0, positions))
+                         .nonzero()
+                         .view({-1});
+  }
   return draws;
+}
+
+void Renderer::State::PrepareSamAugment(
+    const std::vector<std::string>& instrument_types) {
+  at::Tensor is_commercial =
+      at::empty({static_cast<int64_t>(instrument_types.size())}, at::kBool);
+  std::vector<int64_t> sam;
+  for (size_t i = 0; i < instrument_types.size(); ++i) {
+    is_commercial.data_ptr<bool>()[i] = instrument_types[i] == kCommercial;
+    if (instrument_types[i] == kSamTestbed &&
+        static_cast<int64_t>(i) < num_train) {
+      sam.push_back(static_cast<int64_t>(i));
+    }
+  }
+  commercial = is_commercial.to(device);
+  sam_profile = SamBackgroundProfile(offsets);
+  const at::Tensor positions =
+      at::tensor(at::ArrayRef<int64_t>(sam), at::kLong).to(device);
+  const at::Tensor scans = nearest.index_select(0, TableRows(positions));
+  const std::vector<int64_t> shape = {static_cast<int64_t>(sam.size()),
+                                      kNumColumns, kNumMz};
+  const at::Tensor backgrounds =
+      SamBackgrounds(abundance.index_select(0, scans).view(shape),
+                     baseline.index_select(0, scans).view(shape),
+                     offsets.index_select(0, positions));
+  sam_augment = std::make_unique<SamAugment>(options.sam_augment,
+                                             options.temp_step, backgrounds);
+}
+
+// Changes some of the batch from x = abundance - subtrahend - offset into the
+// same of a sample that looks like SAM's.
+void Renderer::State::LikeSam(const at::Tensor& positions, const Draws& draws,
+                              const at::Tensor& subtrahend,
+                              const at::Tensor& offset, at::Tensor& x) {
+  const at::Tensor& chosen = draws.like_sam;
+  if (chosen.size(0) == 0) return;
+  const auto of_chosen = [&](const at::Tensor& from) {
+    return from.defined() ? from.index_select(0, chosen) : from;
+  };
+  const at::Tensor scans =
+      draws.scan.view({-1, kNumColumns}).index_select(0, chosen).view({-1});
+  const at::Tensor its_abundance =
+      abundance.index_select(0, scans).view({-1, kNumColumns, kNumMz});
+  x.index_copy_(
+      0, chosen,
+      sam_augment->Apply(
+          {its_abundance, of_chosen(subtrahend), of_chosen(draws.baseline),
+           of_chosen(offset), of_chosen(draws.offset_weights),
+           sam_profile.index_select(0, positions.index_select(0, chosen))},
+          generator));
 }
 
 // From scans to [B, 80, 100] in [0, 16]: everything before mixing.
 at::Tensor Renderer::State::Abundance(const at::Tensor& positions,
-                                      const Draws& draws) const {
+                                      const Draws& draws) {
   const int64_t batch = positions.size(0);
   const std::vector<int64_t> shape = {batch, kNumColumns, kNumMz};
   at::Tensor x = abundance.index_select(0, draws.scan).view(shape);
   at::Tensor quantiles = offsets.index_select(0, positions);
+  at::Tensor subtrahend;
   if (draws.baseline.defined()) {
-    x.addcmul_(baseline.index_select(0, draws.scan).view(shape), draws.baseline,
-               -1);
+    subtrahend =
+        baseline.index_select(0, draws.scan).view(shape).mul_(draws.baseline);
+    x.sub_(subtrahend);
     quantiles =
         at::where(draws.baseline.gt(0.5),
                   offsets_baseline.index_select(0, positions), quantiles);
   }
-  x.sub_(at::matmul(quantiles, draws.offset_weights.unsqueeze(2))
-             .view({batch, 1, kNumMz}));
+  const at::Tensor offset =
+      at::matmul(quantiles, draws.offset_weights.unsqueeze(2))
+          .view({batch, 1, kNumMz});
+  x.sub_(offset);
+  if (draws.like_sam.defined()) {
+    LikeSam(positions, draws, subtrahend, offset, x);
+  }
   x.nan_to_num_(-1);  // Nothing was measured there.
   if (options.normalize_m_separately) {
     x.div_(x.amax(1, /*keepdim=*/true).clamp_(1e-5, 1e5).add_(5e-4));
@@ -240,6 +316,13 @@ absl::StatusOr<std::unique_ptr<Renderer>> Renderer::Create(
   state->nearest = copy_longs(table.nearest);
   state->column = at::arange(kNumColumns,
                              at::TensorOptions(state->device).dtype(at::kLong));
+  if (options.sam_augment.prob > 0) {
+    std::vector<std::string> instrument_types;
+    for (const int64_t i : index) {
+      instrument_types.push_back(dataset.header().samples[i].instrument_type);
+    }
+    state->PrepareSamAugment(instrument_types);
+  }
   return std::unique_ptr<Renderer>(new Renderer(std::move(state)));
 }
 

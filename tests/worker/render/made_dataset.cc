@@ -71,9 +71,10 @@ std::string MakeDatasetFile(const MadeDatasetOptions& options) {
         offsets_baseline.push_back(offsets.back() - kBaseline);
       }
     }
+    const bool sam = options.sam_every > 0 && n % options.sam_every == 0;
     samples.push_back({{"id", absl::StrFormat("M%04d", n)},
                        {"split", "train"},
-                       {"instrument_type", "commercial"},
+                       {"instrument_type", sam ? "sam_testbed" : "commercial"},
                        {"labelled", true}});
   }
   nlohmann::json names = nlohmann::json::array();

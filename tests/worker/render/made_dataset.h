@@ -21,6 +21,8 @@ struct MadeDatasetOptions {
   int min_scans = 60;
   int max_scans = 120;
   uint32_t seed = 1;
+  // Every so many samples, the first included, is the SAM testbed's; 0: none.
+  int sam_every = 0;
 };
 
 // The file's bytes. Samples are called M0000, M0001, ...
