@@ -19,6 +19,7 @@
 #include "tests/worker/render/made_dataset.h"
 #include "worker/models/model.h"
 #include "worker/render/renderer.h"
+#include "worker/training/torch_setup.h"
 #include "worker/training/training_run.h"
 
 namespace foldfarm {

@@ -17,10 +17,11 @@
 #include "common/spectra/prepared_dataset.h"
 #include "common/tensorfile/tensorfile.h"
 #include "worker/models/model.h"
-#include "worker/render/renderer.h"
 #include "worker/trainer/attempt_spec.h"
 #include "worker/trainer/predictions.h"
-#include "worker/training/training_run.h"
+#include "worker/training/labels.h"
+#include "worker/training/staged_training.h"
+#include "worker/training/torch_setup.h"
 
 namespace foldfarm {
 namespace {
@@ -32,31 +33,30 @@ constexpr char kWeightsFile[] = "weights.safetensors";
 constexpr char kOofFile[] = "oof.safetensors";
 
 // A wrong folder is not a wrong configuration: another attempt may do better.
-absl::Status AsInternal(const absl::Status& status) {
-  if (status.ok()) return status;
+absl::Status AsInternal(const absl::Status &status) {
+  if (status.ok())
+    return status;
   return absl::InternalError(status.message());
 }
 
 // A name in the configuration that the dataset lacks will never be there.
-absl::Status AsBadConfiguration(const absl::Status& status) {
+absl::Status AsBadConfiguration(const absl::Status &status) {
   return absl::IsNotFound(status) ? absl::InvalidArgumentError(status.message())
                                   : status;
 }
 
 class Attempt {
- public:
+public:
   Attempt(std::string directory, AttemptSpec spec,
-          std::shared_ptr<const PreparedDataset> dataset, EventWriter& events,
-          const std::function<bool()>& stop, Clock& clock)
-      : directory_(std::move(directory)),
-        spec_(std::move(spec)),
-        dataset_(std::move(dataset)),
-        events_(events),
-        stop_(stop),
+          std::shared_ptr<const PreparedDataset> dataset, EventWriter &events,
+          const std::function<bool()> &stop, Clock &clock)
+      : directory_(std::move(directory)), spec_(std::move(spec)),
+        dataset_(std::move(dataset)), events_(events), stop_(stop),
         clock_(clock) {}
 
   absl::Status Run() {
-    if (std::holds_alternative<NoneOptions>(spec_.arch)) return RunPrior();
+    if (std::holds_alternative<NoneOptions>(spec_.arch))
+      return RunPrior();
     FOLDFARM_RETURN_IF_ERROR(Prepare());
     const absl::Status trained = Train();
     if (absl::IsCancelled(trained)) {
@@ -65,12 +65,12 @@ class Attempt {
     return trained;
   }
 
- private:
+private:
   absl::Status RunPrior();
   absl::Status Prepare();
   absl::Status Train();
   absl::Status Checkpoint();
-  absl::Status Finish(const Predictions& predictions, double train_seconds);
+  absl::Status Finish(const Predictions &predictions, Metrics metrics);
 
   std::map<std::string, std::string> Metadata() const {
     return {{"job", spec_.job}, {"model", spec_.model_json}};
@@ -79,12 +79,11 @@ class Attempt {
   const std::string directory_;
   const AttemptSpec spec_;
   const std::shared_ptr<const PreparedDataset> dataset_;
-  EventWriter& events_;
-  const std::function<bool()>& stop_;
-  Clock& clock_;
-  std::unique_ptr<Renderer> renderer_;
-  std::unique_ptr<TrainingRun> run_;
-  int saved_epoch_ = 0;  // Of the newest checkpoint that the worker has.
+  EventWriter &events_;
+  const std::function<bool()> &stop_;
+  Clock &clock_;
+  std::unique_ptr<StagedTraining> run_;
+  int saved_epoch_ = 0; // Of the newest checkpoint that the worker has.
 };
 
 absl::Status Attempt::RunPrior() {
@@ -96,14 +95,15 @@ absl::Status Attempt::RunPrior() {
   events_.Epoch(1, metrics);
   TensorFileWriter weights;
   weights.SetMetadata("format", "foldfarm-weights");
-  for (const auto& [key, value] : Metadata()) weights.SetMetadata(key, value);
+  for (const auto &[key, value] : Metadata())
+    weights.SetMetadata(key, value);
   const size_t labels = predictions.num_labels;
   const size_t known = std::min(labels, predictions.probabilities.size());
   weights.AddF32("prior", {static_cast<int64_t>(known)},
                  absl::MakeConstSpan(predictions.probabilities).first(known));
   FOLDFARM_RETURN_IF_ERROR(WriteFileDurably(JoinPath(directory_, kWeightsFile),
                                             weights.Serialize()));
-  return Finish(predictions, /*train_seconds=*/0);
+  return Finish(predictions, {{"train_seconds", 0}, {"epochs", 1}});
 }
 
 absl::Status Attempt::Prepare() {
@@ -113,62 +113,69 @@ absl::Status Attempt::Prepare() {
         "device is ", spec_.device, ", but this trainer sees no GPU"));
   }
   ConfigureTorch(spec_.threads, spec_.device);
-  std::vector<std::string> samples = spec_.train_samples;
-  samples.insert(samples.end(), spec_.validation_samples.begin(),
-                 spec_.validation_samples.end());
-  const auto num_train = static_cast<int64_t>(spec_.train_samples.size());
-  FOLDFARM_ASSIGN_OR_RETURN(
-      renderer_, Renderer::Create(*dataset_, samples, num_train, spec_.render,
-                                  spec_.device));
+  StagedTrainingInput input;
+  FOLDFARM_ASSIGN_OR_RETURN(input.label_columns,
+                            LabelColumns(dataset_->header(), spec_.labels));
   SeedWeights(spec_.seed);
-  TrainingInput input;
   FOLDFARM_ASSIGN_OR_RETURN(
       input.model,
-      BuildModel(spec_.arch, static_cast<int>(dataset_->num_labels())));
-  input.renderer = renderer_.get();
-  input.num_train = num_train;
-  input.num_validation = static_cast<int64_t>(spec_.validation_samples.size());
-  input.options = spec_.train;
+      BuildModel(spec_.arch, static_cast<int>(input.label_columns.size())));
+  input.dataset = dataset_;
+  input.train_samples = spec_.train_samples;
+  input.validation_samples = spec_.validation_samples;
+  input.render = spec_.render;
+  input.stages = spec_.stages;
+  if (input.stages.empty()) {
+    input.stages.push_back({.samples = {}, .train = spec_.train});
+  }
   input.seed = spec_.seed;
   input.device = spec_.device;
   input.metadata = Metadata();
   input.clock = &clock_;
-  FOLDFARM_ASSIGN_OR_RETURN(run_, TrainingRun::Create(std::move(input)));
+  input.log = [this](absl::string_view line) { events_.Log("info", line); };
+  FOLDFARM_ASSIGN_OR_RETURN(run_, StagedTraining::Create(std::move(input)));
   const std::string resume = JoinPath(directory_, kResumeFolder);
   if (IsDirectory(resume)) {
     FOLDFARM_RETURN_IF_ERROR(AsInternal(run_->LoadCheckpoint(resume)));
   }
   saved_epoch_ = run_->epoch();
-  events_.Started(spec_.train.epochs, run_->epoch(), spec_.device);
+  events_.Started(run_->total_epochs(), run_->epoch(), spec_.device);
   return absl::OkStatus();
 }
 
 absl::Status Attempt::Train() {
-  const TrainOptions& options = spec_.train;
   absl::Duration last_checkpoint = clock_.Monotonic();
-  while (run_->epoch() < options.epochs) {
+  while (!run_->done()) {
     FOLDFARM_ASSIGN_OR_RETURN(const Metrics metrics, run_->TrainEpoch(stop_));
     events_.Epoch(run_->epoch(), metrics);
+    const TrainOptions &options = run_->options();
     const bool by_time = options.checkpoint_minutes > 0 &&
                          clock_.Monotonic() - last_checkpoint >=
                              absl::Minutes(1) * options.checkpoint_minutes;
     const bool by_epochs = options.checkpoint_epochs > 0 &&
                            run_->epoch() % options.checkpoint_epochs == 0;
-    if ((by_time || by_epochs) && run_->epoch() < options.epochs) {
+    if ((by_time || by_epochs) && !run_->done()) {
       FOLDFARM_RETURN_IF_ERROR(Checkpoint());
       last_checkpoint = clock_.Monotonic();
     }
   }
+  FOLDFARM_RETURN_IF_ERROR(run_->Finish(stop_));
   FOLDFARM_ASSIGN_OR_RETURN(const Predictions predictions,
                             run_->Predict(spec_.tta, stop_));
   FOLDFARM_RETURN_IF_ERROR(
       run_->SaveWeights(JoinPath(directory_, kWeightsFile)));
-  return Finish(predictions, run_->train_seconds());
+  Metrics metrics = {{"train_seconds", run_->train_seconds()},
+                     {"epochs", run_->epoch()}};
+  if (run_->stopping().patience > 0) {
+    metrics["best_epoch"] = run_->stopping().best_epoch;
+  }
+  return Finish(predictions, std::move(metrics));
 }
 
 // Saves the last finished epoch unless the worker has it.
 absl::Status Attempt::Checkpoint() {
-  if (run_->epoch() <= saved_epoch_) return absl::OkStatus();
+  if (run_->epoch() <= saved_epoch_)
+    return absl::OkStatus();
   const std::string name = absl::StrFormat("checkpoint-%06d", run_->epoch());
   FOLDFARM_RETURN_IF_ERROR(run_->SaveCheckpoint(JoinPath(directory_, name)));
   saved_epoch_ = run_->epoch();
@@ -176,8 +183,8 @@ absl::Status Attempt::Checkpoint() {
   return absl::OkStatus();
 }
 
-absl::Status Attempt::Finish(const Predictions& predictions,
-                             double train_seconds) {
+// Writes the predictions and says their scores beside `metrics`.
+absl::Status Attempt::Finish(const Predictions &predictions, Metrics metrics) {
   for (const float p : predictions.probabilities) {
     if (!(p >= 0 && p <= 1)) {
       return absl::InternalError(
@@ -186,15 +193,15 @@ absl::Status Attempt::Finish(const Predictions& predictions,
   }
   FOLDFARM_RETURN_IF_ERROR(WriteOofFile(JoinPath(directory_, kOofFile),
                                         *dataset_, spec_, predictions));
-  FOLDFARM_ASSIGN_OR_RETURN(Metrics metrics,
+  FOLDFARM_ASSIGN_OR_RETURN(const Metrics scores,
                             ScorePredictions(*dataset_, spec_, predictions));
-  metrics["train_seconds"] = train_seconds;
+  metrics.insert(scores.begin(), scores.end());
   events_.Finished({kWeightsFile, kOofFile}, metrics);
   return absl::OkStatus();
 }
 
-absl::Status RunUnguarded(const std::string& directory, EventWriter& events,
-                          const std::function<bool()>& stop, Clock& clock) {
+absl::Status RunUnguarded(const std::string &directory, EventWriter &events,
+                          const std::function<bool()> &stop, Clock &clock) {
   const std::string spec_path = JoinPath(directory, kSpecFile);
   const absl::StatusOr<std::string> json = ReadFile(spec_path);
   FOLDFARM_RETURN_IF_ERROR(AsInternal(json.status()));
@@ -207,44 +214,45 @@ absl::Status RunUnguarded(const std::string& directory, EventWriter& events,
   return AsBadConfiguration(attempt.Run());
 }
 
-}  // namespace
+} // namespace
 
-absl::Status RunAttempt(const std::string& directory, EventWriter& events,
-                        const std::function<bool()>& stop, Clock& clock) {
+absl::Status RunAttempt(const std::string &directory, EventWriter &events,
+                        const std::function<bool()> &stop, Clock &clock) {
   absl::Status status;
   try {
     status = RunUnguarded(directory, events, stop, clock);
-  } catch (const std::bad_alloc&) {
+  } catch (const std::bad_alloc &) {
     status = absl::ResourceExhaustedError("out of memory");
-  } catch (const c10::OutOfMemoryError& error) {
+  } catch (const c10::OutOfMemoryError &error) {
     status = absl::ResourceExhaustedError(error.what_without_backtrace());
-  } catch (const c10::Error& error) {
+  } catch (const c10::Error &error) {
     // The CPU allocator has no type of its own for this.
     const absl::string_view what = error.what_without_backtrace();
     status = absl::StrContains(what, "can't allocate memory") ||
                      absl::StrContains(what, "not enough memory")
                  ? absl::ResourceExhaustedError(what)
                  : absl::InternalError(what);
-  } catch (const std::exception& error) {
+  } catch (const std::exception &error) {
     status = absl::InternalError(error.what());
   }
-  if (!status.ok() && !absl::IsCancelled(status)) events.Failed(status);
+  if (!status.ok() && !absl::IsCancelled(status))
+    events.Failed(status);
   return status;
 }
 
-int ExitStatusOf(const absl::Status& status) {
+int ExitStatusOf(const absl::Status &status) {
   switch (status.code()) {
-    case absl::StatusCode::kOk:
-      return kExitDone;
-    case absl::StatusCode::kCancelled:
-      return kExitStopped;
-    case absl::StatusCode::kInvalidArgument:
-      return kExitBadConfiguration;
-    case absl::StatusCode::kResourceExhausted:
-      return kExitOutOfMemory;
-    default:
-      return kExitFailed;
+  case absl::StatusCode::kOk:
+    return kExitDone;
+  case absl::StatusCode::kCancelled:
+    return kExitStopped;
+  case absl::StatusCode::kInvalidArgument:
+    return kExitBadConfiguration;
+  case absl::StatusCode::kResourceExhausted:
+    return kExitOutOfMemory;
+  default:
+    return kExitFailed;
   }
 }
 
-}  // namespace foldfarm
+} // namespace foldfarm

@@ -7,25 +7,10 @@
 #include "common/base/status_macros.h"
 #include "common/tensorfile/tensorfile.h"
 #include "nlohmann/json.hpp"
+#include "worker/training/labels.h"
 #include "worker/training/metrics.h"
 
 namespace foldfarm {
-namespace {
-
-// The labels of some samples, [n, L].
-absl::StatusOr<std::vector<float>> LabelsOf(
-    const PreparedDataset& dataset, const std::vector<std::string>& ids) {
-  std::vector<float> labels;
-  const int64_t num_labels = dataset.num_labels();
-  for (const std::string& id : ids) {
-    FOLDFARM_ASSIGN_OR_RETURN(const int64_t index, dataset.IndexOf(id));
-    const auto row = dataset.labels().subspan(index * num_labels, num_labels);
-    labels.insert(labels.end(), row.begin(), row.end());
-  }
-  return labels;
-}
-
-}  // namespace
 
 absl::StatusOr<Predictions> PredictPrior(const PreparedDataset& dataset,
                                          const AttemptSpec& spec) {
@@ -33,11 +18,13 @@ absl::StatusOr<Predictions> PredictPrior(const PreparedDataset& dataset,
     return absl::InvalidArgumentError(
         "train_samples is empty, expected at least 1 id");
   }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<int64_t> columns,
+                            LabelColumns(dataset.header(), spec.labels));
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<float> labels,
-                            LabelsOf(dataset, spec.train_samples));
+                            LabelsOf(dataset, spec.train_samples, columns));
   Predictions result;
   result.num_samples = static_cast<int64_t>(spec.validation_samples.size());
-  result.num_labels = dataset.num_labels();
+  result.num_labels = static_cast<int64_t>(columns.size());
   result.num_draws = 1;
   std::vector<double> sum(result.num_labels, 0.0);
   for (size_t i = 0; i < labels.size(); ++i) {
@@ -58,8 +45,11 @@ absl::StatusOr<Metrics> ScorePredictions(const PreparedDataset& dataset,
                                          const Predictions& predictions) {
   Metrics metrics;
   if (predictions.probabilities.empty()) return metrics;
-  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<float> labels,
-                            LabelsOf(dataset, spec.validation_samples));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<int64_t> columns,
+                            LabelColumns(dataset.header(), spec.labels));
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const std::vector<float> labels,
+      LabelsOf(dataset, spec.validation_samples, columns));
   metrics["log_loss"] = LogLossClipped(predictions.probabilities, labels, 1e-3);
   metrics["log_loss_clip_1e_2"] =
       LogLossClipped(predictions.probabilities, labels, 1e-2);
@@ -73,12 +63,15 @@ absl::Status WriteOofFile(const std::string& path,
                           const PreparedDataset& dataset,
                           const AttemptSpec& spec,
                           const Predictions& predictions) {
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<int64_t> columns,
+                            LabelColumns(dataset.header(), spec.labels));
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-oof");
   writer.SetMetadata("format_version", "1");
   writer.SetMetadata("sample_ids",
                      nlohmann::json(spec.validation_samples).dump());
-  writer.SetMetadata("labels", nlohmann::json(dataset.header().labels).dump());
+  writer.SetMetadata(
+      "labels", nlohmann::json(LabelNames(dataset.header(), columns)).dump());
   writer.SetMetadata("job", spec.job);
   writer.SetMetadata("fold", absl::StrCat(spec.fold));
   writer.AddF32("probabilities",

@@ -1,5 +1,6 @@
 // Predictions of the held-out samples: their scores, their file, and those of
-// "arch: none".
+// "arch: none". All of them speak of the labels of `spec.labels`, in the
+// dataset's order, and refuse (INVALID_ARGUMENT) one that the dataset lacks.
 #ifndef FOLDFARM_WORKER_TRAINER_PREDICTIONS_H_
 #define FOLDFARM_WORKER_TRAINER_PREDICTIONS_H_
 
@@ -9,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/spectra/prepared_dataset.h"
 #include "worker/trainer/attempt_spec.h"
-#include "worker/training/training_run.h"
+#include "worker/training/predictions.h"
 
 namespace foldfarm {
 

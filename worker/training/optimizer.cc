@@ -10,7 +10,7 @@
 namespace foldfarm {
 namespace {
 
-// PyTorch's constants of AdamW.
+// PyTorch's constants of AdamW and Adam.
 constexpr double kBeta1 = 0.9;
 constexpr double kBeta2 = 0.999;
 constexpr double kEpsilon = 1e-8;
@@ -32,8 +32,9 @@ struct Optimizer::State {
   at::Tensor parameters, gradients;  // Flat.
   // Flat state by kind, in the order in which it is saved.
   NamedTensors kinds;
-  at::Tensor average;  // One of `kinds`, or none.
-  at::Tensor aside;    // The parameters while the average takes their place.
+  at::Tensor average;         // The moving one of `kinds`, or none.
+  at::Tensor weight_average;  // The stochastic one of `kinds`, or none.
+  at::Tensor aside;  // The parameters while the average takes their place.
 
   at::Tensor View(const at::Tensor& flat, const Slice& slice) const {
     int64_t size = 1;
@@ -71,14 +72,17 @@ Optimizer::Optimizer(torch::nn::Module& network, const TrainOptions& options)
     parameter.set_data(state.View(state.parameters, state.slices[i]));
     parameter.mutable_grad() = state.View(state.gradients, state.slices[i]);
   }
-  if (options.optimizer == OptimizerKind::kAdamw) {
+  if (options.optimizer == OptimizerKind::kSgd) {
+    state.AddKind("momentum", at::zeros_like(state.parameters));
+  } else {
     state.AddKind("exp_avg", at::zeros_like(state.parameters));
     state.AddKind("exp_avg_sq", at::zeros_like(state.parameters));
-  } else {
-    state.AddKind("momentum", at::zeros_like(state.parameters));
   }
   if (options.ema > 0) {
     state.average = state.AddKind("ema", state.parameters.clone());
+  }
+  if (options.swa_start > 0) {
+    state.weight_average = state.AddKind("swa", state.parameters.clone());
   }
 }
 
@@ -103,12 +107,16 @@ void Optimizer::Step(double lr) {
                .clamp_max_(1));
   }
   ++steps_;
-  if (options_.optimizer == OptimizerKind::kAdamw) {
+  const bool decoupled = options_.optimizer == OptimizerKind::kAdamw;
+  if (!decoupled && options_.weight_decay > 0) {
+    g.add_(p, options_.weight_decay);
+  }
+  if (options_.optimizer != OptimizerKind::kSgd) {
     at::Tensor& m = state.kinds[0].second;
     at::Tensor& v = state.kinds[1].second;
     const double correction1 = 1 - std::pow(kBeta1, steps_);
     const double correction2 = 1 - std::pow(kBeta2, steps_);
-    p.mul_(1 - lr * options_.weight_decay);
+    if (decoupled) p.mul_(1 - lr * options_.weight_decay);
     m.mul_(kBeta1).add_(g, 1 - kBeta1);
     v.mul_(kBeta2).addcmul_(g, g, 1 - kBeta2);
     const at::Tensor denominator =
@@ -116,7 +124,6 @@ void Optimizer::Step(double lr) {
     p.addcdiv_(m, denominator, -lr / correction1);
   } else {
     at::Tensor& velocity = state.kinds[0].second;
-    if (options_.weight_decay > 0) g.add_(p, options_.weight_decay);
     velocity.mul_(options_.momentum).add_(g);
     p.add_(g, -lr).add_(velocity, -lr * options_.momentum);
   }
@@ -140,6 +147,19 @@ void Optimizer::UseParameters() {
   const at::NoGradGuard no_grad;
   state_->parameters.copy_(state_->aside);
   state_->aside = at::Tensor();
+}
+
+void Optimizer::AddToWeightAverage(int64_t count) {
+  const at::NoGradGuard no_grad;
+  state_->weight_average.lerp_(state_->parameters,
+                               1.0 / static_cast<double>(count + 1));
+}
+
+void Optimizer::KeepAverage() {
+  const at::NoGradGuard no_grad;
+  for (const at::Tensor& average : {state_->average, state_->weight_average}) {
+    if (average.defined()) state_->parameters.copy_(average);
+  }
 }
 
 NamedTensors Optimizer::NamedState() const {

@@ -1,4 +1,5 @@
-// AdamW and SGD over all parameters of a network at once.
+// AdamW, Adam and SGD over all parameters of a network at once, and the
+// averages of its weights.
 //
 // The parameters become views of one flat tensor, and so do their gradients.
 // Clipping, the update, the moving average and copies of the state are then a
@@ -44,13 +45,22 @@ class Optimizer {
   // 2-norm of the gradient as it is: before Step, not yet clipped.
   double GradientNorm() const;
 
-  // Puts the moving average in place of the parameters and back; nothing
-  // without one. REQUIRES: called in turns, no Step between.
+  // Puts the moving average (options.ema) in place of the parameters and back;
+  // nothing without one. REQUIRES: called in turns, no Step between.
   void UseAverage();
   void UseParameters();
 
+  // Takes the parameters into the stochastic weight average, after `count`
+  // others: average += (parameters - average) / (count + 1).
+  // REQUIRES: options.swa_start > 0.
+  // Source: Izmailov et al. 2018, algorithm 1.
+  void AddToWeightAverage(int64_t count);
+
+  // Makes whichever average there is the parameters, for good.
+  void KeepAverage();
+
   // The state, shared with this: one tensor a parameter and kind, named
-  // KIND/PARAMETER ("exp_avg/fc.weight", "momentum/...", "ema/...").
+  // KIND/PARAMETER ("exp_avg/fc.weight", "momentum/...", "ema/...", "swa/...").
   NamedTensors NamedState() const;
 
   // The same as few flat tensors, parameters included.

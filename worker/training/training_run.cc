@@ -1,57 +1,69 @@
 #include "worker/training/training_run.h"
 
-#include <malloc.h>
 #include <torch/torch.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "worker/training/autocast.h"
-#include "worker/training/metrics.h"
+#include "worker/training/batch_statistics.h"
+#include "worker/training/checkpoint.h"
+#include "worker/training/held_out.h"
+#include "worker/training/loss.h"
 #include "worker/training/optimizer.h"
 #include "worker/training/schedule.h"
 #include "worker/training/tensor_io.h"
+#include "worker/training/torch_setup.h"
 
 namespace foldfarm {
 namespace {
 
-constexpr char kWeightsFile[] = "weights.safetensors";
-constexpr char kStateFile[] = "state.safetensors";
-constexpr char kStateFormat[] = "foldfarm-state";
+// Samples in their order, cut into batches. A last batch of one sample is left
+// out: it has no variance to normalize by.
+class Batches {
+ public:
+  Batches(at::Tensor order, int64_t batch)
+      : order_(std::move(order)), batch_(std::min(batch, order_.size(0))) {}
 
-// Held-out samples drawn at a time.
-constexpr int64_t kPredictBatch = 64;
+  int64_t size() const {
+    return order_.size(0) / batch_ + (order_.size(0) % batch_ > 1 ? 1 : 0);
+  }
+  int64_t num_samples() const {
+    return std::min(size() * batch_, order_.size(0));
+  }
+  at::Tensor operator[](int64_t i) const {
+    const int64_t begin = i * batch_;
+    return order_.narrow(0, begin, std::min(batch_, order_.size(0) - begin));
+  }
 
-// What a random sequence is for; part of its seed.
-enum Stream : uint64_t {
-  kWeightsStream,
-  kOrderStream,
-  kImageStream,
-  kDropoutStream,
-  kScoreStream,
-  kPredictStream,
+ private:
+  const at::Tensor order_;
+  const int64_t batch_;
 };
 
-// The finalizer of splitmix64 (Steele et al., 2014): neighbours become
-// strangers.
-uint64_t Scramble(uint64_t z) {
-  z += 0x9E3779B97F4A7C15;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-  return z ^ (z >> 31);
-}
-
-// 63 bits: some of Torch's seeds are signed.
-uint64_t DeriveStreamSeed(uint64_t seed, uint64_t stream, uint64_t index) {
-  return Scramble(Scramble(Scramble(seed) + stream) + index) >> 1;
+absl::Status CheckOptions(const TrainingInput& input) {
+  const TrainOptions& options = input.options;
+  if (input.num_train < 2) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "train_samples has ", input.num_train, " ids, expected at least 2"));
+  }
+  if (options.swa_start > 0 &&
+      (options.ema > 0 || options.early_stopping > 0)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "train.swa_start is ", options.swa_start, " beside ema ", options.ema,
+        " and early_stopping ", options.early_stopping,
+        ": only one may choose the weights, expected 0 of the others"));
+  }
+  if (options.early_stopping > 0 && input.num_validation == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("train.early_stopping is ", options.early_stopping,
+                     ", but no samples are held out to score; set it to 0"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -59,50 +71,42 @@ uint64_t DeriveStreamSeed(uint64_t seed, uint64_t stream, uint64_t index) {
 struct TrainingRun::State {
   at::Device device = at::kCPU;
   std::unique_ptr<Optimizer> optimizer;
-  at::Tensor validation_labels;  // [validation, L], on the CPU.
+  at::Tensor label_columns;     // I64 [L], or none: all.
+  at::Tensor positive_weights;  // [L], or none.
+  HeldOut held_out;
 
   // The state at the start of an epoch, to return to: tensors and copies.
   std::vector<at::Tensor> live, boundary;
   int64_t boundary_steps = 0;
+
+  // Copies of the weights that scored best, for early stopping.
+  NamedTensors best;
+
+  at::Tensor Chosen(const at::Tensor& labels) const {
+    return label_columns.defined() ? labels.index_select(1, label_columns)
+                                   : labels;
+  }
+  NamedTensors Saved() const {
+    NamedTensors all = optimizer->NamedState();
+    for (const auto& [name, tensor] : best) {
+      all.emplace_back(absl::StrCat("best/", name), tensor);
+    }
+    return all;
+  }
 };
 
-void ConfigureTorch(int threads, const std::string& device) {
-  at::set_num_threads(std::max(threads, 1));
-#ifdef __GLIBC__
-  // Every batch asks for the same large blocks: keep them, instead of handing
-  // them back to the kernel and faulting them in again.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-#endif
-  // Weights near zero would otherwise slow small networks down at their end.
-  at::globalContext().setFlushDenormal(true);
-  at::globalContext().setBenchmarkCuDNN(false);
-  at::globalContext().setDeterministicCuDNN(true);
-  if (at::Device(device).is_cuda()) {
-    // cuBLAS is deterministic only with this workspace, read when it starts.
-    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
-    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
-#if TORCH_VERSION_MAJOR >= 2 && \
-    (TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 2)
-    at::globalContext().setDeterministicFillUninitializedMemory(false);
-#endif
-  }
-}
-
-void SeedWeights(uint32_t seed) {
-  torch::manual_seed(DeriveStreamSeed(seed, kWeightsStream, 0));
-}
-
 TrainingRun::TrainingRun(TrainingInput input, std::unique_ptr<State> state)
-    : input_(std::move(input)), state_(std::move(state)) {}
+    : input_(std::move(input)),
+      state_(std::move(state)),
+      train_seconds_(input_.earlier_seconds) {
+  stopping_.patience = input_.options.early_stopping;
+  stopping_.min_delta = input_.options.early_stopping_min_delta;
+}
 TrainingRun::~TrainingRun() = default;
 
 absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(
     TrainingInput input) {
-  if (input.num_train < 2) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "train_samples has ", input.num_train, " ids, expected at least 2"));
-  }
+  FOLDFARM_RETURN_IF_ERROR(CheckOptions(input));
   auto state = std::make_unique<State>();
   state->device = at::Device(input.device);
   torch::nn::Module& network = input.model->module();
@@ -112,11 +116,35 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(
   for (const at::Tensor& buffer : network.buffers()) {
     state->live.push_back(buffer);
   }
-  state->validation_labels =
-      input.renderer->labels()
+  if (!input.label_columns.empty()) {
+    state->label_columns =
+        at::tensor(input.label_columns, at::kLong).to(state->device);
+  }
+  if (!input.positive_weights.empty()) {
+    state->positive_weights =
+        at::tensor(input.positive_weights, at::kDouble)
+            .to(at::TensorOptions(state->device).dtype(at::kFloat));
+  }
+  const at::Tensor labels =
+      state->Chosen(input.renderer->labels())
           .narrow(0, input.num_train, input.num_validation)
           .cpu()
           .contiguous();
+  const float* values = labels.data_ptr<float>();
+  state->held_out = {.model = input.model,
+                     .renderer = input.renderer,
+                     .first = input.num_train,
+                     .count = input.num_validation,
+                     .num_labels = labels.size(1),
+                     .labels = {values, values + labels.numel()},
+                     .bf16 = input.options.precision == Precision::kBf16,
+                     .device = input.device,
+                     .seed = input.seed};
+  if (input.options.early_stopping > 0) {
+    for (const auto& [name, tensor] : NamedWeights(network)) {
+      state->best.emplace_back(name, tensor.clone());
+    }
+  }
   return std::unique_ptr<TrainingRun>(
       new TrainingRun(std::move(input), std::move(state)));
 }
@@ -149,75 +177,78 @@ void TrainingRun::ReturnToBoundary() {
   state.optimizer->set_steps(state.boundary_steps);
 }
 
-absl::StatusOr<Metrics> TrainingRun::TrainEpoch(const StopRequested& stop) {
+// One pass over the train samples; the mean loss and the last learning rate.
+absl::StatusOr<double> TrainingRun::TrainBatches(const StopRequested& stop,
+                                                 double* lr) {
   State& state = *state_;
   const TrainOptions& options = input_.options;
-  const absl::Duration start = input_.clock->Monotonic();
-  KeepBoundary();
-
-  input_.renderer->Seed(Seed(kImageStream, epoch_));
-  torch::manual_seed(Seed(kOrderStream, epoch_));
-  const at::Tensor order =
-      at::randperm(input_.num_train, at::dtype(at::kLong)).to(state.device);
-  torch::manual_seed(Seed(kDropoutStream, epoch_));
-
-  // A last batch of one sample is left out: it has no variance to normalize by.
-  const int64_t batch = std::min<int64_t>(options.batch, input_.num_train);
-  const int64_t steps =
-      input_.num_train / batch + (input_.num_train % batch > 1 ? 1 : 0);
+  input_.renderer->Seed(Seed(kImageStream, epoch()));
+  torch::manual_seed(Seed(kOrderStream, epoch()));
+  const Batches batches(
+      at::randperm(input_.num_train, at::dtype(at::kLong)).to(state.device),
+      options.batch);
+  torch::manual_seed(Seed(kDropoutStream, epoch()));
   at::Tensor loss_sum =
       at::zeros({}, at::TensorOptions(state.device).dtype(at::kFloat));
-  int64_t samples = 0;
-  double lr = 0;
   input_.model->module().train();
-  for (int64_t step = 0; step < steps; ++step) {
+  for (int64_t step = 0; step < batches.size(); ++step) {
     if (stop()) {
-      ReturnToBoundary();
       return absl::CancelledError(
-          absl::StrCat("stopped in epoch ", epoch_ + 1));
+          absl::StrCat("stopped in epoch ", epoch() + 1));
     }
-    const double position =
-        epoch_ + static_cast<double>(step) / static_cast<double>(steps);
-    lr = options.lr *
-         LearningRateFactor(options.schedule, options.epochs, position);
-    const int64_t begin = step * batch;
-    const int64_t size = std::min(batch, input_.num_train - begin);
+    const double position = epoch_ + static_cast<double>(step) /
+                                         static_cast<double>(batches.size());
+    *lr = options.lr *
+          LearningRateFactor(options.schedule, options.epochs, position);
+    const at::Tensor positions = batches[step];
     at::Tensor images, labels;
-    input_.renderer->Draw(order.narrow(0, begin, size), DrawMode::kTrain,
-                          images, labels);
-    labels.div_(1 + 2 * options.label_smoothing).add_(options.label_smoothing);
+    input_.renderer->Draw(positions, DrawMode::kTrain, images, labels);
+    labels = state.Chosen(labels);
     at::Tensor logits;
     {
       const AutocastScope autocast(options.precision == Precision::kBf16,
                                    state.device.is_cuda());
       logits = input_.model->Forward(images);
     }
-    at::Tensor loss =
-        at::binary_cross_entropy_with_logits(logits.to(at::kFloat), labels);
+    at::Tensor loss = TrainingLoss(options, logits.to(at::kFloat), labels,
+                                   state.positive_weights);
     const at::Tensor auxiliary = input_.model->AuxiliaryLoss();
     if (auxiliary.defined()) loss = loss + auxiliary.to(at::kFloat);
     state.optimizer->ZeroGradients();
     loss.backward();
-    state.optimizer->Step(lr);
-    loss_sum.add_(loss.detach(), static_cast<double>(size));
-    samples += size;
+    state.optimizer->Step(*lr);
+    loss_sum.add_(loss.detach(), static_cast<double>(positions.size(0)));
   }
-  const double train_loss =
-      loss_sum.item<double>() / static_cast<double>(samples);
+  return loss_sum.item<double>() / static_cast<double>(batches.num_samples());
+}
+
+absl::StatusOr<Metrics> TrainingRun::TrainEpoch(const StopRequested& stop) {
+  State& state = *state_;
+  const TrainOptions& options = input_.options;
+  const absl::Duration start = input_.clock->Monotonic();
+  KeepBoundary();
+  double lr = 0;
+  const absl::StatusOr<double> train_loss = TrainBatches(stop, &lr);
+  if (!train_loss.ok()) {
+    ReturnToBoundary();
+    return train_loss.status();
+  }
   const absl::Duration trained = input_.clock->Monotonic() - start;
-  if (!std::isfinite(train_loss)) {
+  if (!std::isfinite(*train_loss)) {
     ReturnToBoundary();
     return absl::InternalError(absl::StrFormat(
         "training diverged: the loss of epoch %d is %g; lower train.lr (%g) or "
         "train.grad_clip (%g)",
-        epoch_ + 1, train_loss, options.lr, options.grad_clip));
+        epoch() + 1, *train_loss, options.lr, options.grad_clip));
   }
 
   Metrics metrics;
-  metrics["train_loss"] = train_loss;
+  metrics["train_loss"] = *train_loss;
   metrics["lr"] = lr;
+  const int64_t batch = std::min<int64_t>(options.batch, input_.num_train);
+  const int64_t left_out = input_.num_train % batch == 1 ? 1 : 0;
   metrics["samples_per_second"] =
-      static_cast<double>(samples) /
+      static_cast<double>(input_.num_train - left_out) /
       std::max(absl::ToDoubleSeconds(trained), 1e-9);
   const bool last = epoch_ + 1 >= options.epochs;
   if (input_.num_validation > 0 &&
@@ -227,6 +258,14 @@ absl::StatusOr<Metrics> TrainingRun::TrainEpoch(const StopRequested& stop) {
       ReturnToBoundary();
       return scored;
     }
+    if (options.early_stopping > 0 &&
+        stopping_.Add(metrics["log_loss"], epoch() + 1)) {
+      KeepBest();
+    }
+  }
+  int before = 0;
+  if (EntersWeightAverage(options, epoch_ + 1, &before)) {
+    state.optimizer->AddToWeightAverage(before);
   }
   ++epoch_;
   const double seconds =
@@ -236,137 +275,124 @@ absl::StatusOr<Metrics> TrainingRun::TrainEpoch(const StopRequested& stop) {
   return metrics;
 }
 
-// One draw of every held-out sample; the scored weights are in place.
-absl::StatusOr<std::vector<float>> TrainingRun::PredictDraw(
-    DrawMode mode, uint64_t seed, const StopRequested& stop) {
+void TrainingRun::KeepBest() {
   const at::NoGradGuard no_grad;
+  state_->optimizer->UseAverage();
+  const NamedTensors weights = NamedWeights(input_.model->module());
+  for (size_t i = 0; i < weights.size(); ++i) {
+    state_->best[i].second.copy_(weights[i].second);
+  }
+  state_->optimizer->UseParameters();
+}
+
+absl::Status TrainingRun::Finish(const StopRequested& stop) {
+  if (finished_) return absl::OkStatus();
+  if (stopping_.best_epoch > 0) {
+    const at::NoGradGuard no_grad;
+    const NamedTensors weights = NamedWeights(input_.model->module());
+    for (size_t i = 0; i < weights.size(); ++i) {
+      at::Tensor weight = weights[i].second;
+      weight.copy_(state_->best[i].second);
+    }
+  } else {
+    state_->optimizer->KeepAverage();
+    if (input_.options.swa_start > 0) {
+      FOLDFARM_RETURN_IF_ERROR(RetakeBatchStatistics(stop));
+    }
+  }
+  finished_ = true;
+  return absl::OkStatus();
+}
+
+// One pass over the train samples as training sees them, dropout included.
+absl::Status TrainingRun::RetakeBatchStatistics(const StopRequested& stop) {
+  const at::NoGradGuard no_grad;
+  const CumulativeBatchStatistics statistics(input_.model->module());
+  if (statistics.empty()) return absl::OkStatus();
   State& state = *state_;
-  input_.renderer->Seed(seed);
-  input_.model->module().eval();
-  const at::Tensor positions =
-      at::arange(input_.num_train, input_.num_train + input_.num_validation,
-                 at::TensorOptions(state.device).dtype(at::kLong));
-  std::vector<at::Tensor> parts;
-  for (const at::Tensor& part : positions.split(kPredictBatch)) {
-    if (stop()) return absl::CancelledError("stopped while predicting");
+  const absl::Duration start = input_.clock->Monotonic();
+  input_.renderer->Seed(Seed(kStatisticsStream, epoch()));
+  torch::manual_seed(Seed(kStatisticsStream, epoch()));
+  const Batches batches(
+      at::randperm(input_.num_train, at::dtype(at::kLong)).to(state.device),
+      input_.options.batch);
+  input_.model->module().train();
+  for (int64_t i = 0; i < batches.size(); ++i) {
+    if (stop()) return absl::CancelledError("stopped while averaging weights");
     at::Tensor images, labels;
-    input_.renderer->Draw(part, mode, images, labels);
+    input_.renderer->Draw(batches[i], DrawMode::kTrain, images, labels);
     const AutocastScope autocast(input_.options.precision == Precision::kBf16,
                                  state.device.is_cuda());
-    parts.push_back(input_.model->Forward(images).to(at::kFloat).sigmoid_());
+    input_.model->Forward(images);
   }
-  const at::Tensor all = at::cat(parts).cpu().contiguous();
-  const float* values = all.data_ptr<float>();
-  return std::vector<float>(values, values + all.numel());
+  train_seconds_ += absl::ToDoubleSeconds(input_.clock->Monotonic() - start);
+  return absl::OkStatus();
 }
 
 absl::Status TrainingRun::Score(Metrics& metrics, const StopRequested& stop) {
   state_->optimizer->UseAverage();
-  const absl::StatusOr<std::vector<float>> drawn =
-      PredictDraw(DrawMode::kValidate, Seed(kScoreStream, epoch_), stop);
+  const absl::Status status = state_->held_out.Score(epoch(), stop, metrics);
   state_->optimizer->UseParameters();
-  FOLDFARM_RETURN_IF_ERROR(drawn.status());
-  const absl::Span<const float> labels(
-      state_->validation_labels.data_ptr<float>(),
-      state_->validation_labels.numel());
-  metrics["log_loss"] = LogLossClipped(*drawn, labels, 1e-3);
-  metrics["log_loss_clip_1e_2"] = LogLossClipped(*drawn, labels, 1e-2);
-  metrics["accuracy"] = Accuracy(*drawn, labels);
-  return absl::OkStatus();
+  return status;
 }
 
 absl::StatusOr<Predictions> TrainingRun::Predict(int tta,
                                                  const StopRequested& stop) {
-  Predictions result;
-  result.num_samples = input_.num_validation;
-  result.num_labels = state_->validation_labels.size(1);
-  result.num_draws = tta;
-  const size_t size = result.num_samples * result.num_labels;
-  if (size == 0) return result;
-  std::vector<double> sum(size, 0.0);
-  absl::Status status;
-  state_->optimizer->UseAverage();
-  for (int draw = 0; draw < tta; ++draw) {
-    const absl::StatusOr<std::vector<float>> drawn =
-        PredictDraw(DrawMode::kPredict, Seed(kPredictStream, draw), stop);
-    status = drawn.status();
-    if (!status.ok()) break;
-    for (size_t i = 0; i < size; ++i) sum[i] += (*drawn)[i];
-    result.draws.insert(result.draws.end(), drawn->begin(), drawn->end());
-  }
-  state_->optimizer->UseParameters();
-  FOLDFARM_RETURN_IF_ERROR(status);
-  for (const double total : sum) {
-    result.probabilities.push_back(static_cast<float>(total / tta));
-  }
+  if (!finished_) state_->optimizer->UseAverage();
+  absl::StatusOr<Predictions> result = state_->held_out.Predict(tta, stop);
+  if (!finished_) state_->optimizer->UseParameters();
   return result;
 }
 
 absl::Status TrainingRun::SaveCheckpoint(const std::string& directory) {
-  const std::string temporary = absl::StrCat(directory, ".tmp");
-  FOLDFARM_RETURN_IF_ERROR(RemoveRecursively(temporary));
-  FOLDFARM_RETURN_IF_ERROR(MakeDirectories(temporary));
-  std::map<std::string, std::string> metadata = input_.metadata;
-  metadata["format"] = "foldfarm-weights";
-  FOLDFARM_RETURN_IF_ERROR(WriteTensors(JoinPath(temporary, kWeightsFile),
-                                        NamedWeights(input_.model->module()),
-                                        metadata));
-  metadata["format"] = kStateFormat;
-  metadata["format_version"] = "1";
-  metadata["epoch"] = absl::StrCat(epoch_);
-  metadata["step"] = absl::StrCat(state_->optimizer->steps());
-  metadata["seed"] = absl::StrCat(input_.seed);
-  metadata["train_seconds"] = absl::StrFormat("%.6f", train_seconds_);
-  FOLDFARM_RETURN_IF_ERROR(WriteTensors(JoinPath(temporary, kStateFile),
-                                        state_->optimizer->NamedState(),
-                                        metadata));
-  return PublishFile(temporary, directory);
+  return WriteCheckpoint(
+      directory, NamedWeights(input_.model->module()), state_->Saved(),
+      input_.metadata,
+      {{"epoch", epoch_},
+       {"step", static_cast<double>(state_->optimizer->steps())},
+       {"seed", input_.seed},
+       {"train_seconds", train_seconds_},
+       {"stage", input_.stage},
+       {"earlier_epochs", input_.earlier_epochs},
+       {"best_loss", stopping_.best_loss},
+       {"best_epoch", stopping_.best_epoch},
+       {"worse", stopping_.worse}});
 }
 
 absl::Status TrainingRun::LoadCheckpoint(const std::string& directory) {
-  const std::string weights_path = JoinPath(directory, kWeightsFile);
-  const std::string state_path = JoinPath(directory, kStateFile);
-  FOLDFARM_ASSIGN_OR_RETURN(const auto weights, TensorFile::Open(weights_path));
-  FOLDFARM_ASSIGN_OR_RETURN(const auto moments, TensorFile::Open(state_path));
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string format,
-                            moments->Metadata("format"));
-  const auto number = [&](const char* key) -> absl::StatusOr<double> {
-    FOLDFARM_ASSIGN_OR_RETURN(const std::string text, moments->Metadata(key));
-    double value = 0;
-    if (!absl::SimpleAtod(text, &value) || value < 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          state_path, ": ", key, " is \"", text, "\", expected a number"));
-    }
-    return value;
-  };
-  if (format != kStateFormat) {
+  FOLDFARM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
+                            Checkpoint::Open(directory));
+  FOLDFARM_ASSIGN_OR_RETURN(const double seed, checkpoint.Number("seed"));
+  FOLDFARM_ASSIGN_OR_RETURN(const double stage, checkpoint.Number("stage", 0));
+  if (seed != input_.seed || stage != input_.stage) {
     return absl::InvalidArgumentError(absl::StrCat(
-        state_path, ": format is \"", format, "\", expected ", kStateFormat));
+        checkpoint.state_path(), ": belongs to seed ", seed, ", stage ", stage,
+        ", expected ", input_.seed, " and ", input_.stage));
   }
-  FOLDFARM_ASSIGN_OR_RETURN(const double seed, number("seed"));
-  if (seed != input_.seed) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        state_path, ": belongs to seed ", seed, ", expected ", input_.seed));
-  }
-  FOLDFARM_ASSIGN_OR_RETURN(const double epoch, number("epoch"));
-  FOLDFARM_ASSIGN_OR_RETURN(const double steps, number("step"));
-  FOLDFARM_ASSIGN_OR_RETURN(train_seconds_, number("train_seconds"));
-  FOLDFARM_RETURN_IF_ERROR(ReadTensors(*weights, weights_path,
-                                       NamedWeights(input_.model->module())));
+  FOLDFARM_ASSIGN_OR_RETURN(const double epoch, checkpoint.Number("epoch"));
+  FOLDFARM_ASSIGN_OR_RETURN(const double steps, checkpoint.Number("step"));
+  FOLDFARM_ASSIGN_OR_RETURN(train_seconds_, checkpoint.Number("train_seconds"));
+  FOLDFARM_ASSIGN_OR_RETURN(
+      stopping_.best_loss, checkpoint.Number("best_loss", stopping_.best_loss));
+  FOLDFARM_ASSIGN_OR_RETURN(const double best,
+                            checkpoint.Number("best_epoch", 0));
+  FOLDFARM_ASSIGN_OR_RETURN(const double worse, checkpoint.Number("worse", 0));
   FOLDFARM_RETURN_IF_ERROR(
-      ReadTensors(*moments, state_path, state_->optimizer->NamedState()));
+      checkpoint.Read(NamedWeights(input_.model->module()), state_->Saved()));
   epoch_ = static_cast<int>(epoch);
+  stopping_.best_epoch = static_cast<int>(best);
+  stopping_.worse = static_cast<int>(worse);
   state_->optimizer->set_steps(static_cast<int64_t>(steps));
   return absl::OkStatus();
 }
 
 absl::Status TrainingRun::SaveWeights(const std::string& path) {
   std::map<std::string, std::string> metadata = input_.metadata;
-  metadata["format"] = "foldfarm-weights";
-  state_->optimizer->UseAverage();
+  metadata["format"] = kWeightsFormat;
+  if (!finished_) state_->optimizer->UseAverage();
   const absl::Status status =
       WriteTensors(path, NamedWeights(input_.model->module()), metadata);
-  state_->optimizer->UseParameters();
+  if (!finished_) state_->optimizer->UseParameters();
   return status;
 }
 

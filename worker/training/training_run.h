@@ -1,17 +1,16 @@
-// One network's training, epoch by epoch.
+// One network's training, epoch by epoch: one stage of it, or the only one.
 //
 // Every random draw of an epoch derives from (seed, epoch): the order of the
 // samples, the images, dropout. So the state at an epoch's end is the weights,
-// the optimizer's moments and the number of the epoch, and a training resumed
-// there goes on as if it had never stopped: bit for bit on one CPU with the
-// same number of threads.
+// the optimizer's moments, the averages and the best weights so far, and the
+// number of the epoch; a training resumed there goes on as if it had never
+// stopped: bit for bit on one CPU with the same number of threads.
 //
 // Torch's exceptions pass through. Not thread-safe.
 #ifndef FOLDFARM_WORKER_TRAINING_TRAINING_RUN_H_
 #define FOLDFARM_WORKER_TRAINING_TRAINING_RUN_H_
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,27 +21,12 @@
 #include "common/base/clock.h"
 #include "worker/models/model.h"
 #include "worker/render/renderer.h"
+#include "worker/training/early_stopping.h"
+#include "worker/training/held_out.h"
+#include "worker/training/predictions.h"
 #include "worker/training/train_options.h"
 
 namespace foldfarm {
-
-// Probabilities of the validation samples, in their order, row-major.
-struct Predictions {
-  int64_t num_samples = 0;
-  int64_t num_labels = 0;
-  int64_t num_draws = 0;
-  std::vector<float> draws;          // [num_draws, num_samples, num_labels]
-  std::vector<float> probabilities;  // [num_samples, num_labels]: their mean
-};
-
-// Metrics of an epoch by name: train_loss, lr (of the last step),
-// samples_per_second (training alone), seconds (of the whole epoch); and, when
-// the held-out samples were scored, log_loss (clip 1e-3), log_loss_clip_1e_2
-// and accuracy.
-using Metrics = std::map<std::string, double>;
-
-// True when the work should end soon.
-using StopRequested = std::function<bool()>;
 
 struct TrainingInput {
   std::shared_ptr<Model> model;
@@ -50,39 +34,58 @@ struct TrainingInput {
   Renderer* renderer = nullptr;  // Borrowed; outlives the run.
   int64_t num_train = 0;
   int64_t num_validation = 0;
+  // The renderer's labels that the network has, in its order; empty: all.
+  std::vector<int64_t> label_columns;
+  // What a positive of each of the network's labels weighs; empty: 1.
+  std::vector<double> positive_weights;
   TrainOptions options;
   uint32_t seed = 0;
   std::string device = "cpu";
+  // Which stage this is, from 0, and what the earlier ones took.
+  int stage = 0;
+  int earlier_epochs = 0;
+  double earlier_seconds = 0;
   // Written into checkpoints and weights, e.g. the job's name.
   std::map<std::string, std::string> metadata;
   Clock* clock = nullptr;  // Borrowed.
 };
 
-// Prepares Torch for a run: `threads` CPU threads, deterministic algorithms,
-// denormals as zero. Once a process, before models are built.
-void ConfigureTorch(int threads, const std::string& device);
-
-// Makes Torch's default generators start a job's weights from `seed`.
-void SeedWeights(uint32_t seed);
-
 class TrainingRun {
  public:
-  // Errors: INVALID_ARGUMENT for fewer than two train samples.
+  // Errors: INVALID_ARGUMENT for fewer than two train samples, and for options
+  // that exclude each other.
   static absl::StatusOr<std::unique_ptr<TrainingRun>> Create(
       TrainingInput input);
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
 
-  // Epochs finished.
-  int epoch() const { return epoch_; }
+  // Epochs finished, those of earlier stages included.
+  int epoch() const { return input_.earlier_epochs + epoch_; }
   // Seconds of training in all attempts so far, scoring included.
   double train_seconds() const { return train_seconds_; }
+  // All epochs are finished, or the held-out loss no longer falls.
+  bool done() const {
+    return epoch_ >= input_.options.epochs || stopping_.ShouldStop();
+  }
+  // Scores of the held-out samples so far; counts epochs as epoch() does.
+  const EarlyStopping& stopping() const { return stopping_; }
 
   // Trains the next epoch. When `stop` says so after a batch, puts the state
   // back to the epoch's start and returns CANCELLED. Errors: INTERNAL when the
   // loss is not finite.
+  //
+  // Held-out samples are scored with the moving average of the weights if
+  // there is one (options.ema); with stochastic weight averaging, which has no
+  // batch statistics until the end, with the weights as they are.
   absl::StatusOr<Metrics> TrainEpoch(const StopRequested& stop);
+
+  // Ends the run: puts the weights that count in place. With early stopping
+  // those of the best epoch; else the average of the weights if there is one,
+  // for the stochastic one with batch statistics taken anew in a pass over the
+  // train samples. CANCELLED as above; then it can be called again, also after
+  // a checkpoint. Once done, no more epochs.
+  absl::Status Finish(const StopRequested& stop);
 
   // Draws every held-out sample `tta` times, with the weights that count (the
   // moving average if there is one). CANCELLED as above.
@@ -92,7 +95,8 @@ class TrainingRun {
   // appears whole or not at all.
   absl::Status SaveCheckpoint(const std::string& directory);
   // Continues from such a folder. Errors: those of the files;
-  // INVALID_ARGUMENT when they belong to another network or optimizer.
+  // INVALID_ARGUMENT when they belong to another network, optimizer, seed or
+  // stage.
   absl::Status LoadCheckpoint(const std::string& directory);
 
   // The weights that count.
@@ -103,14 +107,17 @@ class TrainingRun {
   TrainingRun(TrainingInput input, std::unique_ptr<State> state);
   void KeepBoundary();
   void ReturnToBoundary();
-  absl::StatusOr<std::vector<float>> PredictDraw(DrawMode mode, uint64_t seed,
-                                                 const StopRequested& stop);
+  absl::StatusOr<double> TrainBatches(const StopRequested& stop, double* lr);
   absl::Status Score(Metrics& metrics, const StopRequested& stop);
+  absl::Status RetakeBatchStatistics(const StopRequested& stop);
+  void KeepBest();
   uint64_t Seed(uint64_t stream, uint64_t index) const;
 
   const TrainingInput input_;
   std::unique_ptr<State> state_;
-  int epoch_ = 0;
+  int epoch_ = 0;  // Of this stage.
+  EarlyStopping stopping_;
+  bool finished_ = false;  // The weights that count are in place.
   double train_seconds_ = 0;
 };
 

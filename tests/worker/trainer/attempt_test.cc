@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ using Json = nlohmann::json;
 
 constexpr int kSamples = 24;
 constexpr int kTrain = 18;
+constexpr MadeDatasetOptions kMade = {.num_samples = kSamples, .sam_every = 3};
 
 // A program with its events on a pipe.
 class Trainer {
@@ -76,7 +78,7 @@ class AttemptTest : public ::testing::Test {
  protected:
   void SetUp() override {
     folder_ = *MakeTemporaryDirectory("attempt");
-    Write("dataset.safetensors", MakeDatasetFile({.num_samples = kSamples}));
+    Write("dataset.safetensors", MakeDatasetFile(kMade));
     spec_ = {{"job", "made/resnet/0"},
              {"seed", 3},
              {"tta", 2},
@@ -206,7 +208,7 @@ TEST_F(AttemptTest, WithoutANetworkThePrevalenceOfEachLabelIsPredicted) {
   EXPECT_EQ(trainer->Next("epoch")["epoch"], 1);
   EXPECT_FALSE(trainer->Next("finished").is_null());
   EXPECT_EQ(trainer->ExitStatus(), 0);
-  const auto dataset = MakeDataset({.num_samples = kSamples});
+  const auto dataset = MakeDataset(kMade);
   double prevalence = 0;
   for (int n = 0; n < kTrain; ++n) {
     prevalence += static_cast<double>(dataset->labels()[n * 3 + 1]) / kTrain;
@@ -215,6 +217,84 @@ TEST_F(AttemptTest, WithoutANetworkThePrevalenceOfEachLabelIsPredicted) {
   const auto probabilities = *oof->F32("probabilities", {-1, 3});
   EXPECT_NEAR(probabilities[1], prevalence, 1e-6);
   EXPECT_NEAR(probabilities[3 + 1], prevalence, 1e-6);
+}
+
+TEST_F(AttemptTest, ChosenLabelsAreAllThatIsPredictedAndScored) {
+  spec_["model"]["labels"] = {"label2", "label0"};
+  const auto dataset = MakeDataset(kMade);
+  for (const char* arch : {"resnet", "none"}) {
+    if (arch == std::string("none")) {
+      spec_["model"]["arch"] = {{"none", Json::object()}};
+    }
+    const auto trainer = Start();
+    const Json finished = trainer->Next("finished");
+    ASSERT_FALSE(finished.is_null()) << arch;
+    EXPECT_EQ(trainer->ExitStatus(), 0);
+    const auto oof = *TensorFile::Open(JoinPath(folder_, "oof.safetensors"));
+    EXPECT_EQ(Json::parse(*oof->Metadata("labels")),
+              Json({"label0", "label2"}));
+    const auto probabilities =
+        oof->F32("probabilities", {kSamples - kTrain, 2});
+    ASSERT_TRUE(probabilities.ok()) << probabilities.status();
+    double loss = 0;
+    for (int n = 0; n < kSamples - kTrain; ++n) {
+      for (int i = 0; i < 2; ++i) {
+        const double p = (*probabilities)[n * 2 + i];
+        const bool y = dataset->labels()[(kTrain + n) * 3 + 2 * i] == 1;
+        loss -= std::log(y ? p : 1 - p) / (2 * (kSamples - kTrain));
+      }
+    }
+    EXPECT_NEAR(finished["metrics"]["log_loss"], loss, 1e-5) << arch;
+  }
+}
+
+TEST_F(AttemptTest, StagesFollowEachOtherAndMayStopEarly) {
+  Json first = Train();
+  first["epochs"] = 20;
+  first["earlyStopping"] = 1;
+  first["earlyStoppingMinDelta"] = 10;  // The first epoch stays the best.
+  first["balance"] = 1;
+  spec_["model"]["stages"] = {
+      {{"samples", {{"instrument_type", "commercial"}}}, {"train", first}},
+      {{"train", Train()}}};
+  auto trainer = Start();
+  EXPECT_EQ(trainer->Next("started")["epochs"], 23);
+  std::vector<int> stages;
+  for (int epoch = 1; epoch <= 5; ++epoch) {
+    const Json event = trainer->Next("epoch");
+    EXPECT_EQ(event["epoch"], epoch);
+    stages.push_back(event["metrics"]["stage"]);
+  }
+  EXPECT_EQ(stages, std::vector<int>({1, 1, 2, 2, 2}));
+  const Json finished = trainer->Next("finished");
+  EXPECT_EQ(finished["metrics"]["epochs"], 5);
+  EXPECT_EQ(trainer->ExitStatus(), 0);
+  // What happened is in the log.
+  trainer = Start();
+  EXPECT_THAT(trainer->Next("log")["message"].get<std::string>(),
+              HasSubstr("back to epoch 1"));
+  EXPECT_THAT(trainer->Next("log")["message"].get<std::string>(),
+              HasSubstr("stage 2 of 2"));
+  EXPECT_EQ(trainer->ExitStatus(), 0);
+}
+
+TEST_F(AttemptTest, StageOrLabelThatCannotBeExitsWith64) {
+  const auto failure = [this] {
+    const auto trainer = Start();
+    const Json failed = trainer->Next("failed");
+    EXPECT_EQ(trainer->ExitStatus(), 64);
+    return failed.is_null() ? "" : failed["message"].get<std::string>();
+  };
+  spec_["model"]["labels"] = {"label7"};
+  EXPECT_THAT(failure(), HasSubstr("\"label7\""));
+  spec_["model"]["labels"] = {"label1"};
+  spec_["model"]["stages"] = {
+      {{"samples", {{"instrument_type", "sam"}}}, {"train", Train()}}};
+  EXPECT_THAT(failure(), HasSubstr("commercial, sam_testbed"));
+  spec_["model"]["stages"].clear();
+  Train()["swaStart"] = 0.5;
+  Train()["ema"] = 0.9;
+  EXPECT_THAT(failure(), HasSubstr("swa_start"));
 }
 
 TEST_F(AttemptTest, BadConfigurationExitsWith64AndSaysWhy) {

@@ -67,6 +67,19 @@ TEST(OptimizerTest, AdamwTakesTheStepsOfPyTorchs) {
   });
 }
 
+TEST(OptimizerTest, AdamTakesTheStepsOfPyTorchs) {
+  TrainOptions options;
+  options.optimizer = OptimizerKind::kAdam;
+  options.lr = 0.01;
+  options.weight_decay = 0.1;
+  options.grad_clip = 0.05;
+  ExpectSameTraining(options, [&](std::vector<at::Tensor> parameters) {
+    return std::make_unique<torch::optim::Adam>(
+        std::move(parameters),
+        torch::optim::AdamOptions(options.lr).weight_decay(0.1));
+  });
+}
+
 TEST(OptimizerTest, SgdWithNesterovTakesTheStepsOfPyTorchs) {
   TrainOptions options;
   options.optimizer = OptimizerKind::kSgd;
@@ -98,6 +111,28 @@ TEST(OptimizerTest, AverageTakesThePlaceOfTheParametersAndGivesItBack) {
       start + (stepped - start) * (9.0 / 11), 1e-5, 1e-6));
   optimizer.UseParameters();
   EXPECT_TRUE(net->first->weight.equal(stepped));
+}
+
+TEST(OptimizerTest, WeightAverageIsTheMeanOfWhatWasAdded) {
+  TrainOptions options;
+  options.swa_start = 0.5;
+  options.lr = 0.1;
+  const auto net = MakeNet();
+  Optimizer optimizer(*net, options);
+  at::Tensor sum = at::zeros_like(net->first->weight);
+  for (int count = 0; count < 4; ++count) {
+    optimizer.ZeroGradients();
+    net->Loss(at::ones({4, 7}) * (count + 1)).backward();
+    optimizer.Step(options.lr);
+    optimizer.AddToWeightAverage(count);
+    sum += net->first->weight.detach();
+  }
+  const at::Tensor last = net->first->weight.detach().clone();
+  optimizer.UseAverage();  // Concerns the moving average alone.
+  optimizer.UseParameters();
+  EXPECT_TRUE(net->first->weight.equal(last));
+  optimizer.KeepAverage();
+  EXPECT_TRUE(net->first->weight.allclose(sum / 4, 1e-5, 1e-7));
 }
 
 TEST(OptimizerTest, GradientNormKeepsItsDigitsOverMillionsOfValues) {

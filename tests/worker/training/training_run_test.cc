@@ -2,15 +2,19 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/torch.h>
 
-#include <functional>
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "tests/worker/render/made_dataset.h"
+#include "worker/training/tensor_io.h"
+#include "worker/training/torch_setup.h"
 
 namespace foldfarm {
 namespace {
@@ -26,6 +30,7 @@ struct RunConfig {
   ArchOptions arch;
   TrainOptions train;
   RenderOptions render;
+  std::vector<double> positive_weights;
 };
 
 ResnetOptions TinyResnet() {
@@ -49,6 +54,7 @@ RunConfig Base() {
 // A run and what it borrows.
 struct StartedRun {
   std::unique_ptr<Renderer> renderer;
+  std::shared_ptr<Model> model;
   std::unique_ptr<TrainingRun> run;
   TrainingRun* operator->() const { return run.get(); }
 };
@@ -68,6 +74,8 @@ StartedRun Start(const RunConfig& config, int num_train = kTrain,
   SeedWeights(seed);
   TrainingInput input;
   input.model = *BuildModel(config.arch, 3);
+  result.model = input.model;
+  input.positive_weights = config.positive_weights;
   input.renderer = result.renderer.get();
   input.num_train = num_train;
   input.num_validation = kValidation;
@@ -80,8 +88,9 @@ StartedRun Start(const RunConfig& config, int num_train = kTrain,
   return result;
 }
 
+// Up to that epoch, or until the run is done.
 void TrainTo(const StartedRun& run, int epoch) {
-  while (run->epoch() < epoch) {
+  while (run->epoch() < epoch && !run->done()) {
     const auto metrics = run->TrainEpoch(kNeverStop);
     ASSERT_TRUE(metrics.ok()) << metrics.status();
   }
@@ -132,7 +141,20 @@ std::vector<RunConfig> ResumeConfigs() {
   RunConfig half = Base();
   half.name = "resnet_bf16";
   half.train.precision = Precision::kBf16;
-  return {resnet, gru, vit, conv, half};
+  RunConfig swa = Base();
+  swa.name = "resnet_weights_averaged";
+  swa.train.swa_start = 0.25;
+  swa.train.optimizer = OptimizerKind::kAdam;
+  swa.train.loss = LossKind::kFocal;
+  RunConfig early = Base();
+  early.name = "resnet_stopped_early";
+  early.train.epochs = 12;
+  early.train.early_stopping = 2;
+  early.train.early_stopping_min_delta = 10;  // The first score is the best.
+  early.train.ema = 0.5;
+  early.train.loss = LossKind::kAsymmetric;
+  early.positive_weights = {1, 2, 0.5};
+  return {resnet, gru, vit, conv, half, swa, early};
 }
 
 TEST_P(TrainingRunTest, ResumedTrainingEndsWithTheSameWeightsBitForBit) {
@@ -150,10 +172,35 @@ TEST_P(TrainingRunTest, ResumedTrainingEndsWithTheSameWeightsBitForBit) {
   ASSERT_TRUE(loaded.ok()) << loaded;
   EXPECT_EQ(second->epoch(), 2);
   TrainTo(second, 4);
+  ASSERT_TRUE(through->Finish(kNeverStop).ok());
+  ASSERT_TRUE(second->Finish(kNeverStop).ok());
 
   EXPECT_EQ(Weights(through), Weights(second));
   EXPECT_EQ(through->Predict(2, kNeverStop)->draws,
             second->Predict(2, kNeverStop)->draws);
+}
+
+TEST_P(TrainingRunTest, FinishStoppedHalfwayAndResumedGivesTheSameWeights) {
+  const StartedRun through = Start(GetParam());
+  TrainTo(through, 4);
+  ASSERT_TRUE(through->Finish(kNeverStop).ok());
+  const std::string finished = Weights(through);
+
+  const std::string checkpoint = JoinPath(folder_, "checkpoint");
+  const StartedRun stopped = Start(GetParam());
+  TrainTo(stopped, 4);
+  int batches = 0;
+  const absl::Status status = stopped->Finish([&] { return ++batches > 1; });
+  EXPECT_EQ(status.code(), GetParam().train.swa_start > 0
+                               ? absl::StatusCode::kCancelled
+                               : absl::StatusCode::kOk);
+  ASSERT_TRUE(stopped->SaveCheckpoint(checkpoint).ok());
+  const StartedRun resumed = Start(GetParam());
+  const absl::Status loaded = resumed->LoadCheckpoint(checkpoint);
+  ASSERT_TRUE(loaded.ok()) << loaded;
+  EXPECT_EQ(resumed->done(), stopped->done());
+  ASSERT_TRUE(resumed->Finish(kNeverStop).ok());
+  EXPECT_EQ(Weights(resumed), finished);
 }
 
 TEST_P(TrainingRunTest, StopInAnEpochLeavesTheStateOfItsStart) {
@@ -226,6 +273,96 @@ TEST_F(TrainingTest, PredictionsAreTheMeanOfTheirDraws) {
                     3,
                 1e-6);
   }
+}
+
+at::Tensor Copy(const StartedRun& run, const std::string& name) {
+  for (const auto& [key, tensor] : NamedWeights(run.model->module())) {
+    if (key == name) return tensor.clone();
+  }
+  ADD_FAILURE() << name;
+  return {};
+}
+
+TEST_F(TrainingTest, WeightAverageIsTheMeanOfTheLastEpochs) {
+  RunConfig config = Base();
+  config.train.swa_start = 0.5;
+  const char kName[] = "base_model.layer1.0.conv1.weight";
+  RunConfig plain = Base();
+  const StartedRun live = Start(plain);
+  const StartedRun run = Start(config);
+  at::Tensor sum;
+  for (int epoch = 1; epoch <= 4; ++epoch) {
+    TrainTo(live, epoch);
+    TrainTo(run, epoch);
+    // Averaging does not touch the training.
+    EXPECT_TRUE(Copy(run, kName).equal(Copy(live, kName)));
+    if (epoch == 2) sum = Copy(live, kName);
+    if (epoch > 2) sum += Copy(live, kName);
+  }
+  ASSERT_TRUE(run->Finish(kNeverStop).ok());
+  EXPECT_TRUE(Copy(run, kName).allclose(sum / 3, 1e-5, 1e-7));
+  // 17 samples in batches of 8, the last one left out.
+  EXPECT_EQ(Copy(run, "base_model.bn1.num_batches_tracked").item<int64_t>(), 2);
+  EXPECT_FALSE(Copy(run, "base_model.bn1.running_mean")
+                   .equal(Copy(live, "base_model.bn1.running_mean")));
+}
+
+TEST_F(TrainingTest, EarlyStoppingGoesBackToTheBestEpoch) {
+  RunConfig config = Base();
+  config.train.epochs = 40;
+  config.train.lr = 0.05;
+  config.train.schedule.kind = ScheduleKind::kConstant;
+  config.train.early_stopping = 3;
+  const StartedRun run = Start(config);
+  std::vector<std::string> weights;
+  std::vector<double> losses;
+  while (!run->done()) {
+    const auto metrics = run->TrainEpoch(kNeverStop);
+    ASSERT_TRUE(metrics.ok()) << metrics.status();
+    losses.push_back(metrics->at("log_loss"));
+    weights.push_back(Weights(run));
+  }
+  const auto best = std::min_element(losses.begin(), losses.end());
+  EXPECT_LT(losses.size(), 40u);
+  EXPECT_EQ(losses.end() - best, 4);  // And three scores without improvement.
+  EXPECT_EQ(run->stopping().best_epoch, best - losses.begin() + 1);
+  ASSERT_TRUE(run->Finish(kNeverStop).ok());
+  EXPECT_EQ(Weights(run), weights[best - losses.begin()]);
+}
+
+TEST_F(TrainingTest, OptionsThatExcludeEachOtherAreRefused) {
+  const auto message = [](const TrainOptions& options, int num_validation) {
+    TrainingInput input;
+    input.num_train = kTrain;
+    input.num_validation = num_validation;
+    input.options = options;
+    const absl::Status status = TrainingRun::Create(std::move(input)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  TrainOptions options;
+  options.swa_start = 0.5;
+  options.ema = 0.9;
+  EXPECT_THAT(message(options, 5), HasSubstr("beside ema 0.9"));
+  options.ema = 0;
+  options.early_stopping = 4;
+  EXPECT_THAT(message(options, 5), HasSubstr("early_stopping 4"));
+  options.swa_start = 0;
+  EXPECT_THAT(message(options, 0), HasSubstr("no samples are held out"));
+}
+
+TEST_F(TrainingTest, FocalLossWithoutFocusTrainsAsCrossEntropyDoes) {
+  RunConfig focal = Base();
+  focal.train.loss = LossKind::kFocal;
+  focal.train.focal_gamma = 0;
+  const StartedRun run = Start(focal);
+  const StartedRun plain = Start(Base());
+  const auto focused = run->TrainEpoch(kNeverStop);
+  const auto expected = plain->TrainEpoch(kNeverStop);
+  EXPECT_NEAR(focused->at("train_loss"), expected->at("train_loss"), 1e-4);
+  focal.train.focal_gamma = 2;
+  EXPECT_LT(Start(focal)->TrainEpoch(kNeverStop)->at("train_loss"),
+            0.7 * expected->at("train_loss"));
 }
 
 TEST_F(TrainingTest, DivergenceIsAFailureThatNamesTheLearningRate) {

@@ -1,0 +1,56 @@
+#include "worker/training/torch_setup.h"
+
+#include <malloc.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace foldfarm {
+namespace {
+
+// The finalizer of splitmix64 (Steele et al., 2014): neighbours become
+// strangers.
+uint64_t Scramble(uint64_t z) {
+  z += 0x9E3779B97F4A7C15;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+void ConfigureTorch(int threads, const std::string& device) {
+  at::set_num_threads(std::max(threads, 1));
+#ifdef __GLIBC__
+  // Every batch asks for the same large blocks: keep them, instead of handing
+  // them back to the kernel and faulting them in again.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+  // Weights near zero would otherwise slow small networks down at their end.
+  at::globalContext().setFlushDenormal(true);
+  at::globalContext().setBenchmarkCuDNN(false);
+  at::globalContext().setDeterministicCuDNN(true);
+  if (at::Device(device).is_cuda()) {
+    // cuBLAS is deterministic only with this workspace, read when it starts.
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+#if TORCH_VERSION_MAJOR >= 2 && \
+    (TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 2)
+    at::globalContext().setDeterministicFillUninitializedMemory(false);
+#endif
+  }
+}
+
+void SeedWeights(uint32_t seed) {
+  torch::manual_seed(DeriveStreamSeed(seed, kWeightsStream, 0));
+}
+
+// 63 bits: some of Torch's seeds are signed.
+uint64_t DeriveStreamSeed(uint64_t seed, uint64_t stream, uint64_t index) {
+  return Scramble(Scramble(Scramble(seed) + stream) + index) >> 1;
+}
+
+}  // namespace foldfarm
