@@ -41,9 +41,9 @@ absl::StatusOr<std::string> FindProgram(const std::string& name) {
 }
 
 std::vector<std::string> MergedEnvironment(
-    const std::map<std::string, std::string>& changes) {
+    const std::map<std::string, std::string>& changes, bool clear) {
   std::vector<std::string> merged;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
+  for (char** entry = environ; !clear && *entry != nullptr; ++entry) {
     const std::pair<absl::string_view, absl::string_view> parts =
         absl::StrSplit(*entry, absl::MaxSplits('=', 1));
     if (changes.count(std::string(parts.first)) == 0) {
@@ -119,7 +119,8 @@ absl::StatusOr<std::unique_ptr<Subprocess>> Subprocess::Spawn(
   FOLDFARM_ASSIGN_OR_RETURN(const std::string program,
                             FindProgram(options.argv.at(0)));
   std::vector<std::string> arguments = options.argv;
-  std::vector<std::string> environment = MergedEnvironment(options.environment);
+  std::vector<std::string> environment =
+      MergedEnvironment(options.environment, options.clear_environment);
   std::vector<char*> argv = Pointers(arguments);
   std::vector<char*> envp = Pointers(environment);
   std::vector<std::pair<int, int>> descriptors(options.descriptors.begin(),

@@ -31,6 +31,8 @@ struct SubprocessOptions {
   // Child's descriptor -> parent's. Others but 0, 1 and 2 are closed; 0 is
   // /dev/null unless named here.
   std::map<int, int> descriptors;
+  // `environment` is all that the child gets.
+  bool clear_environment = false;
 };
 
 // How a child ended.

@@ -112,6 +112,7 @@ absl::Status Agent::Register(int64_t known) {
   request.set_host(options_.host);
   request.set_version(options_.version);
   request.set_slots(options_.slots);
+  request.set_allow_exec(options_.allow_exec);
   for (const std::string& device : options_.devices) {
     request.add_devices(device);
   }
@@ -277,6 +278,7 @@ void Agent::RunAttempt(Held& held) {
     AttemptRunner::Options options;
     options.scratch = scratch_->path();
     options.device = held.grant.device;
+    options.allow_exec = options_.allow_exec;
     options.trainer.program = options_.trainer;
     options.trainer.threads =
         options_.threads_per_slot * std::max(1, held.lease.slots());

@@ -2,13 +2,17 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/attempt_files.h"
 #include "common/base/files.h"
-#include "common/base/ids.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "worker/agent/devices.h"
+#include "worker/agent/exec_program.h"
 #include "worker/agent/outcome.h"
 
 namespace foldfarm {
@@ -32,7 +36,10 @@ AttemptRunner::AttemptRunner(const Options& options, const v1::Lease& lease,
       api_(api),
       cache_(cache),
       clock_(clock),
-      control_(control) {}
+      control_(control),
+      exec_(lease.spec().model().arch().has_exec()),
+      who_(exec_ ? DescribeExec(lease.spec().model().arch().exec())
+                 : "the trainer") {}
 
 std::optional<v1::FinishAttemptRequest> AttemptRunner::Run() {
   if (const absl::Status status = Prepare(); !status.ok()) {
@@ -47,7 +54,7 @@ std::optional<v1::FinishAttemptRequest> AttemptRunner::Run() {
   if (!exit.ok()) return NotStarted(exit.status());
 
   v1::FinishAttemptRequest request =
-      JudgeExit(*exit, last_word_, control_.reason());
+      JudgeExit(*exit, last_word_, control_.reason(), who_);
   request.set_token(lease_.token());
   const bool succeeded = request.outcome() == v1::Attempt::SUCCEEDED;
   if (!reporter_->Flush(/*with_checkpoint=*/!succeeded)) return std::nullopt;
@@ -58,11 +65,12 @@ std::optional<v1::FinishAttemptRequest> AttemptRunner::Run() {
       request.clear_artifacts();
       request.set_outcome(v1::Attempt::FAILED);
       request.set_failure_kind(v1::FAILURE_KIND_RETRYABLE);
-      request.set_error(absl::StrCat("the trainer's result cannot be stored: ",
-                                     status.message()));
+      request.set_error(absl::StrCat(
+          who_, ": its result cannot be stored: ", status.message()));
     }
   }
-  if (request.outcome() == v1::Attempt::FAILED) {
+  // The coordinator may yet refuse what a user's program calls a success.
+  if (request.outcome() == v1::Attempt::FAILED || (succeeded && exec_)) {
     for (std::string& line : reporter_->LogTail()) {
       request.add_log_tail(std::move(line));
     }
@@ -80,7 +88,9 @@ bool AttemptRunner::UploadAgain(v1::FinishAttemptRequest& request) {
   return !abandoned();
 }
 
-void AttemptRunner::OnEvent(const TrainerEvent& event) {
+void AttemptRunner::OnEvent(const TrainerEvent& said) {
+  TrainerEvent event = said;
+  if (exec_ && !CheckExecEvent(event)) return;
   switch (event.kind) {
     case TrainerEvent::Kind::kStarted:
       SPDLOG_INFO("attempt={} job={} device={} training, epochs {} to {}",
@@ -108,17 +118,98 @@ void AttemptRunner::OnLine(absl::string_view level, const std::string& text) {
   reporter_->AddLine(level, text);
 }
 
+bool AttemptRunner::CheckExecEvent(TrainerEvent& event) {
+  const auto warn = [this](const std::string& text) {
+    reporter_->AddLine("warning", text);
+  };
+  if (event.kind == TrainerEvent::Kind::kLog) return true;
+  if (event.kind == TrainerEvent::Kind::kStarted) {
+    if (started_) {
+      warn("a second \"started\" event: ignored");
+      return false;
+    }
+    // A program may start again although there is a checkpoint, but not go on
+    // from one that it never got.
+    if (event.resumed_epoch > lease_.checkpoint_epoch()) {
+      warn(absl::StrCat("resumed_epoch is ", event.resumed_epoch,
+                        ", but the checkpoint is of epoch ",
+                        lease_.checkpoint_epoch()));
+      event.resumed_epoch = lease_.checkpoint_epoch();
+    }
+    event.device = options_.device;
+    last_epoch_ = event.resumed_epoch;
+    started_ = true;
+    return true;
+  }
+  if (!started_ && event.kind != TrainerEvent::Kind::kFailed) {
+    TrainerEvent started;
+    started.kind = TrainerEvent::Kind::kStarted;
+    started.epochs_total = lease_.spec().model().arch().exec().epochs();
+    OnEvent(started);
+  }
+  if (event.kind == TrainerEvent::Kind::kEpoch) {
+    if (event.epoch <= last_epoch_) {
+      warn(absl::StrCat("epoch ", event.epoch, " after epoch ", last_epoch_,
+                        ": ignored"));
+      return false;
+    }
+    last_epoch_ = event.epoch;
+  }
+  if (event.kind == TrainerEvent::Kind::kCheckpoint &&
+      event.epoch > last_epoch_) {
+    warn(absl::StrCat("checkpoint of epoch ", event.epoch, " after epoch ",
+                      last_epoch_, ": ignored"));
+    return false;
+  }
+  return true;
+}
+
 absl::Status AttemptRunner::Prepare() {
+  if (exec_ && !options_.allow_exec) {
+    return absl::FailedPreconditionError(
+        "this worker does not run users' programs; start it with --allow-exec");
+  }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string dataset,
                             cache_.Get(lease_.dataset(), control_));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> inputs,
+                            FetchInputs());
   v1::AttemptSpec spec = lease_.spec();
-  spec.set_device(options_.device);
+  spec.set_device(exec_ ? DeviceInside(options_.device) : options_.device);
   spec.set_threads(options_.trainer.threads);
   FOLDFARM_ASSIGN_OR_RETURN(
       folder_,
       AttemptFolder::Create(options_.scratch, lease_.token(), spec, dataset));
   options_.trainer.folder = folder_->path();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const std::string& name = lease_.inputs(static_cast<int>(i)).name();
+    FOLDFARM_RETURN_IF_ERROR(folder_->AddInput(
+        name, inputs[i],
+        name == kInitWeightsFile ? AttemptFolder::Input::kLinked
+                                 : AttemptFolder::Input::kUsers));
+  }
+  if (exec_) FOLDFARM_RETURN_IF_ERROR(PrepareExec(spec));
   return FetchCheckpoint();
+}
+
+absl::Status AttemptRunner::PrepareExec(const v1::AttemptSpec& spec) {
+  const v1::ExecSpec& exec = spec.model().arch().exec();
+  FOLDFARM_RETURN_IF_ERROR(WriteExecConfig(exec, folder_->path()));
+  FOLDFARM_ASSIGN_OR_RETURN(
+      options_.trainer.exec,
+      FindExecProgram(spec, options_.device, folder_->path()));
+  if (exec.timeout_minutes() > 0) {
+    options_.trainer.timeout = absl::Minutes(exec.timeout_minutes());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> AttemptRunner::FetchInputs() {
+  std::vector<std::string> paths;
+  for (const v1::ArtifactRef& input : lease_.inputs()) {
+    FOLDFARM_ASSIGN_OR_RETURN(paths.emplace_back(),
+                              cache_.Get(input, control_));
+  }
+  return paths;
 }
 
 absl::Status AttemptRunner::FetchCheckpoint() {
@@ -126,10 +217,7 @@ absl::Status AttemptRunner::FetchCheckpoint() {
   const std::string folder = JoinPath(folder_->path(), "checkpoint");
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(folder));
   for (const v1::ArtifactRef& artifact : lease_.checkpoint()) {
-    if (!IsValidName(artifact.name(), 100)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "checkpoint file \"", artifact.name(), "\" is not a plain name"));
-    }
+    FOLDFARM_RETURN_IF_ERROR(CheckFileName(artifact.name()));
     const absl::Status status = RetryOutages(control_, StopReason::kDrain, [&] {
       return api_.Download(artifact, JoinPath(folder, artifact.name()), [&] {
         return control_.reason() >= StopReason::kDrain;
@@ -154,9 +242,15 @@ v1::FinishAttemptRequest AttemptRunner::NotStarted(const absl::Status& status) {
   } else if (reason == StopReason::kDrain) {
     request.set_outcome(v1::Attempt::PREEMPTED);
   } else if (absl::IsNotFound(status) && folder_ == nullptr) {
-    // The dataset is gone from the coordinator; no other worker will find it.
+    // The dataset or an input is gone from the coordinator; no other worker
+    // will find it.
     request.set_outcome(v1::Attempt::FAILED);
     request.set_failure_kind(v1::FAILURE_KIND_RETRYABLE);
+    request.set_error(std::string(status.message()));
+  } else if (absl::IsInvalidArgument(status)) {
+    // The lease itself is wrong, wherever it is tried.
+    request.set_outcome(v1::Attempt::FAILED);
+    request.set_failure_kind(v1::FAILURE_KIND_PERMANENT);
     request.set_error(std::string(status.message()));
   } else {
     worker_at_fault_ = true;
@@ -169,6 +263,12 @@ v1::FinishAttemptRequest AttemptRunner::NotStarted(const absl::Status& status) {
 }
 
 absl::Status AttemptRunner::UploadResult(v1::FinishAttemptRequest& request) {
+  const std::vector<std::string>& files = last_word_->files;
+  if (std::find(files.begin(), files.end(), kOofFile) == files.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "its \"finished\" event names [", absl::StrJoin(files, ", "),
+        "], expected ", kOofFile, " among them"));
+  }
   for (const std::string& name : last_word_->files) {
     const std::string path = JoinPath(folder_->path(), name);
     FOLDFARM_RETURN_IF_ERROR(CheckRegularFile(path));

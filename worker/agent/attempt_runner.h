@@ -1,10 +1,11 @@
 // One attempt from lease to result.
 //
-// 1. Prepare: the dataset from the cache, a fresh folder, the checkpoint to
-//    resume from. Outages are waited out.
+// 1. Prepare: the dataset and other inputs from the cache, a fresh folder, the
+//    checkpoint to resume from. Outages are waited out.
 // 2. Train: RunTrainer in the caller's thread; the ProgressReporter carries
 //    epochs, lines and checkpoints to the coordinator beside it.
 // 3. Judge: exit status and last event say what became of it.
+//    Of a user's program (ExecSpec) nothing is believed that can be checked.
 // 4. Deliver: what the reporter still has, then the result's files. The caller
 //    sends the FinishAttempt that Run returns.
 //
@@ -15,8 +16,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/base/clock.h"
 #include "foldfarm/v1/worker.pb.h"
 #include "worker/agent/attempt_control.h"
@@ -33,7 +36,8 @@ class AttemptRunner : private TrainerListener {
   struct Options {
     std::string scratch;  // The attempt's folder is made in here.
     std::string device;
-    TrainerOptions trainer;  // `folder` is filled in.
+    bool allow_exec = false;  // Users' programs may run here.
+    TrainerOptions trainer;   // `folder` is filled in.
   };
 
   AttemptRunner(const Options& options, const v1::Lease& lease, WorkerApi& api,
@@ -56,6 +60,12 @@ class AttemptRunner : private TrainerListener {
   void OnLine(absl::string_view level, const std::string& text) override;
 
   absl::Status Prepare();
+  // Of a user's program: config.json, and what is to be started.
+  absl::Status PrepareExec(const v1::AttemptSpec& spec);
+  // What a user's program says, put right: `event` is dropped when false.
+  bool CheckExecEvent(TrainerEvent& event);
+  // What the lease's inputs are on this box, fetched where needed.
+  absl::StatusOr<std::vector<std::string>> FetchInputs();
   absl::Status FetchCheckpoint();
   v1::FinishAttemptRequest NotStarted(const absl::Status& status);
   // Uploads the files that the trainer named, into request.artifacts.
@@ -71,6 +81,10 @@ class AttemptRunner : private TrainerListener {
   std::unique_ptr<AttemptFolder> folder_;
   std::unique_ptr<ProgressReporter> reporter_;
   std::optional<TrainerEvent> last_word_;  // finished or failed.
+  const bool exec_;                        // A user's program.
+  const std::string who_;                  // The program in messages.
+  bool started_ = false;                   // It said so, or we for it.
+  int32_t last_epoch_ = 0;
   bool worker_at_fault_ = false;
 };
 

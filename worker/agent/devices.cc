@@ -59,6 +59,23 @@ absl::StatusOr<std::vector<std::string>> ParseDevices(absl::string_view text) {
   return devices;
 }
 
+std::string VisibleGpus(absl::string_view device, const char* inherited) {
+  size_t index = 0;
+  if (!absl::ConsumePrefix(&device, "cuda:") ||
+      !absl::SimpleAtoi(device, &index)) {
+    return "";
+  }
+  if (inherited != nullptr && *inherited != '\0') {
+    const std::vector<std::string> visible = absl::StrSplit(inherited, ',');
+    if (index < visible.size()) return visible[index];
+  }
+  return absl::StrCat(index);
+}
+
+std::string DeviceInside(absl::string_view device) {
+  return device == "cpu" ? "cpu" : "cuda:0";
+}
+
 SlotPool::SlotPool(std::vector<std::string> devices, int slots)
     : devices_(std::move(devices)), taken_(static_cast<size_t>(slots), false) {}
 

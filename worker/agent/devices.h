@@ -16,6 +16,14 @@ namespace foldfarm {
 // Errors: INVALID_ARGUMENT for another name or one named twice.
 absl::StatusOr<std::vector<std::string>> ParseDevices(absl::string_view text);
 
+// What a user's program on `device` gets as CUDA_VISIBLE_DEVICES: the one GPU,
+// out of those that the daemon's own value `inherited` (nullptr: unset) leaves;
+// empty for the CPU.
+std::string VisibleGpus(absl::string_view device, const char* inherited);
+
+// How such a program calls its device: its only GPU is cuda:0.
+std::string DeviceInside(absl::string_view device);
+
 // Which slots of a worker are taken. Slot i is on device i modulo their number.
 // Not thread-safe.
 class SlotPool {

@@ -19,6 +19,7 @@
 #include "common/rpc/channel.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/devices.h"
+#include "worker/agent/exec_supervisor.h"
 #include "worker/agent/grpc_worker_api.h"
 
 namespace foldfarm {
@@ -34,10 +35,15 @@ Examples:
   foldfarm-worker --coordinator farm:7077 --device cuda:0,cuda:1
   foldfarm-worker --slots 4 --threads 2             # four jobs, two threads each
   foldfarm-worker --exit-when-idle 60 --max-jobs 8  # in a batch queue
+  foldfarm-worker --allow-exec                      # your own programs too
 
 While the coordinator is away training goes on and results are delivered later.
 SIGTERM or Ctrl-C drains: trainers write a checkpoint, which is uploaded, and
 the jobs go back to the farm uncharged. A second signal kills at once.
+
+With --allow-exec give the worker a user or a container of its own: a program
+can read and write whatever the worker can. It sees a clean environment, and
+nothing that it starts outlives its attempt.
 
 Exit status: 0 drained, 1 failed or killed, 2 usage.)";
 
@@ -51,6 +57,7 @@ struct Flags {
   int threads = 0;
   std::string dir;
   std::string trainer;
+  bool allow_exec = false;
   int max_jobs = 0;
   double exit_when_idle = 0;
   double drain_timeout = 60;
@@ -92,6 +99,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--trainer", flags.trainer,
                  "Program that trains (default foldfarm-trainer beside this "
                  "one)");
+  app.add_flag("--allow-exec", flags.allow_exec,
+               "Also take jobs that run users' own programs (arch: exec). "
+               "Whoever may submit a sweep then runs any command here, with "
+               "this worker's rights");
   app.add_option("--max-jobs", flags.max_jobs,
                  "Exit after so many jobs (default: never)")
       ->check(CLI::PositiveNumber);
@@ -142,6 +153,7 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
   options.trainer = flags.trainer.empty()
                         ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
                         : flags.trainer;
+  options.allow_exec = flags.allow_exec;
   options.max_jobs = flags.max_jobs;
   if (flags.exit_when_idle > 0) {
     options.exit_when_idle = absl::Seconds(flags.exit_when_idle);
@@ -217,4 +229,9 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace foldfarm
 
-int main(int argc, char** argv) { return foldfarm::Main(argc, argv); }
+int main(int argc, char** argv) {
+  if (argc > 1 && std::strcmp(argv[1], foldfarm::kSuperviseFlag) == 0) {
+    return foldfarm::SuperviseProgram(argc, argv);
+  }
+  return foldfarm::Main(argc, argv);
+}

@@ -9,30 +9,36 @@
 namespace foldfarm {
 namespace {
 
-std::string DescribeEnd(const TrainerExit& exit) {
+std::string DescribeEnd(const TrainerExit& exit, const std::string& who) {
+  if (exit.timed_out) {
+    return absl::StrCat(who, " ran as long as it may (timeout_minutes)");
+  }
   if (exit.out_of_memory) {
-    return "the kernel killed the trainer: this box is out of memory";
+    return absl::StrCat("the kernel killed ", who,
+                        ": this box is out of memory");
   }
   if (exit.state.signal != 0) {
-    return absl::StrCat("the trainer died of signal ", exit.state.signal, " (",
+    return absl::StrCat(who, " died of signal ", exit.state.signal, " (",
                         strsignal(exit.state.signal), ")");
   }
   switch (exit.state.exit_status) {
     case kExitDone:
-      return "the trainer exited with status 0 but never said \"finished\"";
+      return absl::StrCat(who,
+                          " exited with status 0 but never said \"finished\"");
     case kExitBadConfiguration:
-      return "the trainer refused the configuration (status 64)";
+      return absl::StrCat(who, " refused the configuration (status 64)");
     case kExitOutOfMemory:
-      return "the trainer ran out of memory (status 71)";
+      return absl::StrCat(who, " ran out of memory (status 71)");
     case kExitStopped:
-      return "the trainer stopped (status 75) although nobody asked it to";
+      return absl::StrCat(who,
+                          " stopped (status 75) although nobody asked it to");
     default:
-      return absl::StrCat("the trainer exited with status ",
-                          exit.state.exit_status);
+      return absl::StrCat(who, " exited with status ", exit.state.exit_status);
   }
 }
 
 v1::FailureKind KindOf(const TrainerExit& exit) {
+  if (exit.timed_out) return v1::FAILURE_KIND_RETRYABLE;
   if (exit.out_of_memory) return v1::FAILURE_KIND_OUT_OF_MEMORY;
   if (exit.state.signal != 0) return v1::FAILURE_KIND_RETRYABLE;
   switch (exit.state.exit_status) {
@@ -49,7 +55,7 @@ v1::FailureKind KindOf(const TrainerExit& exit) {
 
 v1::FinishAttemptRequest JudgeExit(const TrainerExit& exit,
                                    const std::optional<TrainerEvent>& last_word,
-                                   StopReason reason) {
+                                   StopReason reason, const std::string& who) {
   v1::FinishAttemptRequest request;
   request.set_exit_status(exit.state.exit_status);
   request.set_signal(exit.state.signal);
@@ -73,7 +79,7 @@ v1::FinishAttemptRequest JudgeExit(const TrainerExit& exit,
   }
   request.set_outcome(v1::Attempt::FAILED);
   request.set_failure_kind(KindOf(exit));
-  request.set_error(DescribeEnd(exit));
+  request.set_error(DescribeEnd(exit, who));
   if (last_word.has_value() && last_word->kind == TrainerEvent::Kind::kFailed) {
     request.set_error(absl::StrCat(request.error(), ": ", last_word->code,
                                    last_word->code.empty() ? "" : ": ",

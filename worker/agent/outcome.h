@@ -3,6 +3,7 @@
 #define FOLDFARM_WORKER_AGENT_OUTCOME_H_
 
 #include <optional>
+#include <string>
 
 #include "foldfarm/v1/worker.pb.h"
 #include "worker/agent/attempt_control.h"
@@ -17,12 +18,13 @@ namespace foldfarm {
 // `reason` why it was told to stop, if it was. A trainer that finished before
 // it heard of a drain has finished; one that ends otherwise while the worker
 // drains is handed back, whatever it died of; a cancelled one is CANCELLED. A
-// bad configuration is a failure always.
+// bad configuration is a failure always. `who` names the program in the error.
 //
 // REQUIRES: reason is not kAbandon.
 v1::FinishAttemptRequest JudgeExit(const TrainerExit& exit,
                                    const std::optional<TrainerEvent>& last_word,
-                                   StopReason reason);
+                                   StopReason reason,
+                                   const std::string& who = "the trainer");
 
 }  // namespace foldfarm
 

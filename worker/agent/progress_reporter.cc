@@ -1,8 +1,12 @@
 #include "worker/agent/progress_reporter.h"
 
+#include <sys/stat.h>
+
+#include <cstdio>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/attempt_files.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -18,6 +22,10 @@ constexpr size_t kMaxReportLineBytes = 1 << 20;
 // Lines that wait while the coordinator is away.
 constexpr size_t kMaxWaitingLines = 10'000;
 constexpr size_t kMaxTail = 200;
+// Of one attempt: a program that prints in a loop must not fill the farm's
+// database.
+constexpr size_t kMaxLogBytes = 16 << 20;
+constexpr size_t kMaxCheckpointFiles = 64;
 
 void SetTime(absl::Time time, google::protobuf::Timestamp* timestamp) {
   const int64_t nanos = absl::ToUnixNanos(time);
@@ -75,10 +83,23 @@ void ProgressReporter::AddEpoch(const TrainerEvent& event) {
 }
 
 void ProgressReporter::AddCheckpoint(const TrainerEvent& event) {
+  const std::string said = JoinPath(folder_, event.path);
+  struct stat info;
+  // A link may lead anywhere.
+  if (lstat(said.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+    AddLine("warning",
+            absl::StrCat("checkpoint of epoch ", event.epoch, ": ", event.path,
+                         " is not a folder in the attempt's folder; "
+                         "it is not stored"));
+    return;
+  }
   std::string overtaken;
   {
     absl::MutexLock lock(&mu_);
-    const std::string path = JoinPath(folder_, event.path);
+    // Events cannot name what begins with a dot.
+    const std::string path =
+        JoinPath(folder_, absl::StrCat(".checkpoint-", ++taken_checkpoints_));
+    if (rename(said.c_str(), path.c_str()) != 0) return;
     if (checkpoint_.has_value() && checkpoint_->path != path &&
         checkpoint_->path != uploading_) {
       overtaken = checkpoint_->path;
@@ -94,11 +115,17 @@ void ProgressReporter::AddLine(absl::string_view level,
   absl::MutexLock lock(&mu_);
   tail_.push_back(text);
   if (tail_.size() > kMaxTail) tail_.pop_front();
+  if (log_bytes_ > kMaxLogBytes) return;
+  log_bytes_ += text.size() + 32;
+  const bool last = log_bytes_ > kMaxLogBytes;
   v1::LogLine line;
   SetTime(clock_.Now(), line.mutable_time());
   line.set_token(token_);
-  line.set_level(std::string(level));
-  line.set_text(text);
+  line.set_level(last ? "warning" : std::string(level));
+  line.set_text(last ? absl::StrCat("(the log ends here: more than ",
+                                    kMaxLogBytes >> 20,
+                                    " MiB of lines in one attempt)")
+                     : text);
   line.set_sequence(next_sequence_++);
   lines_.push_back(std::move(line));
   if (lines_.size() > kMaxWaitingLines) {
@@ -221,14 +248,11 @@ absl::Status ProgressReporter::SendCheckpoint() {
   v1::ReportProgressRequest report;
   report.set_token(token_);
   report.set_checkpoint_epoch(checkpoint.epoch);
-  absl::Status status;
-  for (const char* name : {"weights.safetensors", "state.safetensors"}) {
-    auto artifact = api_.Upload(JoinPath(checkpoint.path, name), cancelled);
-    if (!artifact.ok()) {
-      status = artifact.status();
-      break;
-    }
-    *report.add_checkpoint() = *std::move(artifact);
+  absl::Status status = UploadCheckpoint(checkpoint.path, cancelled, report);
+  if (absl::IsInvalidArgument(status)) {
+    AddLine("warning",
+            absl::StrCat("checkpoint of epoch ", checkpoint.epoch,
+                         " is not stored: ", std::string(status.message())));
   }
   if (status.ok()) {
     {
@@ -259,6 +283,33 @@ absl::Status ProgressReporter::SendCheckpoint() {
   if (newest) checkpoint_.reset();
   Remove(checkpoint.path);
   return again ? status : absl::OkStatus();
+}
+
+absl::Status ProgressReporter::UploadCheckpoint(
+    const std::string& folder, const WorkerApi::Cancelled& cancelled,
+    v1::ReportProgressRequest& report) {
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                            ListDirectory(folder));
+  if (names.empty() || names.size() > kMaxCheckpointFiles) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("its folder holds ", names.size(),
+                     " files, expected 1 to ", kMaxCheckpointFiles));
+  }
+  for (const std::string& name : names) {
+    FOLDFARM_RETURN_IF_ERROR(CheckFileName(name));
+    const std::string path = JoinPath(folder, name);
+    struct stat info;
+    if (lstat(path.c_str(), &info) != 0) {
+      return ErrnoStatus(path, "cannot stat");
+    }
+    if (!S_ISREG(info.st_mode)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(CleanText(name, 100), " is not a regular file"));
+    }
+    FOLDFARM_ASSIGN_OR_RETURN(*report.add_checkpoint(),
+                              api_.Upload(path, cancelled));
+  }
+  return absl::OkStatus();
 }
 
 v1::ReportProgressRequest ProgressReporter::NextReport() const {

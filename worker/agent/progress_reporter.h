@@ -50,7 +50,10 @@ class ProgressReporter {
 
   void AddStarted(const TrainerEvent& event);
   void AddEpoch(const TrainerEvent& event);
+  // Takes the folder away under a name of its own, so that the trainer may use
+  // the name again. A warning to the log when it is not a folder.
   void AddCheckpoint(const TrainerEvent& event);
+  // Past 16 MiB of an attempt's lines only LogTail goes on.
   void AddLine(absl::string_view level, const std::string& text);
 
   // Sends everything that is left, the newest checkpoint only if
@@ -73,6 +76,11 @@ class ProgressReporter {
   absl::Status SendReport(const v1::ReportProgressRequest& report);
   // Uploads the newest checkpoint, reports it and deletes its folder.
   absl::Status SendCheckpoint() ABSL_LOCKS_EXCLUDED(mu_);
+  // Stores every file of the folder; INVALID_ARGUMENT when it holds anything
+  // but a few plain files.
+  absl::Status UploadCheckpoint(const std::string& folder,
+                                const WorkerApi::Cancelled& cancelled,
+                                v1::ReportProgressRequest& report);
   v1::ReportProgressRequest NextReport() const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Forget(const v1::ReportProgressRequest& sent)
@@ -93,6 +101,8 @@ class ProgressReporter {
   std::deque<v1::LogLine> lines_ ABSL_GUARDED_BY(mu_);
   int64_t next_sequence_ ABSL_GUARDED_BY(mu_) = 1;
   int64_t dropped_lines_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t log_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t taken_checkpoints_ ABSL_GUARDED_BY(mu_) = 0;
   std::deque<std::string> tail_ ABSL_GUARDED_BY(mu_);
   std::optional<Checkpoint> checkpoint_ ABSL_GUARDED_BY(mu_);
   std::string uploading_ ABSL_GUARDED_BY(mu_);  // Folder; empty: none.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
@@ -119,7 +120,10 @@ absl::StatusOr<TrainerEvent> Decode(const Json& json) {
     }
     for (const Json& file : files) {
       FOLDFARM_ASSIGN_OR_RETURN(std::string name, CheckedName(file));
-      event.files.push_back(std::move(name));
+      if (std::find(event.files.begin(), event.files.end(), name) ==
+          event.files.end()) {
+        event.files.push_back(std::move(name));
+      }
     }
     FOLDFARM_ASSIGN_OR_RETURN(event.metrics, GetMetrics(json));
   } else if (kind == "failed") {
@@ -163,7 +167,13 @@ absl::StatusOr<TrainerEvent> ParseTrainerEvent(absl::string_view line) {
   const Json json = Json::parse(line.begin(), line.end(), nullptr,
                                 /*allow_exceptions=*/false);
   absl::StatusOr<TrainerEvent> event =
-      json.is_discarded() ? Malformed("not JSON") : Decode(json);
+      json.is_discarded()
+          ? Malformed(absl::StrContains(line, "NaN") ||
+                              absl::StrContains(line, "Infinity")
+                          ? "not JSON, which has no NaN and no Infinity; write "
+                            "null"
+                          : "not JSON")
+          : Decode(json);
   if (event.ok()) return event;
   return absl::InvalidArgumentError(absl::StrCat(
       "trainer event ", CleanText(line, 120), ": ", event.status().message()));
