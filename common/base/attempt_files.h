@@ -15,8 +15,6 @@ namespace foldfarm {
 inline constexpr absl::string_view kInitWeightsFile = "init.weights";
 inline constexpr absl::string_view kOofFile = "oof.safetensors";
 inline constexpr absl::string_view kWeightsFile = "weights.safetensors";
-// A model of trees, in XGBoost's own format.
-inline constexpr absl::string_view kTreesFile = "model.ubj";
 
 // Checks that `name` names a file in the folder and nothing outside it: 1 to
 // 100 bytes of UTF-8, no '/', '\', control character or leading or trailing

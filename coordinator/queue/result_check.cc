@@ -95,9 +95,6 @@ absl::Status CheckArtifactsComplete(
     case v1::ArchSpec::kExec:
     case v1::ArchSpec::kNone:
       return absl::OkStatus();
-    case v1::ArchSpec::kXgboost:
-      return has(kTreesFile) || has(kWeightsFile) ? absl::OkStatus()
-                                                  : missing(kTreesFile);
     default:
       return has(kWeightsFile) ? absl::OkStatus() : missing(kWeightsFile);
   }

@@ -21,7 +21,7 @@ inline constexpr int kMaxArtifacts = 64;
 absl::Status CheckArtifactNames(absl::Span<const v1::ArtifactRef* const> refs);
 
 // Checks that a result has what its model must leave: predictions; weights,
-// but of a user's program and of no network; trees may leave model.ubj instead.
+// but of a user's program and of no network.
 // Errors: INVALID_ARGUMENT naming the file that is missing.
 absl::Status CheckArtifactsComplete(
     absl::Span<const v1::ArtifactRef* const> refs, const v1::ModelSpec& model);

@@ -163,7 +163,7 @@ absl::Status CheckStages(const v1::ModelSpec& model,
     return absl::InvalidArgumentError(absl::StrCat(
         "model ", model.name(), ": stages[", s,
         "].samples leaves nothing to train on in fold ",
-        none - train_samples.begin(), "; name values that the dataset has"));
+        none - train_samples.begin(), "; name values that its samples have"));
   }
   return absl::OkStatus();
 }
@@ -196,7 +196,11 @@ std::vector<std::string> LabelsOf(const v1::ModelSpec& model,
 
 int EpochsOf(const v1::ModelSpec& model) {
   if (model.arch().has_exec()) return std::max(1, model.arch().exec().epochs());
-  if (model.arch().has_xgboost()) return model.arch().xgboost().rounds();
+  if (model.arch().has_xgboost()) {
+    const v1::XgboostSpec& trees = model.arch().xgboost();
+    const int a_time = std::max(1, trees.epoch_rounds());
+    return trees.rounds() / a_time + (trees.rounds() % a_time != 0);
+  }
   if (model.stages().empty()) return model.train().epochs();
   int64_t epochs = 0;
   for (const v1::StageSpec& stage : model.stages()) {

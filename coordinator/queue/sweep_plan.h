@@ -22,7 +22,7 @@ struct PlannedJob {
   int fold = 0;
   int slots = 1;
   bool needs_exec = false;
-  // Epochs, rounds or whatever the model counts in, of all stages.
+  // EpochsOf() the model.
   int epochs = 0;
   // Equal for jobs whose results are interchangeable: SHA-256 over dataset,
   // model without its name, sample lists, seed, draws and trainer protocol.
@@ -53,7 +53,8 @@ uint32_t JobSeed(const v1::SweepSpec& spec, const v1::ModelSpec& model,
 std::vector<std::string> LabelsOf(const v1::ModelSpec& model,
                                   const std::vector<std::string>& labels);
 
-// Epochs that a model's attempt will count to, over all stages.
+// Epochs that a model's attempt will count to: of all stages, or what trees and
+// users' programs call so.
 int EpochsOf(const v1::ModelSpec& model);
 
 // TTA draws of a sweep.

@@ -137,13 +137,13 @@ absl::StatusOr<OofMatrix> LoadOof(const StoredOof& stored, ArtifactFiles& files,
     model.probabilities.resize(oof.num_samples() * oof.num_labels(),
                                std::numeric_limits<double>::quiet_NaN());
     std::vector<size_t> columns;
+    std::vector<bool> has_label(oof.num_labels(), true);
     for (size_t k = 0; k < oof.num_labels(); ++k) {
-      const bool predicted =
-          spec.labels().empty() ||
-          absl::c_linear_search(spec.labels(), oof.labels[k]);
-      if (predicted) columns.push_back(k);
-      if (!spec.labels().empty()) model.has_label.push_back(predicted);
+      has_label[k] = spec.labels().empty() ||
+                     absl::c_linear_search(spec.labels(), oof.labels[k]);
+      if (has_label[k]) columns.push_back(k);
     }
+    if (columns.size() < oof.num_labels()) model.has_label = has_label;
     for (const std::string& digest : parts) {
       FOLDFARM_ASSIGN_OR_RETURN(const std::string path, files.Find(digest));
       FOLDFARM_RETURN_IF_ERROR(

@@ -142,5 +142,77 @@ TEST(AnalyzeEnsembleTest, TheMeanIsNeverWorseThanItsModelsOnAverage) {
   EXPECT_LT(analysis.ensemble.log_loss, average);
 }
 
+TEST(AnalyzeEnsembleTest, ALabelIsAveragedOverTheModelsThatHaveIt) {
+  OofMatrix oof = SmallOof();
+  AddModel(oof, "whole", 0.8, 0.2);
+  AddModel(oof, "sulfate_only", 0.6, 0.4);
+  DropLabel(oof, 0);
+  ASSERT_TRUE(ValidateOof(oof).ok()) << ValidateOof(oof);
+  const std::vector<double> mean = MeanOfModels(oof);
+  EXPECT_DOUBLE_EQ(mean[0], 0.8) << "basalt";
+  EXPECT_DOUBLE_EQ(mean[1], (0.2 + 0.4) / 2) << "sulfate";
+  const EnsembleAnalysis analysis = AnalyzeEnsemble(oof);
+  EXPECT_THAT(analysis.labels, ElementsAre("basalt", "sulfate"));
+  EXPECT_TRUE(analysis.unpredicted_labels.empty());
+  ASSERT_EQ(analysis.models.size(), 2u);
+  const ModelAnalysis& part = analysis.models[1];
+  EXPECT_EQ(part.name, "sulfate_only");
+  // All four of its cells are 0.6 away from wrong.
+  const double p = Shrink(0.6, kShrinkCommercial);
+  EXPECT_NEAR(part.scores.log_loss_shrink_0002, -std::log(p), 1e-12);
+  EXPECT_EQ(part.scores.accuracy, 1);
+  EXPECT_EQ(part.fold_log_loss.size(), 2u);
+  EXPECT_NEAR(part.correlation, 1, 1e-12);
+  const std::vector<double> prior = PriorPredictions(oof);
+  EXPECT_NEAR(part.prior_log_loss, LabelLogLoss(oof, prior)[1], 1e-12);
+  EXPECT_NEAR(analysis.models[0].prior_log_loss,
+              analysis.prior.log_loss_shrink_0002, 1e-12);
+  EXPECT_TRUE(std::isfinite(analysis.ensemble.log_loss));
+}
+
+TEST(AnalyzeEnsembleTest, LabelsThatNoModelHasAreNamedAndNotScored) {
+  OofMatrix oof = SmallOof();
+  AddModel(oof, "basalt_only", 0.8, 0.2);
+  DropLabel(oof, 1);
+  const EnsembleAnalysis analysis = AnalyzeEnsemble(oof);
+  EXPECT_THAT(analysis.labels, ElementsAre("basalt"));
+  EXPECT_THAT(analysis.unpredicted_labels, ElementsAre("sulfate"));
+  ASSERT_EQ(analysis.label_log_loss.size(), 1u);
+  EXPECT_DOUBLE_EQ(analysis.ensemble.log_loss_shrink_0002,
+                   analysis.label_log_loss[0]);
+  EXPECT_DOUBLE_EQ(analysis.prior.log_loss_shrink_0002,
+                   LabelLogLoss(oof, PriorPredictions(oof))[0]);
+  EXPECT_DOUBLE_EQ(analysis.growth[0].log_loss,
+                   analysis.ensemble.log_loss_shrink_0002);
+}
+
+TEST(GrowEnsembleTest, ALabelThatNoMemberHasYetCountsWithThePrior) {
+  OofMatrix oof = SmallOof();
+  // Perfect on one label, silent on the other: worth less than a fair model of
+  // both.
+  AddModel(oof, "basalt_only", 1, 0);
+  DropLabel(oof, 1);
+  AddModel(oof, "whole", 0.8, 0.2);
+  const std::vector<SelectionStep> steps = GrowEnsemble(oof);
+  EXPECT_THAT(ModelsOf(steps), ElementsAre(1, 0));
+  EXPECT_NEAR(steps[1].log_loss, ShrunkLogLoss(oof.truth, MeanOfModels(oof)),
+              1e-12);
+  const std::vector<SelectionStep> removed = EliminateBackward(oof);
+  ASSERT_EQ(removed.size(), 1u);
+  EXPECT_EQ(removed[0].model, 0u);
+  EXPECT_NEAR(removed[0].log_loss, steps[0].log_loss, 1e-12);
+}
+
+TEST(TtaCurveTest, LeavesOutWhatNobodyPredicts) {
+  OofMatrix oof = SmallOof();
+  AddModel(oof, "basalt_only", 0.8, 0.2);
+  DropLabel(oof, 1);
+  oof.models[0].draws = oof.models[0].probabilities;
+  const std::vector<TtaPoint> curve = TtaCurve(oof, {1});
+  ASSERT_EQ(curve.size(), 1u);
+  EXPECT_NEAR(curve[0].log_loss,
+              ShrunkLogLoss(oof.truth, oof.models[0].probabilities), 1e-12);
+}
+
 }  // namespace
 }  // namespace foldfarm

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 namespace foldfarm {
@@ -26,6 +27,12 @@ TEST(OofCsvTest, ARowHasSixDecimalsAndWholeTruth) {
   EXPECT_EQ(
       OofCsvRow("S1", 3, "sam_testbed", {1, 0}, {0.25, 1e-9}, {0.1234567, 1}),
       "S1,3,sam_testbed,1,0,0.250000,0.000000,0.123457,1.000000\n");
+}
+
+TEST(OofCsvTest, AProbabilityThatNobodyGaveIsAnEmptyCell) {
+  const double none = std::nan("");
+  EXPECT_EQ(OofCsvRow("S1", 0, "commercial", {1}, {none}, {0.5, none}),
+            "S1,0,commercial,1,,0.500000,\n");
 }
 
 TEST(SubmissionCsvTest, ProbabilitiesAreShrunkForTheInstrument) {

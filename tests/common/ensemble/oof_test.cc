@@ -82,5 +82,21 @@ TEST(PriorPredictionsTest, AHoldOutIsPredictedByItsOwnPrevalence) {
               ElementsAre(0.75, 0.25, 0.75, 0.25, 0.75, 0.25, 0.75, 0.25));
 }
 
+TEST(ValidateOofTest, APredictionForALabelThatTheModelDoesNotHaveIsRefused) {
+  OofMatrix oof = SmallOof();
+  AddModel(oof, "part", 0.8, 0.2);
+  DropLabel(oof, 1);
+  EXPECT_TRUE(ValidateOof(oof).ok());
+  oof.models[0].probabilities[1] = 0.5;
+  EXPECT_THAT(std::string(ValidateOof(oof).message()),
+              testing::HasSubstr("label sulfate: got 0.5, expected none"));
+  DropLabel(oof, 1);
+  oof.models[0].probabilities[0] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_FALSE(ValidateOof(oof).ok());
+  DropLabel(oof, 0);
+  EXPECT_THAT(std::string(ValidateOof(oof).message()),
+              testing::HasSubstr("model part predicts no label"));
+}
+
 }  // namespace
 }  // namespace foldfarm

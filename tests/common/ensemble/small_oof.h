@@ -2,6 +2,9 @@
 #ifndef FOLDFARM_TESTS_COMMON_ENSEMBLE_SMALL_OOF_H_
 #define FOLDFARM_TESTS_COMMON_ENSEMBLE_SMALL_OOF_H_
 
+#include <cstddef>
+#include <limits>
+
 #include "common/ensemble/oof.h"
 
 namespace foldfarm {
@@ -29,6 +32,16 @@ inline void AddModel(OofMatrix& oof, const char* name, double present,
     model.probabilities.push_back(truth == 1 ? present : absent);
   }
   oof.models.push_back(model);
+}
+
+// Takes a label's predictions from the newest model.
+inline void DropLabel(OofMatrix& oof, size_t label) {
+  OofModel& model = oof.models.back();
+  model.has_label.resize(oof.num_labels(), true);
+  model.has_label[label] = false;
+  for (size_t i = label; i < oof.truth.size(); i += oof.num_labels()) {
+    model.probabilities[i] = std::numeric_limits<double>::quiet_NaN();
+  }
 }
 
 }  // namespace foldfarm

@@ -85,6 +85,65 @@ TEST_F(StoreTest, ANewerSchemaIsRefused) {
               HasSubstr("has schema version 1000"));
 }
 
+TEST_F(StoreTest, AFarmOfTheFirstSchemaOpensWithItsJobs) {
+  {
+    auto connection = *Connection::Open(database(), false);
+    ASSERT_TRUE(Migrate(*connection, 1).ok());
+    v1::Dataset dataset;
+    dataset.set_name("d");
+    const std::string bytes = dataset.SerializeAsString();
+    ASSERT_TRUE(connection
+                    ->Prepare("INSERT INTO dataset(name, digest, dataset) "
+                              "VALUES('d', 'x', ?)")
+                    .Bind(Blob{bytes})
+                    .Run()
+                    .ok());
+    ASSERT_TRUE(
+        connection
+            ->Execute("INSERT INTO sweep VALUES(3, 'r', 's', 1, x'', 0, 1, 2, "
+                      "0, 1000000); INSERT INTO job(sweep_id, position, model, "
+                      "model_index, fold, state, slots, result_key, create_us, "
+                      "change) VALUES(3, 0, 'm', 0, 0, 1, 2, 'k', 1000000, 1)")
+            .ok());
+  }
+  auto store = Store::Open(directory_);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE((*store)
+                  ->Read([&](const Reader& reader) -> absl::Status {
+                    const auto jobs = reader.ListOpenJobs();
+                    EXPECT_EQ(jobs->size(), 1u);
+                    EXPECT_EQ(jobs->at(0).model, "m");
+                    EXPECT_EQ(jobs->at(0).slots, 2);
+                    EXPECT_FALSE(jobs->at(0).needs_exec);
+                    EXPECT_TRUE(reader.ListWeights()->empty());
+                    EXPECT_TRUE(reader.ListInputs({3})->empty());
+                    return absl::OkStatus();
+                  })
+                  .ok());
+}
+
+TEST_F(StoreTest, AFileThatAttemptsStartWithCountsAsUsed) {
+  auto store = *Store::Open(directory_);
+  ASSERT_TRUE(store
+                  ->RunAndWait([](Tx& tx) -> absl::Status {
+                    const auto job = AddJob(tx);
+                    if (!job.ok()) return job.status();
+                    InputRow input;
+                    input.file.set_name("train.py");
+                    input.file.set_digest("program");
+                    absl::Status status = tx.InsertInput(job->sweep, input);
+                    v1::Weights weights;
+                    weights.set_name("w");
+                    weights.set_digest("weights");
+                    status.Update(tx.InsertWeights(weights));
+                    EXPECT_TRUE(*tx.IsArtifactUsed("program"));
+                    EXPECT_TRUE(*tx.IsArtifactUsed("weights"));
+                    EXPECT_FALSE(*tx.IsArtifactUsed("other"));
+                    return status;
+                  })
+                  .ok());
+}
+
 TEST_F(StoreTest, AMigrationThatFailsLeavesTheOldVersion) {
   {
     auto connection = *Connection::Open(database(), false);

@@ -1,0 +1,46 @@
+#include "common/base/attempt_files.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace foldfarm {
+namespace {
+
+TEST(CheckFileNameTest, PlainNamesOfAnyLanguageAreTaken) {
+  for (const char* name : {"model.ubj", "a b.txt", ".config", "...",
+                           "\xC3\xBC.py", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"}) {
+    EXPECT_TRUE(CheckFileName(name).ok()) << name;
+  }
+  EXPECT_TRUE(CheckFileName(std::string(100, 'x')).ok());
+}
+
+TEST(CheckFileNameTest, NamesThatLeadElsewhereAreRefused) {
+  for (const char* name :
+       {"", ".", "..", "/", "/etc/passwd", "../x", "a/b", "a\\b", "a\nb",
+        "\x7F", "\x1B[31m", " a", "a ", "\xFF", "\xC3", "\xC0\xAF",
+        "\xED\xA0\x80", "\xC2\x85", "\xF4\x90\x80\x80"}) {
+    EXPECT_EQ(CheckFileName(name).code(), absl::StatusCode::kInvalidArgument)
+        << name;
+  }
+  EXPECT_FALSE(CheckFileName(std::string(101, 'x')).ok());
+  EXPECT_FALSE(CheckFileName(std::string("a\0b", 3)).ok());
+}
+
+TEST(CheckFileNameTest, ARefusalQuotesTheNameWithoutItsControlCharacters) {
+  EXPECT_THAT(std::string(CheckFileName("a\x1B[2J").message()),
+              testing::HasSubstr("\"a\\x1b[2J\""));
+}
+
+TEST(CheckUserFileNameTest, TheFarmsOwnFilesAreRefused) {
+  EXPECT_TRUE(CheckUserFileName("train.py").ok());
+  for (const char* name : {"attempt.json", "config.json", "dataset.safetensors",
+                           "checkpoint", "checkpoint-000001", "oof.safetensors",
+                           "weights.safetensors", "init.weights"}) {
+    EXPECT_FALSE(CheckUserFileName(name).ok()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace foldfarm
