@@ -20,6 +20,14 @@ absl::StatusOr<std::shared_ptr<Model>> MakeVit1d(const Vit1dOptions& options,
                                                  int num_labels);
 absl::StatusOr<std::shared_ptr<Model>> MakeConv1d(const Conv1dOptions& options,
                                                   int num_labels);
+absl::StatusOr<std::shared_ptr<Model>> MakeSeresnext(
+    const SeresnextOptions& options, int num_labels);
+absl::StatusOr<std::shared_ptr<Model>> MakeDpn(const DpnOptions& options,
+                                               int num_labels);
+absl::StatusOr<std::shared_ptr<Model>> MakeEfficientnet(
+    const EfficientnetOptions& options, int num_labels);
+absl::StatusOr<std::shared_ptr<Model>> MakeVit(const VitOptions& options,
+                                               int num_labels);
 
 }  // namespace foldfarm
 

@@ -2,6 +2,9 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
+
+#include "absl/strings/match.h"
 #include "worker/models/model.h"
 
 namespace foldfarm {
@@ -18,16 +21,24 @@ at::Tensor ToSequence(const at::Tensor& images) {
   return at::cat({images.transpose(1, 2), place}, 2);
 }
 
-void InitializeResidualNetwork(torch::nn::Module& network) {
+void InitializeResidualNetwork(torch::nn::Module& network,
+                               absl::string_view last_norm) {
   for (auto& item : network.named_parameters()) {
     at::Tensor& parameter = item.value();
     if (parameter.dim() >= 3) {
       torch::nn::init::kaiming_normal_(parameter, 0, torch::kFanOut,
                                        torch::kReLU);
-    } else if (item.key().ends_with(".bn2.weight")) {
+    } else if (absl::EndsWith(item.key(), last_norm)) {
       torch::nn::init::zeros_(parameter);
     }
   }
+}
+
+int64_t RoundChannels(double channels, double least_share) {
+  const int64_t rounded =
+      std::max<int64_t>(8, static_cast<int64_t>(channels + 4) / 8 * 8);
+  return static_cast<double>(rounded) < least_share * channels ? rounded + 8
+                                                               : rounded;
 }
 
 }  // namespace foldfarm

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "absl/strings/string_view.h"
 #include "common/spectra/prepared_dataset.h"
 
 namespace at {
@@ -22,9 +23,14 @@ inline constexpr int64_t kSequenceFeatures = kNumMz + 1;
 at::Tensor ToSequence(const at::Tensor& images);
 
 // timm's start of a ResNet: convolutions Kaiming-normal (fan out), and the
-// weight of every block's "bn2" zero, so that each block starts as the
-// identity.
-void InitializeResidualNetwork(torch::nn::Module& network);
+// weights whose names end in `last_norm` (".bn2.weight": each block's last
+// normalization) zero, so that each block starts as the identity.
+void InitializeResidualNetwork(torch::nn::Module& network,
+                               absl::string_view last_norm);
+
+// timm's number of channels near `channels`: a multiple of 8, at least 8, and
+// not below `least_share` of what was asked for.
+int64_t RoundChannels(double channels, double least_share);
 
 }  // namespace foldfarm
 

@@ -76,7 +76,7 @@ class Conv1d : public torch::nn::Module, public Model {
           register_module(absl::StrCat("layer", stage + 1), blocks));
     }
     fc_ = register_module("fc", torch::nn::Linear(2 * in, num_labels));
-    InitializeResidualNetwork(*this);
+    InitializeResidualNetwork(*this, ".bn2.weight");
   }
 
   at::Tensor Forward(const at::Tensor& images) override {

@@ -25,10 +25,18 @@ struct Maker {
   Result operator()(const Conv1dOptions& options) const {
     return MakeConv1d(options, num_labels);
   }
-  Result operator()(const SeresnextOptions&) const { return Missing(); }
-  Result operator()(const DpnOptions&) const { return Missing(); }
-  Result operator()(const EfficientnetOptions&) const { return Missing(); }
-  Result operator()(const VitOptions&) const { return Missing(); }
+  Result operator()(const SeresnextOptions& options) const {
+    return MakeSeresnext(options, num_labels);
+  }
+  Result operator()(const DpnOptions& options) const {
+    return MakeDpn(options, num_labels);
+  }
+  Result operator()(const EfficientnetOptions& options) const {
+    return MakeEfficientnet(options, num_labels);
+  }
+  Result operator()(const VitOptions& options) const {
+    return MakeVit(options, num_labels);
+  }
   Result operator()(const TabnetOptions&) const { return Missing(); }
   Result operator()(const XgboostOptions&) const { return Missing(); }
   Result Missing() const {

@@ -1,9 +1,5 @@
 // Residual networks of basic blocks (He et al., Deep Residual Learning for
 // Image Recognition, 2016), as timm 0.5.4's ResNet names and starts them.
-//
-// Two forms. simple_cls: one channel, the last feature map pooled by average
-// and by maximum, one linear layer ("fc"). simple_cls3: three channels (the
-// image, column / 80, row / 100), average pooled ("base_model.fc").
 #include <torch/torch.h>
 
 #include "absl/status/status.h"
@@ -11,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "worker/models/architectures.h"
 #include "worker/models/common.h"
+#include "worker/models/image_classifier.h"
 
 namespace foldfarm {
 namespace {
@@ -52,13 +49,12 @@ class BasicBlock : public torch::nn::Module {
   torch::nn::Sequential downsample_{nullptr};
 };
 
-// "base_model": all but the last linear layer of the simple_cls form.
-class Backbone : public torch::nn::Module {
+class ResnetBackbone : public torch::nn::Module, public Backbone {
  public:
-  Backbone(const ResnetOptions& options, int64_t channels, int num_labels)
+  ResnetBackbone(const ResnetOptions& options, int num_labels)
       : conv1_(register_module(
             "conv1",
-            Convolution(channels, options.widths[0], 7,
+            Convolution(ImageChannels(options.form), options.widths[0], 7,
                         {options.stem_stride[0], options.stem_stride[1]}))),
         bn1_(
             register_module("bn1", torch::nn::BatchNorm2d(options.widths[0]))) {
@@ -77,69 +73,24 @@ class Backbone : public torch::nn::Module {
     if (options.form == ClassifierForm::kSimpleCls3) {
       fc_ = register_module("fc", torch::nn::Linear(in, num_labels));
     }
+    InitializeResidualNetwork(*this, ".bn2.weight");
   }
 
-  at::Tensor Features(const at::Tensor& x) {
-    at::Tensor y = bn1_->forward(conv1_->forward(x)).relu_();
+  at::Tensor Features(const at::Tensor& images) override {
+    at::Tensor y = bn1_->forward(conv1_->forward(images)).relu_();
     y = at::max_pool2d(y, {3, 3}, {2, 2}, {1, 1});
     for (torch::nn::Sequential& stage : stages_) y = stage->forward(y);
     return y;
   }
 
-  torch::nn::Linear& fc() { return fc_; }
+  at::Tensor Classify(const at::Tensor& features) override {
+    return fc_->forward(features);
+  }
 
  private:
   torch::nn::Conv2d conv1_;
   torch::nn::BatchNorm2d bn1_;
   std::vector<torch::nn::Sequential> stages_;
-  torch::nn::Linear fc_{nullptr};
-};
-
-class Resnet : public torch::nn::Module, public Model {
- public:
-  Resnet(const ResnetOptions& options, int num_labels)
-      : form_(options.form), head_dropout_(options.head_dropout) {
-    const bool three = form_ == ClassifierForm::kSimpleCls3;
-    backbone_ = register_module(
-        "base_model",
-        std::make_shared<Backbone>(options, three ? 3 : 1, num_labels));
-    InitializeResidualNetwork(*backbone_);
-    if (!three) {
-      fc_ = register_module(
-          "fc", torch::nn::Linear(2 * options.widths.back(), num_labels));
-    }
-  }
-
-  at::Tensor Forward(const at::Tensor& images) override {
-    at::Tensor x = images.unsqueeze(1);
-    if (form_ == ClassifierForm::kSimpleCls3) x = WithCoordinates(x);
-    const at::Tensor map =
-        backbone_->Features(x.contiguous(at::MemoryFormat::ChannelsLast));
-    at::Tensor features = map.mean(at::IntArrayRef({2, 3}));
-    if (form_ == ClassifierForm::kSimpleCls) {
-      features = at::cat({features, map.amax(at::IntArrayRef({2, 3}))}, 1);
-    }
-    features = at::dropout(features, head_dropout_, is_training());
-    return (fc_ ? fc_ : backbone_->fc())->forward(features);
-  }
-
-  torch::nn::Module& module() override { return *this; }
-
- private:
-  // [B, 1, 100, 80] to [B, 3, 100, 80]: the image, column / 80, row / 100.
-  static at::Tensor WithCoordinates(const at::Tensor& x) {
-    const int64_t rows = x.size(2), columns = x.size(3);
-    const auto axis = [&](int64_t size) {
-      return at::arange(size, x.options()).div_(static_cast<double>(size));
-    };
-    return at::cat({x, axis(columns).view({1, 1, 1, columns}).expand_as(x),
-                    axis(rows).view({1, 1, rows, 1}).expand_as(x)},
-                   1);
-  }
-
-  const ClassifierForm form_;
-  const double head_dropout_;
-  std::shared_ptr<Backbone> backbone_;
   torch::nn::Linear fc_{nullptr};
 };
 
@@ -169,7 +120,12 @@ absl::StatusOr<std::shared_ptr<Model>> MakeResnet(const ResnetOptions& options,
                      absl::StrJoin(options.stem_stride, ", "),
                      "], expected two numbers, at least 1"));
   }
-  return std::make_shared<Resnet>(options, num_labels);
+  const auto backbone = std::make_shared<ResnetBackbone>(options, num_labels);
+  return MakeImageClassifier({.form = options.form,
+                              .head_dropout = options.head_dropout,
+                              .num_features = options.widths.back(),
+                              .num_labels = num_labels},
+                             backbone, backbone);
 }
 
 }  // namespace foldfarm

@@ -191,6 +191,7 @@ at::Tensor MadeWeights(const std::string& name, const at::Tensor& like) {
 struct GoldenCase {
   const char* name;
   ArchOptions arch;
+  double tolerance = 1e-4;  // Of logits.
 };
 
 std::vector<GoldenCase> GoldenCases() {
@@ -204,12 +205,19 @@ std::vector<GoldenCase> GoldenCases() {
   vit.dropout = 0;
   Vit1dOptions vit64 = vit;
   vit64.heads = 64;
-  return {{"cls_resnet34", ResnetOptions()},
+  EfficientnetOptions cls3_efficientnet;
+  cls3_efficientnet.form = ClassifierForm::kSimpleCls3;
+  return {{"cls_resnet34", ResnetOptions(), 2e-4},
           {"cls3_resnet34", cls3},
           {"gru", gru},
           {"lstm", lstm},
           {"vit1d_32h", vit},
-          {"vit1d_64h", vit64}};
+          {"vit1d_64h", vit64},
+          {"cls3_seresnext50", SeresnextOptions()},
+          {"cls_dpn68b", DpnOptions()},
+          {"cls_enet_b2", EfficientnetOptions()},
+          {"cls3_enet_b2", cls3_efficientnet},
+          {"vit_100", VitOptions()}};
 }
 
 std::string SharedFolder() {
@@ -271,7 +279,7 @@ TEST_P(GoldenModelTest, LogitsAndATrainingStepEqualTheOriginals) {
     return model->Forward(images);
   };
   EXPECT_LT(LargestDifference(eval_logits(), ToTensor(golden["logits_eval"])),
-            2e-4);
+            GetParam().tolerance);
 
   TrainOptions options;
   options.lr = 1e-4;
