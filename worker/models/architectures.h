@@ -28,6 +28,8 @@ absl::StatusOr<std::shared_ptr<Model>> MakeEfficientnet(
     const EfficientnetOptions& options, int num_labels);
 absl::StatusOr<std::shared_ptr<Model>> MakeVit(const VitOptions& options,
                                                int num_labels);
+absl::StatusOr<std::shared_ptr<Model>> MakeTabnet(const TabnetOptions& options,
+                                                  int num_labels);
 
 }  // namespace foldfarm
 

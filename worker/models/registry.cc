@@ -37,10 +37,11 @@ struct Maker {
   Result operator()(const VitOptions& options) const {
     return MakeVit(options, num_labels);
   }
-  Result operator()(const TabnetOptions&) const { return Missing(); }
-  Result operator()(const XgboostOptions&) const { return Missing(); }
-  Result Missing() const {
-    return absl::InvalidArgumentError("no such network here");
+  Result operator()(const TabnetOptions& options) const {
+    return MakeTabnet(options, num_labels);
+  }
+  Result operator()(const XgboostOptions&) const {
+    return absl::InvalidArgumentError("arch xgboost is not a network");
   }
 };
 

@@ -19,6 +19,7 @@
 #include "worker/models/model.h"
 #include "worker/trainer/attempt_spec.h"
 #include "worker/trainer/predictions.h"
+#include "worker/trainer/tree_attempt.h"
 #include "worker/training/labels.h"
 #include "worker/training/staged_training.h"
 #include "worker/training/torch_setup.h"
@@ -209,6 +210,10 @@ absl::Status RunUnguarded(const std::string &directory, EventWriter &events,
                             ParseAttemptSpec(*json, kSpecFile));
   auto dataset = PreparedDataset::Open(JoinPath(directory, kDatasetFile));
   FOLDFARM_RETURN_IF_ERROR(AsInternal(dataset.status()));
+  if (std::holds_alternative<XgboostOptions>(spec.arch)) {
+    return AsBadConfiguration(
+        RunTreeAttempt(directory, spec, **dataset, events, stop, clock));
+  }
   Attempt attempt(directory, std::move(spec), *std::move(dataset), events, stop,
                   clock);
   return AsBadConfiguration(attempt.Run());
