@@ -170,6 +170,7 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddWatchCommand(app, invocation);
   AddJobCommands(app, invocation);
   AddResultCommands(app, invocation);
+  AddRenderCommand(app, invocation);
 
   if (arguments.empty()) {
     *console.err << Help(app);

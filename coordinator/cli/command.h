@@ -73,6 +73,7 @@ void AddSweepCommands(CLI::App& app, Invocation& invocation);
 void AddJobCommands(CLI::App& app, Invocation& invocation);
 void AddWatchCommand(CLI::App& app, Invocation& invocation);
 void AddResultCommands(CLI::App& app, Invocation& invocation);
+void AddRenderCommand(CLI::App& app, Invocation& invocation);
 void AddRunCommands(CLI::App& app, Invocation& invocation);
 
 }  // namespace foldfarm

@@ -331,6 +331,7 @@ TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
                                              {"workers"},
                                              {"ensemble"},
                                              {"oof"},
+                                             {"render"},
                                              {"cancel"},
                                              {"retry"}}) {
     std::string name = "foldfarm";

@@ -2,19 +2,25 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cmath>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/spectra/features_csv.h"
 #include "common/spectra/prepare.h"
 #include "common/tensorfile/tensorfile.h"
 #include "nlohmann/json.hpp"
 #include "tests/common/spectra/test_files.h"
+#include "tests/worker/render/simple_dataset.h"
+#include "worker/render/column_candidates.h"
 #include "worker/render/renderer.h"
 
 namespace foldfarm {
@@ -125,6 +131,121 @@ TEST(GoldenRenderTest, FixedImagesOfRealSamplesEqualTheOriginals) {
         LargestDifference(image.mean(1), ToTensor(render["image_row_means"])),
         1e-4);
   }
+}
+
+// Candidates of a column: how likely each temperature is.
+std::map<float, double> GoldenCandidates(const Json& candidates) {
+  std::map<float, double> probability;
+  for (const Json& candidate : candidates) {
+    probability[candidate[1].get<float>()] += candidate[2].get<double>();
+  }
+  return probability;
+}
+
+std::map<float, double> TableCandidates(const PreparedDataset& dataset,
+                                        const RenderOptions& options,
+                                        int column) {
+  const ColumnCandidates table = FindColumnCandidates(
+      dataset.scan_offset(), dataset.temperature(), options, -1);
+  std::map<float, double> probability;
+  double before = column;
+  for (size_t i = 0; i < table.scan.size(); ++i) {
+    if (table.cumulative[i] <= column || table.cumulative[i] > column + 1) {
+      continue;
+    }
+    const auto t = static_cast<float>(dataset.temperature()[table.scan[i]]);
+    probability[t] += table.cumulative[i] - before;
+    before = table.cumulative[i];
+  }
+  return probability;
+}
+
+// Sum of (count - expected)^2 / expected over the candidates of one column of
+// `draws` images; counts what was not expected as a failure.
+double ChiSquare(const at::Tensor& shown,
+                 const std::map<float, double>& expected) {
+  std::map<float, double> count;
+  for (int64_t i = 0; i < shown.size(0); ++i) {
+    // m/z 20 shows the temperature.
+    const float t = shown[i].item<float>() * 4000;
+    const auto above = expected.lower_bound(t);
+    auto nearest = above == expected.end() ? std::prev(above) : above;
+    if (above != expected.begin() &&
+        std::abs(std::prev(above)->first - t) < std::abs(nearest->first - t)) {
+      nearest = std::prev(above);
+    }
+    EXPECT_NEAR(nearest->first, t, 0.01);
+    ++count[nearest->first];
+  }
+  double sum = 0;
+  for (const auto& [t, p] : expected) {
+    const double mean = p * static_cast<double>(shown.size(0));
+    sum += (count[t] - mean) * (count[t] - mean) / mean;
+  }
+  return sum;
+}
+
+TEST(GoldenRenderTest, ColumnsChooseScansAsOftenAsTheOriginalDoes) {
+  const std::string golden = SharedFile("golden/prepared_and_rendered.json");
+  std::ifstream file(golden);
+  if (!file) GTEST_SKIP() << golden << " is not there";
+  const Json renders = Json::parse(file)["renders"];
+  const std::map<std::string, Instrument> samples = {
+      {"S0000", Instrument::kCommercial}, {"S0754", Instrument::kSamTestbed}};
+  const ScratchFolder scratch;
+  const auto folder = RealTrainFeatures({"S0000", "S0754"}, scratch);
+  if (!folder.ok()) GTEST_SKIP() << folder.status().message();
+
+  double chi_square = 0, degrees = 0;
+  for (const Json& render : renders) {
+    const std::string id = render["sample_id"];
+    if (!samples.contains(id)) continue;
+    RenderOptions options;
+    options.temp_query_range = render["options"]["query"];
+    SCOPED_TRACE(absl::StrCat(id, ", query ", options.temp_query_range));
+    const auto real = Prepare(
+        JoinPath(*folder, "train_features/" + id + ".csv"), samples.at(id));
+    // The same temperatures, which m/z 20 tells.
+    SimpleSample telling;
+    telling.labels = {1};
+    telling.abundance = [](int mz, double celsius) {
+      return mz == 10   ? 1.0f
+             : mz == 20 ? static_cast<float>(celsius / 4000)
+                        : kNothing;
+    };
+    const auto dataset = SimpleDataset(
+        {telling}, {real->temperature().begin(), real->temperature().end()});
+    options.log_space = false;
+    options.mz_var = options.scale_var = 0;
+    const auto renderer = Renderer::Create(*dataset, {"R0"}, 1, options, "cpu");
+    ASSERT_TRUE(renderer.ok()) << renderer.status();
+    (*renderer)->Seed(29);
+    std::vector<at::Tensor> shown;
+    for (int batch = 0; batch < 12; ++batch) {
+      at::Tensor images, labels;
+      (*renderer)->Draw(at::zeros({250}, at::kLong), DrawMode::kPredict, images,
+                        labels);
+      shown.push_back(images.select(1, 20).clone());
+    }
+    const at::Tensor temperatures = at::cat(shown);
+    for (const auto& [column, candidates] : render["candidates"].items()) {
+      SCOPED_TRACE("column " + column);
+      const std::map<float, double> expected = GoldenCandidates(candidates);
+      const std::map<float, double> ours =
+          TableCandidates(*real, options, std::stoi(column));
+      ASSERT_EQ(ours.size(), expected.size());
+      for (auto a = ours.begin(), b = expected.begin(); a != ours.end();
+           ++a, ++b) {
+        EXPECT_FLOAT_EQ(a->first, b->first);
+        EXPECT_NEAR(a->second, b->second, 1e-9);
+      }
+      chi_square +=
+          ChiSquare(temperatures.select(1, std::stoi(column)), expected);
+      degrees += static_cast<double>(expected.size()) - 1;
+    }
+  }
+  // Mean and standard deviation of a chi-square distribution.
+  EXPECT_LT(chi_square, degrees + 4 * std::sqrt(2 * degrees));
 }
 
 }  // namespace

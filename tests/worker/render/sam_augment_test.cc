@@ -169,7 +169,7 @@ TEST(SamAugmentTest, NoiseGrowsWithTheRootOfTheAbundance) {
 TEST(SamAugmentTest, TemperatureJitterShiftsTheCurvesOfASampleAlike) {
   SamAugmentOptions options = Off();
   options.temp_jitter = 6;
-  Batch batch(1500);
+  Batch batch(800);
   batch.abundance.select(2, 70).copy_(batch.abundance.select(2, kPeakMz));
   const at::Tensor curves = batch.Apply(options);
   const at::Tensor t =
@@ -178,8 +178,8 @@ TEST(SamAugmentTest, TemperatureJitterShiftsTheCurvesOfASampleAlike) {
     const at::Tensor curve = curves.select(2, mz);
     return (curve * t).sum(1) / curve.sum(1);
   };
-  EXPECT_NEAR(Mean(centre(kPeakMz)), 510, 0.7);
-  EXPECT_NEAR(Deviation(centre(kPeakMz)), 6, 0.5);
+  EXPECT_NEAR(Mean(centre(kPeakMz)), 510, 0.85);
+  EXPECT_NEAR(Deviation(centre(kPeakMz)), 6, 0.6);
   EXPECT_LT((centre(kPeakMz) - centre(70)).abs().max().item<double>(), 0.1);
   EXPECT_LT(curves.select(2, kFlatMz).abs().max().item<double>(), 1e-5);
 }
@@ -204,16 +204,16 @@ TEST(SamAugmentTest, BinsHoldNeighbouringColumnsAndTheirMean) {
 TEST(SamAugmentTest, GainIsAFactorOfEachCurve) {
   SamAugmentOptions options = Off();
   options.gain = 0.5;
-  Batch batch(2000);
+  Batch batch(800);
   batch.abundance.select(2, 70).copy_(batch.abundance.select(2, kPeakMz));
   const at::Tensor curves = batch.Apply(options);
   const at::Tensor plain = batch.Plain();
   const auto factor = [&](int mz) {
     return (curves.select(2, mz).amax(1) / plain.select(2, mz).amax(1)).log2();
   };
-  EXPECT_NEAR(Mean(factor(kPeakMz)), 0, 0.05);
-  EXPECT_NEAR(Deviation(factor(kPeakMz)), 0.5, 0.03);
-  EXPECT_NEAR(Mean(factor(kPeakMz) * factor(70)), 0, 0.03);
+  EXPECT_NEAR(Mean(factor(kPeakMz)), 0, 0.07);
+  EXPECT_NEAR(Deviation(factor(kPeakMz)), 0.5, 0.05);
+  EXPECT_NEAR(Mean(factor(kPeakMz) * factor(70)), 0, 0.04);
   EXPECT_LT(LargestDifference(
                 curves.select(2, kPeakMz),
                 plain.select(2, kPeakMz) * factor(kPeakMz).exp2().unsqueeze(1)),
@@ -227,15 +227,15 @@ TEST(SamAugmentTest, ASamBackgroundIsAddedAtItsProbability) {
   at::Tensor background = at::zeros({1, kNumColumns, kNumMz});
   background.select(2, kFlatMz)
       .copy_(1 - at::arange(kNumColumns, at::kFloat) * 0.01);
-  const Batch batch(2000);
+  const Batch batch(1000);
   const at::Tensor curves = batch.Apply(options, background);
   const at::Tensor range = Range(curves).select(1, kFlatMz);
   const at::Tensor added = range.gt(1e-5);
-  EXPECT_NEAR(Mean(added.to(at::kDouble)), 0.3, 0.04);
+  EXPECT_NEAR(Mean(added.to(at::kDouble)), 0.3, 0.058);
   // In units of the largest rise, times 2^N(0, 1).
   const at::Tensor factor = (range / 0.79).masked_select(added).log2();
-  EXPECT_NEAR(Mean(factor), 0, 0.16);
-  EXPECT_NEAR(Deviation(factor), 1, 0.12);
+  EXPECT_NEAR(Mean(factor), 0, 0.23);
+  EXPECT_NEAR(Deviation(factor), 1, 0.17);
   EXPECT_LT(Range(curves).select(1, kHighMz).max().item<double>(), 1e-5);
   EXPECT_LT(LargestDifference(batch.Apply(options), batch.Plain()), 1e-6);
 }
@@ -243,11 +243,11 @@ TEST(SamAugmentTest, ASamBackgroundIsAddedAtItsProbability) {
 TEST(SamAugmentTest, MissingTakesAwayWhatTheTestbedDoesNotScan) {
   SamAugmentOptions options = Off();
   options.missing = 0.4;
-  const at::Tensor absent = Batch(2000).Apply(options).isnan().all(1);
+  const at::Tensor absent = Batch(1000).Apply(options).isnan().all(1);
   for (int mz = 0; mz < 91; ++mz) {
     const bool scanned = mz == 2 || mz > 11;
     EXPECT_NEAR(Mean(absent.select(1, mz).to(at::kDouble)), scanned ? 0 : 0.4,
-                scanned ? 0 : 0.05)
+                scanned ? 0 : 0.062)
         << "m/z " << mz;
   }
 }
@@ -375,14 +375,14 @@ TEST(SamAugmentInRendererTest, SamplesChangeAtTheirProbabilitySeedBySeed) {
   const auto dataset =
       SimpleDataset({Sample("commercial")}, ColumnTemperatures(kTempStep));
   RenderOptions options = WithoutFactors();
-  const at::Tensor positions = at::zeros({1000}, at::kLong);
+  const at::Tensor positions = at::zeros({600}, at::kLong);
   const at::Tensor before =
       Draw(*MakeRenderer(*dataset, options, 1), positions, DrawMode::kTrain);
   options.sam_augment.prob = 0.3;
   const auto renderer = MakeRenderer(*dataset, options, 1);
   const at::Tensor after = Draw(*renderer, positions, DrawMode::kTrain);
   const at::Tensor changed = before.ne(after).flatten(1).any(1).to(at::kDouble);
-  EXPECT_NEAR(Mean(changed), 0.3, 0.06);
+  EXPECT_NEAR(Mean(changed), 0.3, 0.075);
   EXPECT_TRUE(
       after.equal(Draw(*renderer, positions, DrawMode::kTrain, /*seed=*/3)));
   EXPECT_FALSE(

@@ -1,0 +1,312 @@
+// render: the images that a model gets, on a contact sheet.
+//
+//  1. The dataset is a prepared file, or fetched from the farm by name.
+//  2. foldfarm-trainer draws: only it knows how a sample becomes an image.
+//  3. The sheet is laid out, painted and put in place whole.
+// Everything in between stands in a temporary folder and goes with it.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/base/subprocess.h"
+#include "common/rpc/artifact_client.h"
+#include "common/rpc/retry.h"
+#include "common/spectra/prepared_dataset.h"
+#include "common/sweep/sweep.h"
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/format.h"
+#include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/progress.h"
+#include "coordinator/cli/render_sheet.h"
+#include "coordinator/cli/suggest.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr char kDatasetFile[] = "dataset.safetensors";
+constexpr int kBadConfiguration = 64;  // The trainer's exit statuses.
+constexpr int kOutOfMemory = 71;
+
+struct RenderCommandOptions {
+  std::string dataset;
+  std::vector<std::string> samples;
+  std::string sweep;
+  std::string model;
+  int draws = 9;
+  uint32_t seed = 1;
+  std::string out;
+  std::string trainer;
+};
+
+// "no WHAT "NAME" in WHERE (did you mean "NEAR"?)".
+absl::Status Unknown(absl::string_view what, const std::string& name,
+                     absl::string_view where,
+                     const std::vector<std::string>& known) {
+  const std::string near = Nearest(name, known);
+  return absl::NotFoundError(absl::StrCat(
+      "no ", what, " \"", name, "\" in ", where,
+      near.empty()
+          ? absl::StrCat(
+                "; it has ",
+                FormatPlural(static_cast<int64_t>(known.size()), what),
+                known.empty() ? "" : absl::StrCat(", such as ", known[0]))
+          : absl::StrCat(" (did you mean \"", near, "\"?)")));
+}
+
+absl::StatusOr<v1::ModelSpec> FindModel(const RenderCommandOptions& options) {
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::SweepSpec sweep,
+                            LoadSweepFile(options.sweep));
+  std::vector<std::string> names;
+  for (const v1::ModelSpec& model : sweep.models()) {
+    if (model.name() != options.model) {
+      names.push_back(model.name());
+      continue;
+    }
+    if (model.arch().has_none()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(options.model,
+                       " sees no image: \"arch: none\" predicts how frequent "
+                       "each label is, whatever the sample"));
+    }
+    if (model.arch().has_exec()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          options.model,
+          " sees no image: its program gets the prepared dataset as it is "
+          "(arch: exec)"));
+    }
+    return model;
+  }
+  return Unknown("model", options.model, options.sweep, names);
+}
+
+// Fails before anything is drawn when the sheet could not be written.
+absl::Status CheckWritable(const std::string& path) {
+  const std::string folder = DirectoryOf(path);
+  if (!IsDirectory(folder)) {
+    return absl::NotFoundError(
+        absl::StrCat("--out ", path, ": there is no folder ", folder));
+  }
+  if (IsDirectory(path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--out ", path, " is a folder, expected a file to write"));
+  }
+  if (access(folder.c_str(), W_OK) != 0) {
+    return ErrnoStatus(path, "cannot write");
+  }
+  return absl::OkStatus();
+}
+
+// Puts the dataset into `folder`.
+absl::Status PlaceDataset(CommandContext& context, const std::string& dataset,
+                          const std::string& folder) {
+  const std::string path = JoinPath(folder, kDatasetFile);
+  if (FileExists(dataset)) {
+    char* absolute = realpath(dataset.c_str(), nullptr);
+    if (absolute == nullptr) return ErrnoStatus(dataset, "cannot find");
+    const absl::Cleanup release = [&] { free(absolute); };
+    if (symlink(absolute, path.c_str()) != 0) {
+      return ErrnoStatus(path, "cannot link");
+    }
+    return absl::OkStatus();
+  }
+  FarmClient client(context.coordinator);
+  v1::GetDatasetRequest request;
+  request.set_name(dataset);
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const v1::Dataset known,
+      client.Call(&v1::FarmService::StubInterface::GetDataset, request));
+  Progress progress(context.console, context.clock, "Fetching",
+                    ProgressUnit::kBytes);
+  TransferOptions transfer;
+  transfer.retry.give_up_after = absl::Seconds(30);
+  transfer.clock = &context.clock;
+  transfer.cancelled = &InterruptScope::Interrupted;
+  transfer.progress = [&](int64_t done, int64_t total) {
+    progress.Update(done, total);
+  };
+  return client.Explain(DownloadFile(client.artifacts(), known.digest(),
+                                     known.size_bytes(), path, transfer));
+}
+
+absl::Status CheckSamples(const PreparedDataset& dataset,
+                          const RenderCommandOptions& options) {
+  std::vector<std::string> known;
+  for (const SampleInfo& sample : dataset.header().samples) {
+    known.push_back(sample.id);
+  }
+  for (const std::string& id : options.samples) {
+    if (dataset.IndexOf(id).ok()) continue;
+    return Unknown("sample", id, options.dataset, known);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteDrawFile(const PreparedDataset& dataset,
+                           const v1::ModelSpec& model,
+                           const RenderCommandOptions& options,
+                           const std::string& folder) {
+  std::vector<std::string> train;
+  for (const SampleInfo& sample : dataset.header().samples) {
+    if (sample.labelled && sample.split == "train") train.push_back(sample.id);
+  }
+  const nlohmann::json draw = {
+      {"model", nlohmann::json::parse(ModelToJson(model))},
+      {"samples", options.samples},
+      {"train_samples", train},
+      {"draws", options.draws},
+      {"seed", options.seed}};
+  return WriteFileAtomically(JoinPath(folder, "draw.json"), draw.dump());
+}
+
+// What the trainer said last, without its name before it.
+std::string LastWords(const std::string& log) {
+  const absl::StatusOr<std::string> text = ReadFile(log);
+  if (!text.ok()) return "";
+  absl::string_view said = absl::StripAsciiWhitespace(*text);
+  said = said.substr(said.rfind('\n') == said.npos ? 0 : said.rfind('\n') + 1);
+  absl::ConsumePrefix(&said, "foldfarm-trainer: ");
+  return std::string(said);
+}
+
+absl::Status Draw(Clock& clock, const std::string& trainer,
+                  const std::string& folder) {
+  const std::string log = JoinPath(folder, "trainer.log");
+  const int descriptor =
+      open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor < 0) return ErrnoStatus(log, "cannot open");
+  SubprocessOptions options;
+  options.argv = {trainer, "draw", folder};
+  options.descriptors = {{1, descriptor}, {2, descriptor}};
+  auto process = Subprocess::Spawn(options);
+  close(descriptor);
+  if (!process.ok()) return process.status();
+  std::optional<ExitState> end;
+  while (!(end = (*process)->Poll()).has_value()) {
+    if (!WaitUnlessCancelled(clock, absl::Milliseconds(20),
+                             &InterruptScope::Interrupted)) {
+      return absl::CancelledError("Stopped; nothing was written.");
+    }
+  }
+  if (end->signal != 0) {
+    return absl::InternalError(
+        absl::StrCat(trainer, " was killed by signal ", end->signal));
+  }
+  if (end->exit_status == 0) return absl::OkStatus();
+  const std::string why = LastWords(log);
+  if (end->exit_status == kBadConfiguration) {
+    return absl::InvalidArgumentError(why);
+  }
+  if (end->exit_status == kOutOfMemory) {
+    return absl::ResourceExhaustedError("not enough memory to draw");
+  }
+  return absl::InternalError(absl::StrCat(trainer, " ended with status ",
+                                          end->exit_status, ": ", why));
+}
+
+absl::StatusOr<int> Render(CommandContext& context,
+                           RenderCommandOptions options) {
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::ModelSpec model, FindModel(options));
+  FOLDFARM_RETURN_IF_ERROR(CheckWritable(options.out));
+  const std::string trainer =
+      options.trainer.empty() ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
+                              : options.trainer;
+  if (access(trainer.c_str(), X_OK) != 0) {
+    return ErrnoStatus(trainer, "cannot run the program that draws");
+  }
+  // Each once, in the order given.
+  std::vector<std::string> samples;
+  for (const std::string& id : options.samples) {
+    if (std::find(samples.begin(), samples.end(), id) == samples.end()) {
+      samples.push_back(id);
+    }
+  }
+  options.samples = std::move(samples);
+
+  InterruptScope interrupt;
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string folder,
+                            MakeTemporaryDirectory("foldfarm-render"));
+  const absl::Cleanup remove = [&] { (void)RemoveRecursively(folder); };
+  FOLDFARM_RETURN_IF_ERROR(PlaceDataset(context, options.dataset, folder));
+  FOLDFARM_ASSIGN_OR_RETURN(const auto dataset, PreparedDataset::Open(JoinPath(
+                                                    folder, kDatasetFile)));
+  FOLDFARM_RETURN_IF_ERROR(CheckSamples(*dataset, options));
+  FOLDFARM_RETURN_IF_ERROR(WriteDrawFile(*dataset, model, options, folder));
+  FOLDFARM_RETURN_IF_ERROR(Draw(context.clock, trainer, folder));
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const auto images,
+      TensorFile::Open(JoinPath(folder, "images.safetensors")));
+  FOLDFARM_ASSIGN_OR_RETURN(
+      ContactSheet sheet,
+      SheetOfImages(*images, *dataset, model, options.samples));
+  sheet.detail = absl::StrCat(
+      "arch ", ArchName(model), "  ·  sweep ", BaseName(options.sweep),
+      "  ·  dataset ", BaseName(options.dataset), "  ·  ",
+      FormatPlural(options.draws, "draw"), ", seed ", options.seed);
+  if (model.arch().has_xgboost() || model.arch().has_tabnet()) {
+    absl::StrAppend(&sheet.detail, "  ·  its features come from these images");
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string png, PaintContactSheet(sheet));
+  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(options.out, png));
+  const PixelRect size = SheetRect(sheet);
+  context.console.Note(absl::StrCat("Wrote ", options.out, ": ", size.width,
+                                    " x ", size.height, " pixels, ",
+                                    absl::StrJoin(options.samples, ", ")));
+  return kExitDone;
+}
+
+}  // namespace
+
+void AddRenderCommand(CLI::App& app, Invocation& invocation) {
+  auto [command, options] = AddCommand<RenderCommandOptions>(
+      app, invocation, "render",
+      "Draw the images that a model gets from samples, before and after\n"
+      "augmentation, mixing and sam_augment, as a PNG contact sheet",
+      "foldfarm render --dataset mars --sample S0754 --sweep mars-two.yaml "
+      "--model 130_gru --draws 9 --out sheet.png",
+      Render);
+  command
+      ->add_option("--dataset", options->dataset,
+                   "Dataset on the farm, or a prepared dataset's file")
+      ->type_name("NAME|FILE")
+      ->required();
+  command
+      ->add_option("--sample", options->samples,
+                   "Sample to draw; may be repeated")
+      ->type_name("ID")
+      ->required();
+  command->add_option("--sweep", options->sweep, "Sweep file with the model")
+      ->type_name("F.yaml")
+      ->required();
+  command->add_option("--model", options->model, "Model of the sweep")
+      ->type_name("NAME")
+      ->required();
+  command->add_option("--draws", options->draws, "Images of each kind")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100).description(""))
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Same seed, same images")
+      ->type_name("S")
+      ->capture_default_str();
+  command->add_option("--out", options->out, "The file to write")
+      ->type_name("F.png")
+      ->required();
+  command
+      ->add_option("--trainer", options->trainer,
+                   "Program that draws (default: foldfarm-trainer beside "
+                   "foldfarm)")
+      ->type_name("PROGRAM");
+}
+
+}  // namespace foldfarm
