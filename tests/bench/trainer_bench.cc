@@ -115,6 +115,7 @@ double RenderImagesPerSecond(const BenchOptions& options,
                              const RenderOptions& render) {
   MadeDatasetOptions made;
   made.num_samples = 256;
+  made.sam_every = 64;
   made.min_scans = 100;
   made.max_scans = 320;
   const auto dataset = MakeDataset(made);
@@ -163,13 +164,16 @@ int Main(int argc, char** argv) {
   std::printf("device %s, %d threads\n", options.device.c_str(),
               options.threads);
   if (options.arch.empty() || options.arch == "render") {
-    RenderOptions plain, full;
+    RenderOptions plain, full, sam;
     full.mix_prob = 0.25;
     full.sub_bg_prob = 0.5;
+    sam.sam_augment.prob = 1;  // Of every commercial sample.
     std::printf("%-14s %-5s %8.0f images/s\n", "render", "",
                 RenderImagesPerSecond(options, plain));
     std::printf("%-14s %-5s %8.0f images/s\n", "render_full", "",
                 RenderImagesPerSecond(options, full));
+    std::printf("%-14s %-5s %8.0f images/s\n", "render_sam", "",
+                RenderImagesPerSecond(options, sam));
   }
   for (const Case& bench_case : Cases()) {
     if (!options.arch.empty() && options.arch != bench_case.name) continue;

@@ -9,6 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "worker/trainer/attempt.h"
+#include "worker/trainer/draw.h"
 
 namespace {
 
@@ -18,6 +19,7 @@ void RequestStop(int) { stop_requested = 1; }
 
 constexpr char kUsage[] =
     "Usage: foldfarm-trainer attempt DIR\n"
+    "       foldfarm-trainer draw DIR\n"
     "\n"
     "Runs the attempt in DIR: attempt.json (the job), dataset.safetensors, "
     "and\n"
@@ -27,10 +29,22 @@ constexpr char kUsage[] =
     "or\n"
     "to standard output when it is not open. SIGTERM: leaves a checkpoint.\n"
     "\n"
+    "draw: draws samples as a model gets them: reads draw.json and\n"
+    "dataset.safetensors in DIR, writes images.safetensors there.\n"
+    "\n"
     "Exit: 0 done, 64 bad configuration, 70 failed, 71 out of memory, 75 "
     "stopped.\n"
     "\n"
     "Example: foldfarm-trainer attempt attempts/130_gru-0\n";
+
+// Says what went wrong and returns the exit status that tells it.
+int Report(const absl::Status& status) {
+  if (!status.ok()) {
+    std::fprintf(stderr, "foldfarm-trainer: %s\n",
+                 std::string(status.message()).c_str());
+  }
+  return foldfarm::ExitStatusOf(status);
+}
 
 }  // namespace
 
@@ -44,6 +58,9 @@ int main(int argc, char** argv) {
     std::fputs(kUsage, stdout);
     return foldfarm::kExitDone;
   }
+  if (argc == 3 && command == "draw") {
+    return Report(foldfarm::DrawImages(argv[2]));
+  }
   if (argc != 3 || command != "attempt") {
     std::fputs(kUsage, stderr);
     return foldfarm::kExitBadConfiguration;
@@ -55,12 +72,7 @@ int main(int argc, char** argv) {
   sigaction(SIGINT, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
-  const absl::Status status = foldfarm::RunAttempt(
+  return Report(foldfarm::RunAttempt(
       argv[2], events, [] { return stop_requested != 0; },
-      foldfarm::Clock::Real());
-  if (!status.ok()) {
-    std::fprintf(stderr, "foldfarm-trainer: %s\n",
-                 std::string(status.message()).c_str());
-  }
-  return foldfarm::ExitStatusOf(status);
+      foldfarm::Clock::Real()));
 }
