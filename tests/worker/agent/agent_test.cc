@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@
 namespace foldfarm {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -112,6 +114,35 @@ TEST_F(AgentTest, DeliversMetricsLogAndResultOfASuccess) {
   absl::MutexLock lock(&coordinator_.mu);
   EXPECT_EQ(coordinator_.artifacts.count(finish.artifacts(1).digest()), 1u);
   EXPECT_EQ(coordinator_.registrations[0].slots(), 1);
+}
+
+TEST_F(AgentTest, AnAttemptFindsTheFilesItStartsWith) {
+  const int64_t token = coordinator_.AddLease("list_folder");
+  coordinator_.AddInput(token, "init.weights", "weights");
+  coordinator_.AddInput(token, "run me.sh", "#!/bin/sh");
+  Start();
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::SUCCEEDED);
+  const auto lines = Heard(token).lines;
+  EXPECT_THAT(lines, Contains(HasSubstr("init.weights 444")));
+  EXPECT_THAT(lines, Contains(HasSubstr("run me.sh 755")));
+}
+
+TEST_F(AgentTest, AFileThatWouldReplaceTheFarmsEndsTheAttemptForGood) {
+  std::map<int64_t, std::string> names;
+  for (const char* name : {"attempt.json", "../escaped", "checkpoint"}) {
+    const int64_t token = coordinator_.AddLease("succeed");
+    coordinator_.AddInput(token, name, "x");
+    names[token] = name;
+  }
+  Start();
+  for (const auto& [token, name] : names) {
+    ASSERT_TRUE(WaitForFinish(token));
+    const auto finish = Finish(token);
+    EXPECT_EQ(finish.outcome(), v1::Attempt::FAILED);
+    EXPECT_EQ(finish.failure_kind(), v1::FAILURE_KIND_PERMANENT);
+    EXPECT_THAT(finish.error(), HasSubstr(name));
+  }
 }
 
 TEST_F(AgentTest, FinishingBringsTheNextLeaseAndManyJobsKeepAllSlotsBusy) {

@@ -66,6 +66,16 @@ class FakeCoordinator : public WorkerApi {
     return lease.token();
   }
 
+  // Adds a file that a lease's attempt starts with.
+  void AddInput(int64_t token, const std::string& name,
+                const std::string& bytes) {
+    absl::MutexLock lock(&mu);
+    for (v1::Lease& lease : queue) {
+      if (lease.token() != token) continue;
+      *lease.add_inputs() = StoreLocked(bytes, name);
+    }
+  }
+
   v1::ArtifactRef Store(const std::string& bytes, const std::string& name) {
     absl::MutexLock lock(&mu);
     return StoreLocked(bytes, name);

@@ -76,6 +76,48 @@ TEST_F(FoldersTest, AnAttemptFindsItsJobAndTheDataset) {
   EXPECT_EQ(*ReadFile(Path("data")), "bytes");
 }
 
+TEST_F(FoldersTest, AUsersFileIsTheAttemptsOwnCopyThatRuns) {
+  ASSERT_TRUE(WriteFileAtomically(Path("shared"), "#!/bin/sh").ok());
+  ASSERT_EQ(chmod(Path("shared").c_str(), 0444), 0);
+  const auto folder =
+      AttemptFolder::Create(dir_, 1, v1::AttemptSpec(), Path("shared"));
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  ASSERT_TRUE(
+      (*folder)
+          ->AddInput("run.sh", Path("shared"), AttemptFolder::Input::kUsers)
+          .ok());
+  const std::string copy = JoinPath((*folder)->path(), "run.sh");
+  struct stat info, shared;
+  ASSERT_EQ(stat(copy.c_str(), &info), 0);
+  ASSERT_EQ(stat(Path("shared").c_str(), &shared), 0);
+  EXPECT_EQ(info.st_mode & 0777u, 0755u);
+  EXPECT_NE(info.st_ino, shared.st_ino);
+  EXPECT_EQ(
+      (*folder)
+          ->AddInput("run.sh", Path("shared"), AttemptFolder::Input::kUsers)
+          .code(),
+      absl::StatusCode::kAlreadyExists);
+}
+
+TEST_F(FoldersTest, NoInputReplacesTheFarmsFilesOrLeavesTheFolder) {
+  ASSERT_TRUE(WriteFileAtomically(Path("shared"), "x").ok());
+  const auto folder =
+      AttemptFolder::Create(dir_, 1, v1::AttemptSpec(), Path("shared"));
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  for (const char* name : {"attempt.json", "dataset.safetensors", "../x",
+                           "/tmp/x", "..", "checkpoint", "init.weights"}) {
+    EXPECT_EQ((*folder)
+                  ->AddInput(name, Path("shared"), AttemptFolder::Input::kUsers)
+                  .code(),
+              absl::StatusCode::kInvalidArgument)
+        << name;
+  }
+  EXPECT_TRUE((*folder)
+                  ->AddInput("init.weights", Path("shared"),
+                             AttemptFolder::Input::kLinked)
+                  .ok());
+}
+
 class DatasetCacheTest : public FoldersTest {
  protected:
   FakeCoordinator coordinator_;
