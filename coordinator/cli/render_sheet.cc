@@ -40,9 +40,9 @@ std::vector<Group> GroupsOf(const v1::ModelSpec& model) {
   const v1::AugmentSpec& augment = model.augment();
   return {
       {"plain", "before augmentation",
-       absl::StrCat("first without chance (nearest scans, mean offsets), then "
-                    "scans drawn within ±",
-                    shape.temp_query_range(), " °C and offsets drawn")},
+       absl::StrCat(
+           "nearest scans and mean offsets, then draws: scans within ±",
+           shape.temp_query_range(), " °C, any mix of offsets")},
       {"augment", "augment",
        absl::StrCat("m/z rows × 2^N(0, ", augment.mz_var(),
                     "), helium × 2^N(0, ", augment.he_var(),
