@@ -200,8 +200,10 @@ int SuperviseProgram(int argc, char** argv) {
       if (!children.program_status().has_value()) kill(-program, SIGTERM);
     }
     const bool any = children.Reap();
-    // Asked to stop, a descendant may be at work on the last checkpoint.
-    if (!any || (children.program_status().has_value() && !stopping)) break;
+    if (!any) break;
+    if (!children.program_status().has_value()) continue;
+    // Asked to stop, one of its group may be at work on the last checkpoint.
+    if (!stopping || kill(-program, 0) != 0) break;
   }
   children.KillAll();
   return EndLike(children.program_status().value_or(SIGKILL));

@@ -8,9 +8,9 @@
 //    that also one that left the group is found.
 // 3. SIGTERM is passed on to the program's group. When the leash ends, because
 //    the daemon let go or died of whatever, everything is killed.
-// 4. When the program has ended, what it left running is killed (after a
-//    SIGTERM: when it ended or the leash did), and the supervisor ends as the
-//    program did: with its exit status or of its signal.
+// 4. When the program has ended (after a SIGTERM: its group), what it left
+//    running is killed, and the supervisor ends as the program did: with its
+//    exit status or of its signal.
 //
 // A program that cannot be started at all is reported in the attempt contract's
 // own words: a `failed` event and exit status 64.

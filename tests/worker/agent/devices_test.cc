@@ -48,5 +48,14 @@ TEST(SlotPoolTest, GivesALargeJobTheDeviceWithMostRoomFirst) {
   EXPECT_EQ(pool.free(), 3);
 }
 
+TEST(VisibleGpusTest, AProgramSeesItsDeviceAloneAsTheFirst) {
+  EXPECT_EQ(VisibleGpus("cuda:1", nullptr), "1");
+  EXPECT_EQ(VisibleGpus("cuda:1", "2,3"), "3");
+  EXPECT_EQ(VisibleGpus("cuda:0", "GPU-5d,GPU-7e"), "GPU-5d");
+  EXPECT_EQ(VisibleGpus("cpu", "2,3"), "");
+  EXPECT_EQ(DeviceInside("cuda:1"), "cuda:0");
+  EXPECT_EQ(DeviceInside("cpu"), "cpu");
+}
+
 }  // namespace
 }  // namespace foldfarm

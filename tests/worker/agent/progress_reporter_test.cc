@@ -117,7 +117,7 @@ TEST_F(ProgressReporterTest, OnlyTheNewestOfWaitingCheckpointsIsSent) {
   EXPECT_TRUE(reporter_->Flush(true));
   EXPECT_EQ(Heard().checkpoint_epoch, 3);
   ASSERT_EQ(Heard().checkpoint.size(), 2u);
-  EXPECT_EQ(Heard().checkpoint[0].name(), "weights.safetensors");
+  EXPECT_EQ(Heard().checkpoint[1].name(), "weights.safetensors");
   EXPECT_FALSE(FileExists(first));
   EXPECT_FALSE(FileExists(third));
 }
@@ -182,6 +182,16 @@ TEST_F(ProgressReporterTest, ACheckpointWithoutItsFilesIsDroppedNotRepeated) {
   reporter_->AddCheckpoint(event);
   EXPECT_TRUE(reporter_->Flush(true));
   EXPECT_EQ(Heard().checkpoint_epoch, 0);
+}
+
+TEST_F(ProgressReporterTest, ALogWithoutEndEndsWithANote) {
+  Start();
+  const std::string line(4096, 'x');
+  for (int i = 0; i < 5000; ++i) reporter_->AddLine("info", line);
+  reporter_->AddLine("info", "the last");
+  EXPECT_TRUE(reporter_->Flush(true));
+  EXPECT_THAT(Heard().lines.back(), HasSubstr("the log ends here"));
+  EXPECT_EQ(reporter_->LogTail().back(), "the last");
 }
 
 TEST_F(ProgressReporterTest, ASuccessDoesNotWaitForACheckpointOnItsWay) {
