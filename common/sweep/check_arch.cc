@@ -196,7 +196,11 @@ void Check(const v1::XgboostSpec& trees, const ModelToCheck& model,
 }
 
 void Check(const v1::ExecSpec& exec, ArchChecker check) {
-  if (!exec.command().empty() && exec.command(0).empty()) {
+  if (exec.command().empty()) {
+    check.Add("command",
+              "missing key 'command' in arch.exec, expected a program and its "
+              "arguments, such as [python3, train.py]");
+  } else if (exec.command(0).empty()) {
     check.Add("command",
               "command begins with \"\", expected a program and its "
               "arguments, such as [python3, train.py]");

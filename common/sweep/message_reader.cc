@@ -194,6 +194,9 @@ void ReadAt(const YamlNode& node, absl::string_view where,
                 absl::StrCat(path, path.empty() ? "" : ".", field->name()),
                 message, errors);
   }
+  // What a model leaves out below may come from `defaults` or from the model
+  // that it is like; check_model.h sees the whole.
+  if (!path.empty()) return;
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor& field = *type.field(i);
     if (RuleOf(field).required() && seen.count(field.name()) == 0) {

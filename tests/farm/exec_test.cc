@@ -78,8 +78,9 @@ class ExecTest : public ::testing::Test {
     if (!spec.ok()) return "";
     v1::ExecSpec& exec =
         *spec->mutable_models(0)->mutable_arch()->mutable_exec();
-    for (const char* name : {"ridge.py", "foldfarm_attempt.py",
-                             "band_maxima.py", "forgetful.py"}) {
+    for (const char* name :
+         {"ridge.py", "foldfarm_attempt.py", "band_maxima.py",
+          "lightgbm_trees.py", "forgetful.py"}) {
       const std::string bytes =
           name == std::string("forgetful.py")
               ? kForgetful
@@ -268,6 +269,20 @@ TEST_F(ExecTest, AConfigurationThatItsProgramRefusesFailsForGood) {
   for (const auto& [name, job] : jobs) {
     EXPECT_EQ(job.attempt_count(), 1);
     EXPECT_THAT(job.error(), HasSubstr("config.l2 is -1, expected 0 to 1000"));
+  }
+}
+
+TEST_F(ExecTest, TheLightgbmExampleSaysWhenItIsNotInstalled) {
+  const bool installed =
+      std::system("/usr/bin/python3 -c 'import lightgbm' 2>/dev/null") == 0;
+  StartWorker("one");
+  const std::string sweep = Submit("lightgbm_trees.py", "rounds: 2");
+  const Jobs jobs =
+      WaitForAll(sweep, 2, installed ? v1::Job::SUCCEEDED : v1::Job::FAILED);
+  for (const auto& [name, job] : jobs) {
+    EXPECT_EQ(job.attempt_count(), 1);
+    if (installed) continue;
+    EXPECT_THAT(job.error(), HasSubstr("lightgbm is not installed for"));
   }
 }
 

@@ -23,7 +23,15 @@ import signal
 import struct
 import sys
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError as missing:
+    os.write(3, (json.dumps({
+        "event": "failed", "code": "INVALID_ARGUMENT",
+        "message": f"{sys.executable} on {os.uname().nodename}: {missing}; "
+                   "install python3-numpy there, or name a Python that has "
+                   "numpy in exec.command"}) + "\n").encode())
+    sys.exit(64)
 
 DONE, BAD_CONFIGURATION, FAILED, OUT_OF_MEMORY, STOPPED = 0, 64, 70, 71, 75
 

@@ -10,9 +10,8 @@ import os
 import sys
 import time
 
+import foldfarm_attempt  # First: says so where numpy is missing.
 import numpy as np
-
-import foldfarm_attempt
 from band_maxima import band_maxima
 
 try:

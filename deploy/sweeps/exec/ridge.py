@@ -8,9 +8,8 @@ checkpoint_every (20 epochs).
 
 import time
 
+import foldfarm_attempt  # First: says so where numpy is missing.
 import numpy as np
-
-import foldfarm_attempt
 from band_maxima import band_maxima
 
 

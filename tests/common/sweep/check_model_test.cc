@@ -210,6 +210,15 @@ TEST(CheckModelTest, AModelMayLeaveWhatItIsLikeWithoutSayingSo) {
               IsEmpty());
 }
 
+TEST(CheckModelTest, AProgramsCommandMayComeFromDefaultsOrFromALikeModel) {
+  EXPECT_THAT(Mistakes("name: s\n"
+                       "defaults: {arch: {exec: {command: [sh, a.sh]}}}\n"
+                       "models:\n"
+                       "  - {name: a, arch: {exec: {config: {depth: 3}}}}\n"
+                       "  - {name: b, like: a, arch: {exec: {epochs: 2}}}\n"),
+              IsEmpty());
+}
+
 TEST(CheckModelTest, ATrialRunNeedsTwoSamplesAFold) {
   EXPECT_THAT(Mistakes("name: s\nlimit_samples: 6\n"
                        "models: [{name: a, arch: {rnn: {}}}]\n"),
