@@ -18,6 +18,14 @@ namespace {
 // How often to look whether another process is done fetching the same file.
 constexpr absl::Duration kLockInterval = absl::Milliseconds(200);
 
+// (-1, 0) when the file is not there.
+std::pair<int64_t, int64_t> StampOf(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return {-1, 0};
+  return {info.st_size,
+          info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec};
+}
+
 }  // namespace
 
 DatasetCache::DatasetCache(const std::string& dir, WorkerApi& api)
@@ -34,7 +42,10 @@ absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& artifact,
   std::string path = JoinPath(folder_, artifact.digest());
   {
     absl::MutexLock lock(&mu_);
-    if (checked_.contains(artifact.digest()) && FileExists(path)) return path;
+    const auto checked = checked_.find(artifact.digest());
+    if (checked != checked_.end() && checked->second == StampOf(path)) {
+      return path;
+    }
   }
   std::unique_ptr<FileLock> file_lock;
   while (file_lock == nullptr) {
@@ -51,7 +62,7 @@ absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& artifact,
     return Fetch(artifact, path, control);
   }));
   absl::MutexLock lock(&mu_);
-  checked_.insert(artifact.digest());
+  checked_[artifact.digest()] = StampOf(path);
   return path;
 }
 

@@ -7,10 +7,12 @@
 #ifndef FOLDFARM_WORKER_AGENT_DATASET_CACHE_H_
 #define FOLDFARM_WORKER_AGENT_DATASET_CACHE_H_
 
+#include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "foldfarm/v1/job.pb.h"
@@ -25,7 +27,8 @@ class DatasetCache {
   DatasetCache(const std::string& dir, WorkerApi& api);
 
   // The path of the file; fetches it first when it is not there, and again
-  // when its bytes do not match its digest (checked once per daemon).
+  // when its bytes do not match its digest (checked once per daemon, and when
+  // somebody wrote into the file since).
   //
   // Waits through outages until `control` says stop.
   // Errors: CANCELLED when stopped; INVALID_ARGUMENT for a malformed digest;
@@ -40,8 +43,11 @@ class DatasetCache {
   const std::string folder_;
   WorkerApi& api_;  // Borrowed; outlives this.
   absl::Mutex mu_;
-  // Digests whose files this daemon has checked.
-  absl::flat_hash_set<std::string> checked_ ABSL_GUARDED_BY(mu_);
+  // Size and time of the last write (ns) of a file that this daemon has
+  // checked, by digest. Attempts link to the file itself, and a user's program
+  // of sufficient rights may write into it.
+  using Stamp = std::pair<int64_t, int64_t>;
+  std::map<std::string, Stamp> checked_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace foldfarm

@@ -151,6 +151,24 @@ TEST_F(DatasetCacheTest, FetchesADamagedFileAgain) {
   EXPECT_EQ(*ReadFile(*path), "bytes");
 }
 
+TEST_F(DatasetCacheTest, NoticesThatAnAttemptWroteIntoTheSharedFile) {
+  const v1::ArtifactRef dataset = coordinator_.Store("bytes", "d");
+  DatasetCache cache(dir_, coordinator_);
+  const auto path = cache.Get(dataset, control_);
+  ASSERT_TRUE(path.ok()) << path.status();
+  const auto folder = AttemptFolder::Create(dir_, 1, v1::AttemptSpec(), *path);
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  const std::string link = JoinPath((*folder)->path(), "dataset.safetensors");
+  ASSERT_EQ(chmod(link.c_str(), 0644), 0);
+  {
+    auto file = AppendFile::Open(link);
+    ASSERT_TRUE(file.ok() && (*file)->Append(" and more").ok());
+  }
+  ASSERT_EQ(*ReadFile(*path), "bytes and more");
+  ASSERT_TRUE(cache.Get(dataset, control_).ok());
+  EXPECT_EQ(*ReadFile(*path), "bytes");
+}
+
 TEST_F(DatasetCacheTest, WaitsForTheCoordinatorAndForWhoeverFetchesTheSame) {
   const v1::ArtifactRef dataset = coordinator_.Store("bytes", "d");
   DatasetCache cache(dir_, coordinator_);
