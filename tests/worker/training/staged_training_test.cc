@@ -62,13 +62,27 @@ std::vector<StageOptions> TwoStages() {
   return {first, second};
 }
 
-std::unique_ptr<StagedTraining> Start(StagedTrainingInput input) {
-  ConfigureTorch(1, "cpu");
-  SeedWeights(input.seed);
+ArchOptions TinyResnet() {
   ResnetOptions arch;
   arch.layers = {1};
   arch.widths = {4};
   arch.head_dropout = 0.2;
+  return arch;
+}
+
+// Learns the made samples in some forty epochs.
+ArchOptions QuickLearner() {
+  Conv1dOptions arch;
+  arch.stem = 16;
+  arch.widths = {16, 16};
+  arch.head_dropout = 0;
+  return arch;
+}
+
+std::unique_ptr<StagedTraining> Start(StagedTrainingInput input,
+                                      const ArchOptions& arch = TinyResnet()) {
+  ConfigureTorch(1, "cpu");
+  SeedWeights(input.seed);
   input.model = *BuildModel(arch, static_cast<int>(input.label_columns.size()));
   auto training = StagedTraining::Create(std::move(input));
   EXPECT_TRUE(training.ok()) << training.status();
@@ -233,12 +247,23 @@ TEST_F(StagedTrainingTest, StagesThatCannotBeAreRefusedBeforeTraining) {
   EXPECT_THAT(message(stages), HasSubstr("\"basalt\""));
 }
 
+// One stage that learns what there is to learn.
+StagedTrainingInput LearningInput() {
+  StagedTrainingInput input = Input({{.samples = {}, .train = Train(40)}});
+  input.stages[0].train.lr = 0.01;
+  input.stages[0].train.batch = 6;
+  input.stages[0].train.validate_every = 100;
+  input.render.mix_prob = 0;
+  input.render.mz_var = 0.1;
+  return input;
+}
+
 TEST_F(StagedTrainingTest, HeavierPositivesAreFoundMoreOften) {
   const auto mean_of_label0 = [](double weight) {
-    StagedTrainingInput input = Input({{.samples = {}, .train = Train(4)}});
+    StagedTrainingInput input = LearningInput();
     input.stages[0].train.positive_weights = {{"label0", weight}};
-    const auto training = Start(input);
-    TrainTo(*training, 4);
+    const auto training = Start(input, QuickLearner());
+    TrainTo(*training, 10);
     const auto predictions = training->Predict(1, kNeverStop);
     double sum = 0;
     for (size_t i = 0; i < predictions->probabilities.size(); i += 3) {
@@ -250,15 +275,11 @@ TEST_F(StagedTrainingTest, HeavierPositivesAreFoundMoreOften) {
 }
 
 TEST_F(StagedTrainingTest, ChosenLabelsAreLearnedAndNoOthers) {
-  StagedTrainingInput input = Input({{.samples = {}, .train = Train(40)}});
-  input.stages[0].train.lr = 0.02;
-  input.stages[0].train.validate_every = 100;
+  StagedTrainingInput input = LearningInput();
   input.label_columns = {1, 2};
-  input.render.mix_prob = 0;
-  input.render.mz_var = 0.1;
   // What was learned shows on the train samples themselves.
   input.validation_samples = input.train_samples;
-  const auto training = Start(input);
+  const auto training = Start(input, QuickLearner());
   TrainTo(*training, 40);
   const auto predictions = training->Predict(4, kNeverStop);
   ASSERT_TRUE(predictions.ok());
