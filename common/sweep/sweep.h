@@ -62,9 +62,13 @@ absl::StatusOr<std::vector<v1::FoldAssignment>> ParseFoldFile(
 // clear it first where it must not count.
 std::string ModelToJson(const v1::ModelSpec& model);
 
-// A Markdown page of all options of the sweep file: names, types, defaults,
-// ranges and units, out of sweep.proto.
+// All options of the sweep file as Markdown: names, types, defaults, ranges,
+// units and what they mean, out of sweep.proto.
 std::string DescribeOptions();
+
+// `page` with DescribeOptions() between its two marking comments, all else as
+// it was. Errors: INVALID_ARGUMENT when it lacks them.
+absl::StatusOr<std::string> UpdateOptionsPage(absl::string_view page);
 
 }  // namespace foldfarm
 

@@ -8,6 +8,10 @@
 #include <memory>
 #include <set>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/files.h"
 #include "common/sweep/message_reader.h"
 #include "common/sweep/sweep.h"
 
@@ -68,16 +72,57 @@ TEST(RuleTest, NoOptionIsOfATypeThatTheReaderDoesNotKnow) {
       seen);
 }
 
-TEST(DescribeOptionsTest, ThePageGivesDefaultsRangesAndUnits) {
-  const std::string page = DescribeOptions();
-  EXPECT_THAT(page, HasSubstr("\n## `models[].representation`\n"));
-  EXPECT_THAT(page, HasSubstr("| `temp_step` | number | `12` | "
-                              "1 to 100 degrees C |\n"));
-  EXPECT_THAT(page, HasSubstr("| `optimizer` | adamw or sgd or adam | `adamw` |  |\n"));
-  EXPECT_THAT(page, HasSubstr("| `name` | text | required |  |\n"));
-  EXPECT_THAT(page, HasSubstr("| `layers` | list of whole numbers | "
-                              "`[3, 4, 6, 3]` | 1 to 100 blocks |\n"));
-  EXPECT_THAT(page, Not(HasSubstr("assignment")));
+TEST(DescribeOptionsTest, SaysWhatAnOptionTakesAndWhatItMeans) {
+  const std::string text = DescribeOptions();
+  EXPECT_THAT(text, HasSubstr("\n## `models[].representation`\n"));
+  EXPECT_THAT(text, HasSubstr("| `temp_step` | number | `12` | 1 to 100 "
+                              "degrees C | Width of a column. |\n"));
+  EXPECT_THAT(text,
+              HasSubstr("| `precision` | fp32 or bf16 | `fp32` |  | Of the "
+                        "numbers that layers compute with. `fp32`: 32-bit"));
+  EXPECT_THAT(text, HasSubstr("| `name` | text | required |  | Names the"));
+  EXPECT_THAT(text, HasSubstr("| `layers` | list of whole numbers | "
+                              "`[3, 4, 6, 3]` | 1 to 100 blocks | Blocks"));
+  EXPECT_THAT(text, HasSubstr("| `positive_weights` | map of text to numbers "
+                              "|  | more than 0, at most 1000 |"));
+  EXPECT_THAT(text, HasSubstr("## `models[].stages[].train`\n\nHow a network "
+                              "is trained.\n\nOptions as of "
+                              "[`models[].train`](#modelstrain)."));
+  for (const char* internal : {"assignment", "digest", "uploaded"}) {
+    EXPECT_THAT(text, Not(HasSubstr(absl::StrCat("| `", internal, "`"))));
+  }
+}
+
+TEST(DescribeOptionsTest, EveryOptionIsExplained) {
+  for (const absl::string_view line : absl::StrSplit(DescribeOptions(), '\n')) {
+    EXPECT_FALSE(absl::EndsWith(line, "|  |")) << line;
+  }
+}
+
+TEST(UpdateOptionsPageTest, ThePageOfTheSweepsIsUpToDate) {
+  const std::string path =
+      JoinPath(FOLDFARM_SOURCE_DIR, "deploy/sweeps/README.md");
+  const std::string page = ReadFile(path).value();
+  const absl::StatusOr<std::string> updated = UpdateOptionsPage(page);
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_TRUE(*updated == page)
+      << "sweep.proto has changed; bring the page up to date with:\n  "
+      << FOLDFARM_BIN_DIR << "/foldfarm options --update " << path;
+}
+
+TEST(UpdateOptionsPageTest, WhatPeopleWroteAroundTheOptionsStays) {
+  const std::string begin =
+      "<!-- options: made by `foldfarm options --update`; do not edit -->\n";
+  const std::string end = "<!-- options: end -->\n";
+  EXPECT_EQ(*UpdateOptionsPage(
+                absl::StrCat("# Before\n", begin, "old\n", end, "# After\n")),
+            absl::StrCat("# Before\n", begin, "\n", DescribeOptions(), "\n",
+                         end, "# After\n"));
+  for (const std::string& page :
+       {std::string("# No marks\n"), begin, end, end + begin}) {
+    EXPECT_EQ(UpdateOptionsPage(page).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
 }
 
 }  // namespace
