@@ -166,10 +166,13 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   Invocation invocation;
   AddRunCommands(app, invocation);
   AddDatasetCommands(app, invocation);
+  AddWeightsCommands(app, invocation);
   AddSweepCommands(app, invocation);
   AddWatchCommand(app, invocation);
   AddJobCommands(app, invocation);
   AddResultCommands(app, invocation);
+  AddExportCommand(app, invocation);
+  AddOptionsCommand(app, invocation);
   AddRenderCommand(app, invocation);
 
   if (arguments.empty()) {

@@ -70,6 +70,10 @@ std::pair<CLI::App*, std::shared_ptr<Options>> AddCommand(
 
 void AddDatasetCommands(CLI::App& app, Invocation& invocation);
 void AddSweepCommands(CLI::App& app, Invocation& invocation);
+void AddSubmitCommand(CLI::App& app, Invocation& invocation);
+void AddWeightsCommands(CLI::App& app, Invocation& invocation);
+void AddExportCommand(CLI::App& app, Invocation& invocation);
+void AddOptionsCommand(CLI::App& app, Invocation& invocation);
 void AddJobCommands(CLI::App& app, Invocation& invocation);
 void AddWatchCommand(CLI::App& app, Invocation& invocation);
 void AddResultCommands(CLI::App& app, Invocation& invocation);

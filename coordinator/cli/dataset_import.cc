@@ -13,11 +13,11 @@
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/artifact_client.h"
 #include "common/spectra/import.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/progress.h"
+#include "coordinator/cli/transfer.h"
 
 namespace foldfarm {
 namespace {
@@ -84,19 +84,9 @@ absl::StatusOr<v1::Dataset> ImportAndRegister(const Console& console,
   FOLDFARM_ASSIGN_OR_RETURN(const ImportResult result,
                             Prepare(console, clock, options, output));
   Report(console, result);
-  {
-    Progress progress(console, clock, "Uploading", ProgressUnit::kBytes);
-    TransferOptions transfer;
-    transfer.retry.give_up_after = absl::Seconds(30);
-    transfer.clock = &clock;
-    transfer.cancelled = &InterruptScope::Interrupted;
-    transfer.progress = [&](int64_t done, int64_t total) {
-      progress.Update(done, total);
-    };
-    const auto uploaded =
-        UploadFile(client.artifacts(), output, result.digest, transfer);
-    if (!uploaded.ok()) return client.Explain(uploaded.status());
-  }
+  FOLDFARM_RETURN_IF_ERROR(
+      UploadWithProgress(console, clock, client, output, result.digest)
+          .status());
   v1::RegisterDatasetRequest request;
   request.set_name(options.name);
   request.set_digest(result.digest);

@@ -55,6 +55,20 @@ std::string FormatBytes(int64_t bytes) {
   return absl::StrFormat("%.1f %s", value, kUnits[unit]);
 }
 
+std::string FormatMetric(int64_t count) {
+  if (count < 1000) return absl::StrCat(count);
+  static constexpr const char* kUnits[] = {"k", "M", "G", "T", "P"};
+  double value = static_cast<double>(count) / 1000;
+  size_t unit = 0;
+  // 999.5 would print as 1000.
+  while (value >= 999.5 && unit + 1 < std::size(kUnits)) {
+    value /= 1000;
+    ++unit;
+  }
+  const int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  return absl::StrFormat("%.*f %s", decimals, value, kUnits[unit]);
+}
+
 std::string FormatRelative(absl::Time time, absl::Time now) {
   if (time == absl::UnixEpoch()) return "-";
   const int64_t seconds = absl::ToInt64Seconds(now - time);

@@ -21,6 +21,9 @@ std::string HumanDuration(absl::Duration duration);
 // Powers of 1024: "512 B", "1.5 KiB", "38.7 MiB".
 std::string FormatBytes(int64_t bytes);
 
+// Powers of 1000 with three digits or more: "950", "23.4 M", "1.80 G", "104 G".
+std::string FormatMetric(int64_t count);
+
 // "12s ago", "in 3m", "now"; one unit. "-" for an unset time (the epoch).
 std::string FormatRelative(absl::Time time, absl::Time now);
 

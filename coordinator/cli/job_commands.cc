@@ -62,12 +62,13 @@ absl::StatusOr<int> Jobs(CommandContext& context, const JobsOptions& options) {
     const absl::Time now = context.clock.Now();
     for (const v1::Job& job : reply.jobs()) {
       const bool failed = job.state() == v1::Job::FAILED;
+      const std::string& why =
+          job.error().empty() ? job.waiting_reason() : job.error();
       table.AddRow({job.name(), StateCell(job.state()),
                     absl::StrCat(job.epoch(), "/", job.epochs()), LogLoss(job),
                     absl::StrCat(job.attempt_count()), TimeOf(job, now),
                     job.worker(),
-                    Cell(std::string(absl::string_view(job.error())
-                                         .substr(0, job.error().find('\n'))),
+                    Cell(why.substr(0, why.find('\n')),
                          failed ? Style::kBad : Style::kDim)});
     }
     return table.Render(width, colour);
@@ -106,6 +107,10 @@ std::string JobText(const v1::GetJobResponse& reply, absl::Time now,
   if (ToTime(job.not_before_time()) > now && job.state() == v1::Job::PENDING) {
     absl::StrAppend(&text, "tried again ",
                     FormatRelative(ToTime(job.not_before_time()), now), "\n");
+  }
+  if (!job.waiting_reason().empty()) {
+    absl::StrAppend(&text, Paint("waiting: ", Style::kWarning, colour),
+                    job.waiting_reason(), "\n");
   }
   if (!job.error().empty()) {
     absl::StrAppend(&text, Paint("error: ", Style::kBad, colour), job.error(),
@@ -241,6 +246,7 @@ absl::StatusOr<int> Workers(CommandContext& context, const std::monostate&) {
                  {"DEVICES", Align::kLeft, true},
                  {"HEARTBEAT"},
                  {"UP", Align::kRight, false, 0, true},
+                 {"EXEC", Align::kLeft, false, 0, true},
                  {"JOBS", Align::kLeft, true, 16, true}});
     const absl::Time now = context.clock.Now();
     for (const v1::Worker& worker : reply.workers()) {
@@ -249,6 +255,7 @@ absl::StatusOr<int> Workers(CommandContext& context, const std::monostate&) {
                     worker.host(), absl::StrJoin(worker.devices(), ", "),
                     FormatRelative(ToTime(worker.last_heartbeat_time()), now),
                     HumanDuration(now - ToTime(worker.start_time())),
+                    worker.allow_exec() ? "allowed" : "-",
                     absl::StrJoin(worker.jobs(), " ")});
     }
     return table.Render(width, colour);

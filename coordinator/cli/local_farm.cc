@@ -124,6 +124,7 @@ absl::Status LocalFarm::StartWorkers() {
     if (!options_.trainer.empty()) {
       child.argv.insert(child.argv.end(), {"--trainer", options_.trainer});
     }
+    if (options_.allow_exec) child.argv.push_back("--allow-exec");
     FOLDFARM_RETURN_IF_ERROR(Launch(child));
   }
   return absl::OkStatus();

@@ -30,7 +30,8 @@ struct LocalFarmOptions {
   int workers = 1;
   int threads = 1;  // CPU threads a worker.
   std::string device = "auto";
-  std::string trainer;  // Empty: the worker's own choice.
+  std::string trainer;      // Empty: the worker's own choice.
+  bool allow_exec = false;  // Workers run programs of users.
   // Starts that a child gets after its first; one that lived for long enough
   // gets them anew.
   int max_restarts = 5;

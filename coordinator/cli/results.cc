@@ -7,11 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/ensemble/csv.h"
-#include "common/rpc/artifact_client.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/metrics_table.h"
 #include "coordinator/cli/output.h"
@@ -23,8 +21,6 @@ namespace {
 using Farm = v1::FarmService::StubInterface;
 using Align = Column::Align;
 
-constexpr char kWeights[] = "weights.safetensors";
-
 std::string ScoresTable(const v1::GetEnsembleResponse& reply, size_t width,
                         bool colour) {
   Table table({{"MODEL", Align::kLeft, true},
@@ -34,8 +30,11 @@ std::string ScoresTable(const v1::GetEnsembleResponse& reply, size_t width,
                {"BY FOLD", Align::kLeft, false, 0, true},
                {"TIME", Align::kRight}});
   for (const v1::ModelScores& model : reply.models()) {
-    const bool beats_prior = model.scores().log_loss_shrink_0002() <
-                             reply.prior().log_loss_shrink_0002();
+    // Of a model that predicts some labels: the prior's on the same ones.
+    const double prior = model.labels().empty()
+                             ? reply.prior().log_loss_shrink_0002()
+                             : model.prior_log_loss();
+    const bool beats_prior = model.scores().log_loss_shrink_0002() < prior;
     table.AddRow({model.model(),
                   Cell(FormatScore(model.scores().log_loss_shrink_0002()),
                        beats_prior ? Style::kPlain : Style::kWarning),
@@ -111,6 +110,20 @@ std::string EnsembleText(const v1::GetEnsembleResponse& reply, size_t width,
                       "\n", labels.Render(width, colour));
     }
   }
+  for (const v1::ModelScores& model : reply.models()) {
+    if (model.labels().empty()) continue;
+    absl::StrAppend(&text, "\n", model.model(), " predicts and is scored on ",
+                    absl::StrJoin(model.labels(), ", "), " (prior ",
+                    FormatScore(model.prior_log_loss()), ")\n");
+  }
+  if (!reply.models().empty() && !reply.unpredicted_labels().empty()) {
+    absl::StrAppend(
+        &text, "\n",
+        Paint(absl::StrCat("Labels that no model predicts, hence not scored: ",
+                           absl::StrJoin(reply.unpredicted_labels(), ", ")),
+              Style::kWarning, colour),
+        "\n");
+  }
   if (!reply.incomplete_models().empty()) {
     absl::StrAppend(
         &text, "\n",
@@ -173,40 +186,6 @@ absl::StatusOr<int64_t> WriteMetrics(FarmClient& client,
   }
   FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(path, MetricsCsv(all)));
   return static_cast<int64_t>(all.size());
-}
-
-absl::StatusOr<int64_t> ExportWeights(FarmClient& client,
-                                      const std::string& sweep,
-                                      const std::string& directory,
-                                      std::function<bool()> cancelled) {
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::ListJobsResponse list,
-                            ListJobs(client, sweep));
-  int64_t files = 0;
-  for (const v1::Job& job : list.jobs()) {
-    if (job.state() != v1::Job::SUCCEEDED) continue;
-    if (cancelled && cancelled()) return absl::CancelledError("Stopped.");
-    v1::GetJobRequest request;
-    request.set_job(job.name());
-    FOLDFARM_ASSIGN_OR_RETURN(const v1::GetJobResponse details,
-                              client.Call(&Farm::GetJob, request));
-    for (const v1::ArtifactRef& ref : details.artifacts()) {
-      if (ref.name() != kWeights) continue;
-      const std::string folder = JoinPath(directory, job.model());
-      FOLDFARM_RETURN_IF_ERROR(MakeDirectories(folder));
-      const std::string path =
-          JoinPath(folder, absl::StrCat(job.fold(), ".safetensors"));
-      ++files;
-      if (FileExists(path)) {
-        const auto digest = Sha256HexOfFile(path);
-        if (digest.ok() && *digest == ref.digest()) continue;
-      }
-      TransferOptions transfer;
-      transfer.cancelled = cancelled;
-      FOLDFARM_RETURN_IF_ERROR(DownloadFile(client.artifacts(), ref.digest(),
-                                            ref.size_bytes(), path, transfer));
-    }
-  }
-  return files;
 }
 
 }  // namespace foldfarm

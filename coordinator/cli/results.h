@@ -1,12 +1,11 @@
 // A sweep's results as people and files get them: the ensemble, the
-// out-of-fold (OOF) table, metrics and weights.
+// out-of-fold (OOF) table and metrics.
 //
 // Functions are thread-safe.
 #ifndef FOLDFARM_COORDINATOR_CLI_RESULTS_H_
 #define FOLDFARM_COORDINATOR_CLI_RESULTS_H_
 
 #include <cstddef>
-#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -32,14 +31,6 @@ absl::StatusOr<int64_t> WriteOof(FarmClient& client, const std::string& sweep,
 absl::StatusOr<int64_t> WriteMetrics(FarmClient& client,
                                      const std::string& sweep,
                                      const std::string& path);
-
-// Fetches the weights of every job that succeeded into
-// DIRECTORY/MODEL/FOLD.safetensors; files that are there with the right digest
-// are kept. Returns the number of files. `cancelled` is asked in between.
-absl::StatusOr<int64_t> ExportWeights(FarmClient& client,
-                                      const std::string& sweep,
-                                      const std::string& directory,
-                                      std::function<bool()> cancelled);
 
 }  // namespace foldfarm
 

@@ -7,16 +7,19 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/dataset_import.h"
+#include "coordinator/cli/export.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/local_farm.h"
 #include "coordinator/cli/results.h"
 #include "coordinator/cli/run_state.h"
+#include "coordinator/cli/sweep_inputs.h"
 #include "coordinator/cli/sweep_watcher.h"
 
 namespace foldfarm {
@@ -84,6 +87,7 @@ absl::Status Run::StartFarm() {
   farm.threads = std::max(1, cores / farm.workers);
   farm.device = options_.device;
   farm.trainer = options_.trainer;
+  farm.allow_exec = options_.allow_exec;
   FOLDFARM_ASSIGN_OR_RETURN(farm_, LocalFarm::Start(farm, context_.clock));
   client_ = std::make_unique<FarmClient>(farm_->address());
   console_.Note(absl::StrCat("Coordinator at ", farm_->address(), ", ",
@@ -207,9 +211,12 @@ absl::Status Run::WriteResults(const std::string& sweep) {
   if (!ensemble.models().empty()) {
     FOLDFARM_ASSIGN_OR_RETURN(rows, WriteOof(*client_, sweep, Out("oof.csv")));
   }
-  FOLDFARM_ASSIGN_OR_RETURN(const int64_t weights,
-                            ExportWeights(*client_, sweep, Out("models"),
-                                          &InterruptScope::Interrupted));
+  ExportOptions to_export;
+  to_export.sweep = sweep;
+  to_export.directory = Out("models");
+  to_export.cancelled = &InterruptScope::Interrupted;
+  FOLDFARM_ASSIGN_OR_RETURN(const ExportReport exported,
+                            ExportModels(*client_, to_export));
   FOLDFARM_RETURN_IF_ERROR(
       context_.Show(ensemble, [&](size_t width, bool colour) {
         return absl::StrCat("\n", EnsembleText(ensemble, width, colour), "\n");
@@ -222,10 +229,11 @@ absl::Status Run::WriteResults(const std::string& sweep) {
   }
   files.AddRow({Out("metrics.csv"),
                 absl::StrCat("epochs of ", FormatPlural(jobs, "job"))});
-  if (weights > 0) {
-    files.AddRow({Out("models/"),
-                  absl::StrCat("weights of ", FormatPlural(weights, "job"),
-                               ", MODEL/FOLD.safetensors")});
+  if (exported.jobs > 0) {
+    files.AddRow(
+        {Out("models/"),
+         absl::StrCat("weights of ", FormatPlural(exported.jobs, "job"),
+                      ", MODEL/FOLD.safetensors; see README.txt")});
   }
   files.AddRow({Out("logs/"), "of the coordinator and the workers"});
   const size_t width =
@@ -235,8 +243,16 @@ absl::Status Run::WriteResults(const std::string& sweep) {
 }
 
 absl::StatusOr<int> Run::Execute() {
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::SweepSpec spec,
-                            LoadSweepFile(options_.sweep_file));
+  FOLDFARM_ASSIGN_OR_RETURN(v1::SweepSpec spec,
+                            LoadSweepFile(options_.sweep_file, options_.sets));
+  FOLDFARM_RETURN_IF_ERROR(CheckSweepInputs(options_.sweep_file, spec));
+  const std::vector<std::string> exec_models = ExecModels(spec);
+  if (!exec_models.empty() && !options_.allow_exec) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        options_.sweep_file, ": ", absl::StrJoin(exec_models, ", "),
+        " would run programs that the sweep brings (arch: exec); if you trust "
+        "them, run it with --allow-exec"));
+  }
   if (!FileExists(JoinPath(options_.data, "metadata.csv"))) {
     return absl::NotFoundError(
         absl::StrCat(options_.data,
@@ -251,6 +267,8 @@ absl::StatusOr<int> Run::Execute() {
   FOLDFARM_ASSIGN_OR_RETURN(state_, LoadRunState(Out("run.json")));
   FOLDFARM_RETURN_IF_ERROR(StartFarm());
   FOLDFARM_ASSIGN_OR_RETURN(const std::string dataset, EnsureDataset());
+  FOLDFARM_RETURN_IF_ERROR(UploadSweepInputs(console_, context_.clock, *client_,
+                                             options_.sweep_file, spec));
   FOLDFARM_ASSIGN_OR_RETURN(const std::string sweep,
                             EnsureSweep(spec, dataset));
   FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep last, Train(sweep));

@@ -15,6 +15,7 @@
 #define FOLDFARM_COORDINATOR_CLI_RUN_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "coordinator/cli/command.h"
@@ -28,6 +29,8 @@ struct RunOptions {
   int workers = 0;  // 0: DefaultWorkers.
   std::string device = "auto";
   std::string trainer;  // Empty: foldfarm-trainer beside this program.
+  std::vector<std::string> sets;  // KEY=VALUE, over the sweep file.
+  bool allow_exec = false;        // Models may be programs of the user's.
   // How to go on, for messages: "foldfarm run ...".
   std::string command;
 };

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/synthesize.h"
@@ -9,6 +10,7 @@
 #include "coordinator/cli/demo_sweep.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/run.h"
+#include "coordinator/cli/sweep_inputs.h"
 
 namespace foldfarm {
 namespace {
@@ -44,7 +46,11 @@ std::string RunCommandLine(const RunOptions& options) {
           : "",
       options.trainer.empty()
           ? ""
-          : absl::StrCat(" --trainer ", ShellWord(options.trainer)));
+          : absl::StrCat(" --trainer ", ShellWord(options.trainer)),
+      options.allow_exec ? " --allow-exec" : "",
+      absl::StrJoin(options.sets, "", [](std::string* out, const auto& set) {
+        absl::StrAppend(out, " --set ", ShellWord(set));
+      }));
 }
 
 absl::StatusOr<int> RunCommand(CommandContext& context,
@@ -161,6 +167,10 @@ void AddRunCommands(CLI::App& app, Invocation& invocation) {
                      "Program that trains (default: foldfarm-trainer beside "
                      "this one)")
         ->type_name("PROGRAM");
+    AddSetOption(*command, options->sets);
+    command->add_flag("--allow-exec", options->allow_exec,
+                      "Run the programs of models with arch: exec, as you, on "
+                      "this machine");
   }
 }
 

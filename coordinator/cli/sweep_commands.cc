@@ -1,63 +1,22 @@
-// submit, sweeps, status, cancel, retry.
+// sweeps, status, cancel, retry.
 #include <algorithm>
 #include <map>
-#include <optional>
 #include <set>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/base/ids.h"
 #include "common/base/status_macros.h"
-#include "common/sweep/sweep.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/eta.h"
 #include "coordinator/cli/format.h"
-#include "coordinator/cli/watch_command.h"
 
 namespace foldfarm {
 namespace {
 
 using Farm = v1::FarmService::StubInterface;
 using Align = Column::Align;
-
-struct SubmitOptions {
-  std::string file;
-  std::string dataset;
-  std::optional<int> priority;
-  bool wait = false;
-  bool no_reuse = false;
-};
-
-absl::StatusOr<int> Submit(CommandContext& context,
-                           const SubmitOptions& options) {
-  v1::SubmitSweepRequest request;
-  FOLDFARM_ASSIGN_OR_RETURN(*request.mutable_spec(),
-                            LoadSweepFile(options.file));
-  if (options.priority) request.mutable_spec()->set_priority(*options.priority);
-  request.set_request_id(NewRandomId());
-  request.set_dataset(options.dataset);
-  request.set_no_reuse(options.no_reuse);
-  FarmClient client(context.coordinator);
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::SubmitSweepResponse reply,
-                            client.Call(&Farm::SubmitSweep, request));
-  // The id alone on stdout, for $(foldfarm submit ...).
-  FOLDFARM_RETURN_IF_ERROR(context.Show(
-      reply, [&](size_t, bool) { return absl::StrCat(reply.sweep(), "\n"); }));
-  context.console.Note(absl::StrCat(
-      request.spec().name(), ": ", FormatPlural(reply.jobs(), "job"),
-      reply.reused() > 0
-          ? absl::StrCat(", ", reply.reused(), " reused from earlier sweeps")
-          : ""));
-  if (!options.wait) {
-    context.console.Note(
-        absl::StrCat("Follow it with: foldfarm watch ", reply.sweep()));
-    return kExitDone;
-  }
-  return WatchToTheEnd(context, client, reply.sweep(),
-                       SweepWatcher::ToErr(context.console));
-}
 
 std::string DoneText(const v1::Sweep& sweep) {
   const int done = sweep.succeeded() + sweep.failed() + sweep.cancelled();
@@ -227,29 +186,7 @@ absl::StatusOr<int> Retry(CommandContext& context,
 }  // namespace
 
 void AddSweepCommands(CLI::App& app, Invocation& invocation) {
-  {
-    auto [command, options] = AddCommand<SubmitOptions>(
-        app, invocation, "submit",
-        "Submit a sweep: every model once per fold. Prints the sweep's id.",
-        "foldfarm submit mars.yaml --dataset mars --wait", Submit);
-    command->add_option("SWEEP.yaml", options->file, "The sweep file")
-        ->type_name("")
-        ->required();
-    command->add_option("--dataset", options->dataset, "Name of the dataset")
-        ->type_name("NAME")
-        ->required();
-    command
-        ->add_option(
-            "--priority", options->priority,
-            "-1000 to 1000, larger is served first; instead of the file's")
-        ->type_name("P")
-        ->check(CLI::Range(-1000, 1000).description(""));
-    command->add_flag("--wait", options->wait,
-                      "Watch until all jobs are final; exit 1 unless all "
-                      "succeeded");
-    command->add_flag("--no-reuse", options->no_reuse,
-                      "Train again even what has a result already");
-  }
+  AddSubmitCommand(app, invocation);
   AddCommand<std::monostate>(app, invocation, "sweeps",
                              "List sweeps, newest first",
                              "foldfarm sweeps -o json", Sweeps);

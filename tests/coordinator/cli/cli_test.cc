@@ -310,6 +310,7 @@ INSTANTIATE_TEST_SUITE_P(
         UsageCase{{"job", "s1/a/0", "s1/a/1"}, "unexpected \"s1/a/1\""},
         UsageCase{{"sweeps", "-o", "yaml"}, "yaml"},
         UsageCase{{"oof", "s1"}, "--out"},
+        UsageCase{{"submit", "a.yaml"}, "--dataset is required"},
         UsageCase{{"dataset"}, "subcommand"}));
 
 TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
@@ -320,6 +321,8 @@ TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
                                              {"dataset", "import"},
                                              {"dataset", "list"},
                                              {"dataset", "show"},
+                                             {"weights", "import"},
+                                             {"weights", "list"},
                                              {"submit"},
                                              {"sweeps"},
                                              {"status"},
@@ -332,6 +335,8 @@ TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
                                              {"ensemble"},
                                              {"oof"},
                                              {"render"},
+                                             {"export"},
+                                             {"options"},
                                              {"cancel"},
                                              {"retry"}}) {
     std::string name = "foldfarm";

@@ -66,5 +66,14 @@ TEST(TruncateTest, CountsColumnsNotBytes) {
   EXPECT_EQ(Truncate("ab", 0), "");
 }
 
+TEST(FormatMetricTest, HasThreeDigitsFromAThousandOn) {
+  EXPECT_EQ(FormatMetric(0), "0");
+  EXPECT_EQ(FormatMetric(999), "999");
+  EXPECT_EQ(FormatMetric(1000), "1.00 k");
+  EXPECT_EQ(FormatMetric(23'440'000), "23.4 M");
+  EXPECT_EQ(FormatMetric(999'600), "1.00 M");
+  EXPECT_EQ(FormatMetric(104'000'000'000), "104 G");
+}
+
 }  // namespace
 }  // namespace foldfarm

@@ -1,0 +1,280 @@
+#include "coordinator/cli/export.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/attempt_files.h"
+#include "common/base/digest.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/artifact_client.h"
+#include "common/sweep/sweep.h"
+#include "coordinator/cli/suggest.h"
+
+namespace foldfarm {
+namespace {
+
+using Farm = v1::FarmService::StubInterface;
+using Json = nlohmann::ordered_json;
+
+// Trees, as XGBoost saves them.
+constexpr absl::string_view kTrees = "model.ubj";
+
+// A file to fetch.
+struct Item {
+  v1::ArtifactRef ref;
+  std::string path;  // Below the folder: "gru/0.safetensors".
+  size_t job = 0;    // Index in Exporter::jobs_.
+};
+
+class Exporter {
+ public:
+  Exporter(FarmClient& client, const ExportOptions& options)
+      : client_(client), options_(options) {}
+
+  absl::StatusOr<ExportReport> Export() {
+    FOLDFARM_RETURN_IF_ERROR(List());
+    FOLDFARM_RETURN_IF_ERROR(MakeDirectories(options_.directory));
+    FOLDFARM_RETURN_IF_ERROR(Fetch());
+    FOLDFARM_RETURN_IF_ERROR(
+        Write("index.json", absl::StrCat(Index().dump(1), "\n")));
+    FOLDFARM_RETURN_IF_ERROR(Write("README.txt", Readme()));
+    return std::move(report_);
+  }
+
+ private:
+  bool Cancelled() const { return options_.cancelled && options_.cancelled(); }
+
+  absl::Status Write(const std::string& name, const std::string& text) {
+    return WriteFileAtomically(JoinPath(options_.directory, name), text);
+  }
+
+  // Everything that there is to fetch.
+  absl::Status List() {
+    v1::GetSweepRequest sweep;
+    sweep.set_sweep(options_.sweep);
+    FOLDFARM_ASSIGN_OR_RETURN(sweep_, client_.Call(&Farm::GetSweep, sweep));
+    v1::GetDatasetRequest dataset;
+    dataset.set_name(sweep_.dataset());
+    FOLDFARM_ASSIGN_OR_RETURN(const v1::Dataset data,
+                              client_.Call(&Farm::GetDataset, dataset));
+    for (const v1::LabelPrevalence& label : data.labels()) {
+      labels_.push_back(label.label());
+    }
+    v1::ListJobsRequest list;
+    list.set_sweep(sweep_.id());
+    FOLDFARM_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs,
+                              client_.Call(&Farm::ListJobs, list));
+    std::vector<std::string> models;
+    bool known = options_.model.empty();
+    for (const v1::Job& job : jobs.jobs()) {
+      models.push_back(job.model());
+      if (!options_.model.empty() && job.model() != options_.model) continue;
+      known = true;
+      FOLDFARM_RETURN_IF_ERROR(Add(job));
+    }
+    if (known) return absl::OkStatus();
+    const std::string near = Nearest(options_.model, models);
+    return absl::NotFoundError(absl::StrCat(
+        options_.sweep, " has no model \"", options_.model, "\"",
+        near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)")));
+  }
+
+  absl::Status Add(const v1::Job& job) {
+    if (Cancelled()) return absl::CancelledError("Stopped.");
+    if (job.state() != v1::Job::SUCCEEDED) {
+      report_.unfinished.push_back(job.name());
+      return absl::OkStatus();
+    }
+    v1::GetJobRequest request;
+    request.set_job(job.name());
+    FOLDFARM_ASSIGN_OR_RETURN(v1::GetJobResponse details,
+                              client_.Call(&Farm::GetJob, request));
+    const std::vector<v1::ArtifactRef> refs(details.artifacts().begin(),
+                                            details.artifacts().end());
+    const std::map<std::string, std::string> names =
+        ExportNames(refs, job.fold());
+    for (const v1::ArtifactRef& ref : refs) {
+      const auto name = names.find(ref.name());
+      if (name == names.end()) continue;
+      items_.push_back({.ref = ref,
+                        .path = JoinPath(job.model(), name->second),
+                        .job = jobs_.size()});
+      total_bytes_ += ref.size_bytes();
+    }
+    if (names.empty()) {
+      report_.without_files.push_back(job.name());
+    } else {
+      ++report_.jobs;
+    }
+    jobs_.push_back(std::move(details));
+    return absl::OkStatus();
+  }
+
+  absl::Status Fetch() {
+    for (const Item& item : items_) {
+      if (Cancelled()) return absl::CancelledError("Stopped.");
+      const std::string path = JoinPath(options_.directory, item.path);
+      FOLDFARM_RETURN_IF_ERROR(MakeDirectories(DirectoryOf(path)));
+      ++report_.files;
+      if (IsThere(path, item.ref)) {
+        ++report_.kept;
+      } else {
+        TransferOptions transfer;
+        transfer.cancelled = options_.cancelled;
+        transfer.progress = [&](int64_t done, int64_t) {
+          Report(report_.bytes + done);
+        };
+        const absl::Status status =
+            DownloadFile(client_.artifacts(), item.ref.digest(),
+                         item.ref.size_bytes(), path, transfer);
+        if (!status.ok()) return client_.Explain(status);
+      }
+      report_.bytes += item.ref.size_bytes();
+      Report(report_.bytes);
+    }
+    return absl::OkStatus();
+  }
+
+  static bool IsThere(const std::string& path, const v1::ArtifactRef& ref) {
+    if (!FileExists(path) || FileSize(path).value_or(-1) != ref.size_bytes()) {
+      return false;
+    }
+    const auto digest = Sha256HexOfFile(path);
+    return digest.ok() && *digest == ref.digest();
+  }
+
+  void Report(int64_t done) const {
+    if (options_.progress) options_.progress(done, total_bytes_);
+  }
+
+  // The model's labels in the order of its outputs, the dataset's.
+  std::vector<std::string> LabelsOf(const v1::ModelSpec& model) const {
+    if (model.labels().empty()) return labels_;
+    const std::set<std::string> own(model.labels().begin(),
+                                    model.labels().end());
+    std::vector<std::string> labels;
+    std::copy_if(
+        labels_.begin(), labels_.end(), std::back_inserter(labels),
+        [&](const std::string& label) { return own.count(label) > 0; });
+    return labels;
+  }
+
+  Json Index() const {
+    Json index;
+    index["sweep"] = sweep_.id();
+    index["name"] = sweep_.name();
+    index["dataset"] = sweep_.dataset();
+    index["labels"] = labels_;
+    index["files"] = Json::array();
+    for (const Item& item : items_) {
+      const v1::GetJobResponse& job = jobs_[item.job];
+      Json file;
+      file["path"] = item.path;
+      file["what"] = item.ref.name();
+      file["model"] = job.job().model();
+      file["fold"] = job.job().fold();
+      file["labels"] = LabelsOf(job.model());
+      file["sha256"] = item.ref.digest();
+      file["bytes"] = item.ref.size_bytes();
+      index["files"].push_back(std::move(file));
+    }
+    index["unfinished"] = report_.unfinished;
+    // How each model was trained and what it is fed.
+    index["models"] = Json::object();
+    for (const v1::GetJobResponse& job : jobs_) {
+      index["models"][job.job().model()] =
+          Json::parse(ModelToJson(job.model()), nullptr, false);
+    }
+    return index;
+  }
+
+  std::string Readme() const {
+    const auto weights = std::find_if(
+        items_.begin(), items_.end(),
+        [](const Item& item) { return item.ref.name() == kWeightsFile; });
+    std::string text = absl::StrCat(
+        "Models of sweep ", sweep_.id(), " (", sweep_.name(), "), trained on ",
+        sweep_.dataset(), "\n\n",
+        "MODEL/FOLD.safetensors  weights of the model that did not see fold "
+        "FOLD\n",
+        "MODEL/FOLD.ubj          trees, as XGBoost saves them\n",
+        "index.json              what each file is, its SHA-256, the options "
+        "of each model\n\n",
+        "Outputs are logits, one for each label, in this order unless "
+        "index.json says\notherwise for a file:\n  ",
+        absl::StrJoin(labels_, "\n  "), "\n");
+    if (weights != items_.end()) {
+      absl::StrAppend(
+          &text,
+          "\nTensors carry the names that PyTorch and timm give them: a state "
+          "dict loads\nwithout renaming. Networks of timm are in "
+          "\"base_model\":\n\n"
+          "  from safetensors.torch import load_file\n"
+          "  state = load_file(\"",
+          weights->path,
+          "\")\n"
+          "  model.load_state_dict(state)\n\n"
+          "for a torch.nn.Module whose attribute base_model is, for example,\n"
+          "timm.create_model(\"resnet34\", in_chans=3, num_classes=10). For "
+          "the network\nalone:\n\n"
+          "  state = {k.removeprefix(\"base_model.\"): v for k, v in "
+          "state.items()}\n");
+    }
+    return text;
+  }
+
+  FarmClient& client_;
+  const ExportOptions& options_;
+  v1::Sweep sweep_;
+  std::vector<std::string> labels_;       // The dataset's.
+  std::vector<v1::GetJobResponse> jobs_;  // That succeeded.
+  std::vector<Item> items_;
+  int64_t total_bytes_ = 0;
+  ExportReport report_;
+};
+
+}  // namespace
+
+std::map<std::string, std::string> ExportNames(
+    const std::vector<v1::ArtifactRef>& artifacts, int fold) {
+  std::vector<std::string> names;
+  for (const v1::ArtifactRef& ref : artifacts) {
+    if (ref.name() == kOofFile || !CheckFileName(ref.name()).ok()) continue;
+    names.push_back(ref.name());
+  }
+  // The weights come first to the short name.
+  std::stable_sort(
+      names.begin(), names.end(),
+      [](const std::string& a, const std::string& b) {
+        const auto rank = [](const std::string& name) {
+          return name == kWeightsFile ? 0 : name == kTrees ? 1 : 2;
+        };
+        return rank(a) < rank(b);
+      });
+  std::map<std::string, std::string> exported;
+  std::set<std::string> taken;
+  for (const std::string& name : names) {
+    const size_t dot = name.rfind('.');
+    std::string to = absl::StrCat(fold, dot == std::string::npos || dot == 0
+                                            ? absl::StrCat(".", name)
+                                            : name.substr(dot));
+    if (!taken.insert(to).second) {
+      to = absl::StrCat(fold, ".", name);
+      taken.insert(to);
+    }
+    exported[name] = to;
+  }
+  return exported;
+}
+
+absl::StatusOr<ExportReport> ExportModels(FarmClient& client,
+                                          const ExportOptions& options) {
+  return Exporter(client, options).Export();
+}
+
+}  // namespace foldfarm

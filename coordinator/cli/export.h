@@ -1,0 +1,57 @@
+// A sweep's models as files that others load.
+//
+// DIRECTORY/MODEL/FOLD.safetensors holds the weights of a job; what else it
+// left, as XGBoost's model, stands beside it as FOLD.EXTENSION. index.json says
+// what each file is, README.txt how to load it.
+#ifndef FOLDFARM_COORDINATOR_CLI_EXPORT_H_
+#define FOLDFARM_COORDINATOR_CLI_EXPORT_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "coordinator/cli/farm_client.h"
+#include "foldfarm/v1/job.pb.h"
+
+namespace foldfarm {
+
+struct ExportOptions {
+  std::string sweep;  // Id or name.
+  std::string directory;
+  std::string model;  // Empty: all.
+  // Asked in between; true ends with CANCELLED.
+  std::function<bool()> cancelled;
+  // Bytes that are there, and all bytes.
+  std::function<void(int64_t done, int64_t total)> progress;
+};
+
+struct ExportReport {
+  int64_t jobs = 0;   // That have files.
+  int64_t files = 0;  // Of these, `kept` were there already.
+  int64_t kept = 0;
+  int64_t bytes = 0;
+  // Jobs that have no result (yet), and those whose result has no weights.
+  std::vector<std::string> unfinished;
+  std::vector<std::string> without_files;
+};
+
+// Fetches the files of every job that succeeded. A file that is there with the
+// right digest is kept; another one under that name is replaced.
+//
+// Errors: NOT_FOUND when the sweep or the model does not exist; those of
+// GetJob, DownloadFile and of writing.
+absl::StatusOr<ExportReport> ExportModels(FarmClient& client,
+                                          const ExportOptions& options);
+
+// Where the files of a job's result go, by artifact's name: "2.safetensors".
+// Predictions are left out; of two with one extension the later one keeps its
+// name: "2.history.json".
+std::map<std::string, std::string> ExportNames(
+    const std::vector<v1::ArtifactRef>& artifacts, int fold);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_CLI_EXPORT_H_

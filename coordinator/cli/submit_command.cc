@@ -1,0 +1,209 @@
+// submit.
+#include <optional>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/files.h"
+#include "common/base/ids.h"
+#include "common/base/status_macros.h"
+#include "common/base/subprocess.h"
+#include "common/sweep/sweep.h"
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/dry_run.h"
+#include "coordinator/cli/format.h"
+#include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/suggest.h"
+#include "coordinator/cli/sweep_inputs.h"
+#include "coordinator/cli/watch_command.h"
+
+namespace foldfarm {
+namespace {
+
+using Farm = v1::FarmService::StubInterface;
+
+// The labels of the competition: what a dry run without a dataset assumes.
+constexpr int kDefaultLabels = 10;
+
+struct SubmitOptions {
+  std::string file;
+  std::string dataset;
+  std::string trainer;
+  std::vector<std::string> sets;
+  std::optional<int> priority;
+  bool wait = false;
+  bool no_reuse = false;
+  bool dry_run = false;
+};
+
+// Labels that a model names are labels of the dataset.
+absl::Status CheckLabels(const v1::SweepSpec& spec,
+                         const v1::Dataset& dataset) {
+  std::vector<std::string> known;
+  for (const v1::LabelPrevalence& label : dataset.labels()) {
+    known.push_back(label.label());
+  }
+  std::vector<std::string> mistakes;
+  const auto check = [&](const v1::ModelSpec& model, const char* option,
+                         const std::string& label) {
+    if (std::find(known.begin(), known.end(), label) != known.end()) return;
+    const std::string near = Nearest(label, known);
+    mistakes.push_back(absl::StrCat(
+        "model '", model.name(), "': ", option, " has \"", label,
+        "\", expected labels of dataset ", dataset.name(), ", ",
+        absl::StrJoin(known, ", "),
+        near.empty() ? "" : absl::StrCat(" (did you mean '", near, "'?)")));
+  };
+  for (const v1::ModelSpec& model : spec.models()) {
+    for (const std::string& label : model.labels()) {
+      check(model, "labels", label);
+    }
+    for (const auto& [label, weight] : model.train().positive_weights()) {
+      check(model, "train.positive_weights", label);
+    }
+  }
+  if (mistakes.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrJoin(mistakes, "\n"));
+}
+
+absl::StatusOr<int> DryRun(CommandContext& context,
+                           const SubmitOptions& options,
+                           const v1::SweepSpec& spec) {
+  int num_labels = kDefaultLabels;
+  if (!options.dataset.empty()) {
+    FarmClient client(context.coordinator);
+    v1::GetDatasetRequest request;
+    request.set_name(options.dataset);
+    FOLDFARM_ASSIGN_OR_RETURN(const v1::Dataset dataset,
+                              client.Call(&Farm::GetDataset, request));
+    FOLDFARM_RETURN_IF_ERROR(CheckLabels(spec, dataset));
+    num_labels = dataset.labels_size();
+  }
+  const std::string trainer =
+      options.trainer.empty() ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
+                              : options.trainer;
+  absl::StatusOr<std::vector<ModelCost>> costs =
+      AskForCosts(trainer, spec, num_labels);
+  if (absl::IsNotFound(costs.status()) && options.trainer.empty()) {
+    context.console.Note(
+        absl::StrCat("There is no ", trainer,
+                     ", which knows what networks cost; name one "
+                     "with --trainer"));
+    costs.emplace();
+  }
+  if (!costs.ok()) {
+    return Annotate(costs.status(), options.file);
+  }
+  if (context.format == OutputFormat::kJson) {
+    *context.console.out << DryRunJson(spec, *costs) << std::flush;
+  } else {
+    const Console& console = context.console;
+    const size_t width =
+        console.out_is_terminal ? TerminalSizeOf(console.out_fd).columns : 0;
+    *console.out << DryRunText(spec, *costs, width, console.out_colour)
+                 << std::flush;
+  }
+  return kExitDone;
+}
+
+// Programs of users wait until a worker comes that allows them.
+void WarnWithoutExecWorker(CommandContext& context, FarmClient& client,
+                           const v1::SweepSpec& spec) {
+  const std::vector<std::string> models = ExecModels(spec);
+  if (models.empty()) return;
+  const auto workers = client.Call(&Farm::ListWorkers, {});
+  if (!workers.ok()) return;
+  for (const v1::Worker& worker : workers->workers()) {
+    if (worker.state() == v1::Worker::ONLINE && worker.allow_exec()) return;
+  }
+  context.console.Warn(absl::StrCat(
+      "no worker online was started with --allow-exec; until one is, ",
+      absl::StrJoin(models, ", "), " will wait"));
+}
+
+absl::StatusOr<int> Submit(CommandContext& context,
+                           const SubmitOptions& options) {
+  v1::SubmitSweepRequest request;
+  v1::SweepSpec& spec = *request.mutable_spec();
+  FOLDFARM_ASSIGN_OR_RETURN(spec, LoadSweepFile(options.file, options.sets));
+  FOLDFARM_RETURN_IF_ERROR(CheckSweepInputs(options.file, spec));
+  if (options.priority) spec.set_priority(*options.priority);
+  if (options.dry_run) return DryRun(context, options, spec);
+
+  FarmClient client(context.coordinator);
+  {
+    InterruptScope interrupt;
+    const absl::Status uploaded = UploadSweepInputs(
+        context.console, context.clock, client, options.file, spec);
+    if (absl::IsCancelled(uploaded)) {
+      return absl::CancelledError("Stopped; nothing was submitted.");
+    }
+    FOLDFARM_RETURN_IF_ERROR(uploaded);
+  }
+  request.set_request_id(NewRandomId());
+  request.set_dataset(options.dataset);
+  request.set_no_reuse(options.no_reuse);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::SubmitSweepResponse reply,
+                            client.Call(&Farm::SubmitSweep, request));
+  // The id alone on stdout, for $(foldfarm submit ...).
+  FOLDFARM_RETURN_IF_ERROR(context.Show(
+      reply, [&](size_t, bool) { return absl::StrCat(reply.sweep(), "\n"); }));
+  context.console.Note(absl::StrCat(
+      spec.name(), ": ", FormatPlural(reply.jobs(), "job"),
+      reply.reused() > 0
+          ? absl::StrCat(", ", reply.reused(), " reused from earlier sweeps")
+          : ""));
+  WarnWithoutExecWorker(context, client, spec);
+  if (!options.wait) {
+    context.console.Note(
+        absl::StrCat("Follow it with: foldfarm watch ", reply.sweep()));
+    return kExitDone;
+  }
+  return WatchToTheEnd(context, client, reply.sweep(),
+                       SweepWatcher::ToErr(context.console));
+}
+
+}  // namespace
+
+void AddSubmitCommand(CLI::App& app, Invocation& invocation) {
+  auto [command, options] = AddCommand<SubmitOptions>(
+      app, invocation, "submit",
+      "Submit a sweep: every model once per fold. Prints the sweep's id.",
+      "foldfarm submit mars.yaml --dataset mars --wait\n"
+      "  foldfarm submit mars.yaml --dry-run --set train.epochs=1",
+      Submit);
+  command->add_option("SWEEP.yaml", options->file, "The sweep file")
+      ->type_name("")
+      ->required();
+  CLI::Option* dataset =
+      command->add_option("--dataset", options->dataset, "Name of the dataset")
+          ->type_name("NAME");
+  AddSetOption(*command, options->sets);
+  command->add_flag("--dry-run", options->dry_run,
+                    "Check the file and list the jobs with their parameters, "
+                    "multiply-adds and estimated memory; submit nothing. Asks "
+                    "a coordinator only when --dataset is given");
+  command
+      ->add_option("--trainer", options->trainer,
+                   "With --dry-run: the program that knows what networks "
+                   "cost (default: foldfarm-trainer beside this one)")
+      ->type_name("PROGRAM");
+  command
+      ->add_option(
+          "--priority", options->priority,
+          "-1000 to 1000, larger is served first; instead of the file's")
+      ->type_name("P")
+      ->check(CLI::Range(-1000, 1000).description(""));
+  command->add_flag("--wait", options->wait,
+                    "Watch until all jobs are final; exit 1 unless all "
+                    "succeeded");
+  command->add_flag("--no-reuse", options->no_reuse,
+                    "Train again even what has a result already");
+  command->parse_complete_callback([options = options, dataset] {
+    if (dataset->count() == 0 && !options->dry_run) {
+      throw CLI::RequiredError("--dataset");
+    }
+  });
+}
+
+}  // namespace foldfarm

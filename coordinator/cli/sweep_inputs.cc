@@ -1,0 +1,169 @@
+#include "coordinator/cli/sweep_inputs.h"
+
+#include <limits>
+#include <map>
+#include <memory>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/files.h"
+#include "common/base/ids.h"
+#include "common/base/status_macros.h"
+#include "common/weights/weights_file.h"
+#include "coordinator/cli/transfer.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr size_t kMaxName = 100;
+
+std::string Beside(const std::string& sweep_file, const std::string& name) {
+  return JoinPath(DirectoryOf(sweep_file), name);
+}
+
+absl::Status CheckFile(const std::string& path) {
+  if (!FileExists(path)) {
+    return absl::NotFoundError(absl::StrCat(path, ": no such file"));
+  }
+  if (IsDirectory(path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is a folder, expected a file"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckWeights(const std::string& path, v1::WeightsFormat format) {
+  FOLDFARM_RETURN_IF_ERROR(CheckFile(path));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<WeightsFile> file,
+                            WeightsFile::Open(path));
+  const bool fits = format == v1::WEIGHTS_FORMAT_SAFETENSORS
+                        ? file->container() == WeightsContainer::kSafetensors
+                    : format == v1::WEIGHTS_FORMAT_PYTORCH
+                        ? file->container() == WeightsContainer::kPytorch
+                        : true;
+  if (fits) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      path, ": the file is ",
+      std::string(WeightsContainerName(file->container()).data(),
+                  WeightsContainerName(file->container()).size()),
+      ", expected ",
+      format == v1::WEIGHTS_FORMAT_PYTORCH ? "pytorch" : "safetensors",
+      " by init.format"));
+}
+
+absl::Status CheckExecFile(const std::string& path) {
+  FOLDFARM_RETURN_IF_ERROR(CheckFile(path));
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t size_bytes, FileSize(path));
+  if (size_bytes <= std::numeric_limits<int32_t>::max()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, " has ", size_bytes, " bytes, expected at most 2^31"));
+}
+
+}  // namespace
+
+void AddSetOption(CLI::App& command, std::vector<std::string>& sets) {
+  command
+      .add_option("--set", sets,
+                  "Change an option of the sweep file, as often as needed. "
+                  "KEY is a path: an option of the sweep (limit_samples=64, "
+                  "tta=4, folds.count=2) or one that changes in every model "
+                  "and stage (train.epochs=1, train.schedule={kind: "
+                  "constant}; arch.rnn.hidden=64 in the models that are rnn). "
+                  "VALUE is YAML")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+bool IsWeightsFile(const std::string& sweep_file, const std::string& weights) {
+  if (FileExists(Beside(sweep_file, weights))) return true;
+  if (!IsValidName(weights, kMaxName)) return true;
+  for (const char* extension : {".safetensors", ".pt", ".pth"}) {
+    if (absl::EndsWith(weights, extension)) return true;
+  }
+  return false;
+}
+
+absl::Status CheckSweepInputs(const std::string& sweep_file,
+                              const v1::SweepSpec& spec) {
+  std::vector<std::string> mistakes;
+  bool only_missing = true;
+  // Weights that many models start from are read once.
+  std::map<std::pair<std::string, int>, absl::Status> known;
+  const auto note = [&](const v1::ModelSpec& model, const char* option,
+                        const absl::Status& status) {
+    if (status.ok()) return;
+    only_missing = only_missing && absl::IsNotFound(status);
+    mistakes.push_back(absl::StrCat(sweep_file, ": model '", model.name(),
+                                    "': ", option, ": ",
+                                    std::string(status.message())));
+  };
+  for (const v1::ModelSpec& model : spec.models()) {
+    const v1::InitSpec& init = model.init();
+    if (init.has_weights() && IsWeightsFile(sweep_file, init.weights())) {
+      const auto [entry, is_new] =
+          known.try_emplace({init.weights(), static_cast<int>(init.format())});
+      if (is_new) {
+        entry->second =
+            CheckWeights(Beside(sweep_file, init.weights()), init.format());
+      }
+      note(model, "init.weights", entry->second);
+    }
+    for (const std::string& file : model.arch().exec().files()) {
+      note(model, "exec.files", CheckExecFile(Beside(sweep_file, file)));
+    }
+  }
+  if (mistakes.empty()) return absl::OkStatus();
+  const std::string message = absl::StrJoin(mistakes, "\n");
+  return only_missing ? absl::NotFoundError(message)
+                      : absl::InvalidArgumentError(message);
+}
+
+absl::Status UploadSweepInputs(const Console& console, Clock& clock,
+                               FarmClient& client,
+                               const std::string& sweep_file,
+                               v1::SweepSpec& spec) {
+  std::map<std::string, v1::ArtifactRef> stored;  // By path.
+  const auto store =
+      [&](const std::string& path) -> absl::StatusOr<v1::ArtifactRef> {
+    const auto known = stored.find(path);
+    if (known != stored.end()) return known->second;
+    FOLDFARM_ASSIGN_OR_RETURN(
+        const v1::ArtifactRef ref,
+        UploadWithProgress(console, clock, client, path, ""));
+    return stored[path] = ref;
+  };
+  for (v1::ModelSpec& model : *spec.mutable_models()) {
+    if (model.init().has_weights() &&
+        IsWeightsFile(sweep_file, model.init().weights())) {
+      FOLDFARM_ASSIGN_OR_RETURN(
+          const v1::ArtifactRef ref,
+          store(Beside(sweep_file, model.init().weights())));
+      model.mutable_init()->set_digest(ref.digest());
+    }
+    if (!model.arch().has_exec()) continue;
+    v1::ExecSpec& exec = *model.mutable_arch()->mutable_exec();
+    exec.clear_uploaded();
+    for (const std::string& name : exec.files()) {
+      FOLDFARM_ASSIGN_OR_RETURN(const v1::ArtifactRef ref,
+                                store(Beside(sweep_file, name)));
+      v1::ExecFile& file = *exec.add_uploaded();
+      file.set_name(name);
+      file.set_digest(ref.digest());
+      file.set_size_bytes(static_cast<int32_t>(ref.size_bytes()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::string> ExecModels(const v1::SweepSpec& spec) {
+  std::vector<std::string> names;
+  for (const v1::ModelSpec& model : spec.models()) {
+    if (model.arch().has_exec()) names.push_back(model.name());
+  }
+  return names;
+}
+
+}  // namespace foldfarm
