@@ -103,15 +103,12 @@ absl::Status CheckLabels(const v1::ModelSpec& model,
   const auto known = [&](const std::string& label, const char* field,
                          const std::vector<std::string>& of) {
     if (absl::c_linear_search(of, label)) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        absl::StrCat("model ", model.name(), ": ", field,
-                     " names "
-                     ", label, "
-                     ", ",
-                     absl::c_linear_search(labels, label)
-                         ? "which is not one of the model's labels"
-                         : absl::StrCat("which the dataset does not have",
-                                        NearMisses(label, labels))));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model ", model.name(), ": ", field, " names \"", label, "\", ",
+        absl::c_linear_search(labels, label)
+            ? "which is not one of the model's labels"
+            : absl::StrCat("which the dataset does not have",
+                           NearMisses(label, labels))));
   };
   absl::flat_hash_set<std::string> seen;
   for (const std::string& label : model.labels()) {

@@ -103,5 +103,33 @@ TEST(JobIndexTest, ARemovedJobIsNotTaken) {
   EXPECT_EQ(Order(index), "1.1");
 }
 
+TEST(JobIndexTest, ProgramsOfUsersGoOnlyWhereTheyMayRun) {
+  JobIndex index;
+  JobIndex::Entry program = Entry(1, 0);
+  program.needs_exec = true;
+  index.Add(program);
+  index.Add(Entry(1, 1));
+  EXPECT_FALSE(index.empty(/*allow_exec=*/false));
+  EXPECT_EQ(index.Take(1, /*allow_exec=*/false)->position, 1);
+  EXPECT_TRUE(index.empty(/*allow_exec=*/false));
+  EXPECT_FALSE(index.Take(1, /*allow_exec=*/false).has_value());
+  EXPECT_FALSE(index.empty());
+  EXPECT_EQ(index.Take(1)->position, 0);
+  EXPECT_TRUE(index.empty());
+}
+
+TEST(JobIndexTest, WhereProgramsMayRunTheSweepsOrderHolds) {
+  JobIndex index;
+  for (int position = 0; position < 4; ++position) {
+    JobIndex::Entry entry = Entry(1, position);
+    entry.needs_exec = position % 2 == 0;
+    index.Add(entry);
+  }
+  JobIndex::Entry cancelled = Entry(1, 2);
+  cancelled.needs_exec = true;
+  index.Remove(cancelled);
+  EXPECT_EQ(Order(index), "1.0 1.1 1.3");
+}
+
 }  // namespace
 }  // namespace foldfarm

@@ -76,6 +76,155 @@ TEST(SweepPlanTest, TheNameOfAModelIsNotPartOfItsResult) {
   EXPECT_NE(PlanSweep(spec, Dataset(), "d")->jobs[0].result_key, key);
 }
 
+TEST(SweepPlanTest, TheFileOfWeightsIsPartOfTheResultAndItsNameIsNot) {
+  v1::SweepSpec spec = Spec();
+  const std::string without =
+      PlanSweep(spec, Dataset(), "d")->jobs[0].result_key;
+  v1::InitSpec& init = *spec.mutable_models(0)->mutable_init();
+  init.set_format(v1::WEIGHTS_FORMAT_AUTO);
+  EXPECT_EQ(PlanSweep(spec, Dataset(), "d")->jobs[0].result_key, without)
+      << "options of weights that are not there";
+  init.set_weights("one");
+  init.set_digest("1");
+  const std::string key = PlanSweep(spec, Dataset(), "d")->jobs[0].result_key;
+  EXPECT_NE(key, without);
+  init.set_weights("two");
+  EXPECT_EQ(PlanSweep(spec, Dataset(), "d")->jobs[0].result_key, key);
+  init.set_digest("2");
+  EXPECT_NE(PlanSweep(spec, Dataset(), "d")->jobs[0].result_key, key);
+}
+
+TEST(SweepPlanTest, EqualMapsGiveEqualKeysHoweverTheyWereFilled) {
+  std::string first;
+  for (int rotation = 0; rotation < 10; ++rotation) {
+    v1::SweepSpec spec = Spec();
+    v1::StageSpec& stage = *spec.mutable_models(0)->add_stages();
+    google::protobuf::Struct& config = *spec.mutable_models(0)
+                                            ->mutable_arch()
+                                            ->mutable_exec()
+                                            ->mutable_config();
+    for (int i = 0; i < 10; ++i) {
+      const std::string name = absl::StrCat("key", (i + rotation) % 10);
+      (*config.mutable_fields())[name].set_string_value(name);
+    }
+    (*stage.mutable_samples())["instrument_type"] = "commercial";
+    const std::string key = PlanSweep(spec, Dataset(), "d")->jobs[0].result_key;
+    if (first.empty()) first = key;
+    EXPECT_EQ(key, first);
+  }
+}
+
+TEST(SweepPlanTest, TheOrderInWhichLabelsAreNamedDoesNotMatter) {
+  DatasetHeader dataset = Dataset();
+  dataset.labels = {"a", "b", "c"};
+  const auto key = [&](std::vector<std::string> labels) {
+    v1::SweepSpec spec = Spec();
+    spec.mutable_models(0)->mutable_labels()->Add(labels.begin(), labels.end());
+    return PlanSweep(spec, dataset, "d")->jobs[0].result_key;
+  };
+  EXPECT_EQ(key({"c", "a"}), key({"a", "c"}));
+  EXPECT_NE(key({"c", "a"}), key({"a", "b"}));
+  EXPECT_EQ(key({"b", "a", "c"}), key({}));
+  v1::ModelSpec model;
+  model.add_labels("c");
+  model.add_labels("a");
+  EXPECT_THAT(LabelsOf(model, dataset.labels), testing::ElementsAre("a", "c"));
+}
+
+TEST(SweepPlanTest, LabelsThatTheDatasetDoesNotHaveAreRefused) {
+  v1::SweepSpec spec = Spec();
+  spec.mutable_models(0)->add_labels("aa");
+  EXPECT_THAT(Refusal(spec),
+              HasSubstr("model one: labels names \"aa\", which the dataset "
+                        "does not have; did you mean a?"));
+  spec.mutable_models(0)->set_labels(0, "a");
+  spec.mutable_models(0)->add_labels("a");
+  EXPECT_THAT(Refusal(spec), HasSubstr("labels names a twice"));
+  spec = Spec();
+  (*spec.mutable_models(0)->mutable_train()->mutable_positive_weights())["x"] =
+      2;
+  EXPECT_THAT(Refusal(spec), HasSubstr("positive_weights names \"x\""));
+}
+
+TEST(SweepPlanTest, TheGoalCountsWhatTheModelCountsIn) {
+  v1::ModelSpec model;
+  model.mutable_train()->set_epochs(7);
+  model.mutable_arch()->mutable_none();
+  EXPECT_EQ(EpochsOf(model), 7);
+  model.add_stages()->mutable_train()->set_epochs(5);
+  model.add_stages();
+  EXPECT_EQ(EpochsOf(model), 12);
+  model.mutable_arch()->mutable_xgboost()->set_rounds(301);
+  EXPECT_EQ(EpochsOf(model), 301);
+  model.mutable_arch()->mutable_xgboost()->set_epoch_rounds(10);
+  EXPECT_EQ(EpochsOf(model), 31);
+  model.mutable_arch()->mutable_exec()->set_epochs(3);
+  EXPECT_EQ(EpochsOf(model), 3);
+}
+
+TEST(SweepPlanTest, AStageWithoutSamplesIsRefused) {
+  v1::SweepSpec spec = Spec();
+  auto& samples = *spec.mutable_models(0)->add_stages()->mutable_samples();
+  samples["instrument_type"] = "commercial";
+  EXPECT_TRUE(PlanSweep(spec, Dataset(), "d").ok());
+  samples["instrument_type"] = "comercial";
+  EXPECT_THAT(Refusal(spec),
+              HasSubstr("stages[0].samples leaves nothing to train on in fold "
+                        "0"));
+  samples.clear();
+  samples["instrument"] = "commercial";
+  EXPECT_THAT(Refusal(spec), HasSubstr("no column \"instrument\""));
+}
+
+TEST(SweepPlanTest, ATrialRunHasFewSamplesOfEveryInstrument) {
+  v1::SweepSpec spec = Spec();
+  spec.set_limit_samples(4);
+  const auto plan = PlanSweep(spec, Dataset(), "d");
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  std::vector<std::string> ids;
+  for (const v1::AttemptSpec& fold : plan->folds) {
+    EXPECT_EQ(fold.train_samples_size() + fold.validation_samples_size(), 4);
+    ids.insert(ids.end(), fold.validation_samples().begin(),
+               fold.validation_samples().end());
+  }
+  EXPECT_EQ(ids.size(), 4u);
+  // T0 and T3 are the SAM testbed's: 2 of 6, so at least 1 of 4.
+  EXPECT_THAT(ids, testing::Contains(testing::AnyOf("T0", "T3")));
+  EXPECT_NE(plan->jobs[0].result_key,
+            PlanSweep(Spec(), Dataset(), "d")->jobs[0].result_key);
+}
+
+TEST(SweepPlanTest, ATrialRunWithTooFewSamplesForTheFoldsIsRefused) {
+  v1::SweepSpec spec = Spec();
+  spec.set_limit_samples(1);
+  EXPECT_THAT(Refusal(spec), HasSubstr("with limit_samples: 1: folds: the "
+                                       "largest class"));
+  spec.set_limit_samples(-1);
+  EXPECT_THAT(Refusal(spec), HasSubstr("limit_samples is -1"));
+}
+
+TEST(SweepPlanTest, ATrialRunWorksWithAFoldFileAndAHoldout) {
+  v1::SweepSpec spec = Spec();
+  spec.set_limit_samples(3);
+  spec.mutable_folds()->clear_count();
+  v1::SweepSpec holdout = spec;
+  (*holdout.mutable_folds()->mutable_holdout())["instrument_type"] =
+      "sam_testbed";
+  const auto held_out = PlanSweep(holdout, Dataset(), "d");
+  ASSERT_TRUE(held_out.ok()) << held_out.status();
+  EXPECT_EQ(held_out->folds[0].validation_samples_size(), 1);
+  EXPECT_EQ(held_out->folds[0].train_samples_size(), 2);
+  for (int i = 0; i < 6; ++i) {
+    v1::FoldAssignment& row = *spec.mutable_folds()->add_assignment();
+    row.set_sample_id(absl::StrCat("T", i));
+    row.set_fold(i % 3 == 0 ? 0 : 1);
+  }
+  const auto file = PlanSweep(spec, Dataset(), "d");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->folds[0].validation_samples_size(), 1);
+  EXPECT_EQ(file->folds[1].validation_samples_size(), 2);
+}
+
 TEST(SweepPlanTest, RefusalsNameWhatIsWrong) {
   v1::SweepSpec spec = Spec();
   spec.set_name("a/b");
