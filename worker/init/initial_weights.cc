@@ -88,10 +88,14 @@ absl::Status CheckShare(const WeightsMatch& match,
   }
   std::vector<std::string> ours, theirs;
   for (const NetworkTensor& tensor : network) {
-    if (ours.size() < 3) ours.push_back(Described(tensor.name, tensor.shape));
+    if (ours.size() < 3 && !IsBatchCounter(tensor.name)) {
+      ours.push_back(Described(tensor.name, tensor.shape));
+    }
   }
   for (const auto& [name, tensor] : file.tensors()) {
-    if (theirs.size() < 3) theirs.push_back(Described(name, tensor.shape));
+    if (theirs.size() < 3 && !IsBatchCounter(name)) {
+      theirs.push_back(Described(name, tensor.shape));
+    }
   }
   return absl::InvalidArgumentError(absl::StrFormat(
       "it fits %.3g %% of the network's values, expected at least %.3g %% "

@@ -3,12 +3,10 @@
 #include <torch/torch.h>
 
 #include <memory>
-#include <new>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
@@ -16,9 +14,11 @@
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
 #include "common/tensorfile/tensorfile.h"
+#include "worker/init/initial_weights.h"
 #include "worker/models/model.h"
 #include "worker/trainer/attempt_spec.h"
 #include "worker/trainer/predictions.h"
+#include "worker/trainer/torch_errors.h"
 #include "worker/trainer/tree_attempt.h"
 #include "worker/training/labels.h"
 #include "worker/training/staged_training.h"
@@ -30,34 +30,36 @@ namespace {
 constexpr char kSpecFile[] = "attempt.json";
 constexpr char kDatasetFile[] = "dataset.safetensors";
 constexpr char kResumeFolder[] = "checkpoint";
+constexpr char kInitFile[] = "init.weights";
 constexpr char kWeightsFile[] = "weights.safetensors";
 constexpr char kOofFile[] = "oof.safetensors";
 
 // A wrong folder is not a wrong configuration: another attempt may do better.
-absl::Status AsInternal(const absl::Status &status) {
-  if (status.ok())
-    return status;
+absl::Status AsInternal(const absl::Status& status) {
+  if (status.ok()) return status;
   return absl::InternalError(status.message());
 }
 
 // A name in the configuration that the dataset lacks will never be there.
-absl::Status AsBadConfiguration(const absl::Status &status) {
+absl::Status AsBadConfiguration(const absl::Status& status) {
   return absl::IsNotFound(status) ? absl::InvalidArgumentError(status.message())
                                   : status;
 }
 
 class Attempt {
-public:
+ public:
   Attempt(std::string directory, AttemptSpec spec,
-          std::shared_ptr<const PreparedDataset> dataset, EventWriter &events,
-          const std::function<bool()> &stop, Clock &clock)
-      : directory_(std::move(directory)), spec_(std::move(spec)),
-        dataset_(std::move(dataset)), events_(events), stop_(stop),
+          std::shared_ptr<const PreparedDataset> dataset, EventWriter& events,
+          const std::function<bool()>& stop, Clock& clock)
+      : directory_(std::move(directory)),
+        spec_(std::move(spec)),
+        dataset_(std::move(dataset)),
+        events_(events),
+        stop_(stop),
         clock_(clock) {}
 
   absl::Status Run() {
-    if (std::holds_alternative<NoneOptions>(spec_.arch))
-      return RunPrior();
+    if (std::holds_alternative<NoneOptions>(spec_.arch)) return RunPrior();
     FOLDFARM_RETURN_IF_ERROR(Prepare());
     const absl::Status trained = Train();
     if (absl::IsCancelled(trained)) {
@@ -66,12 +68,12 @@ public:
     return trained;
   }
 
-private:
+ private:
   absl::Status RunPrior();
   absl::Status Prepare();
   absl::Status Train();
   absl::Status Checkpoint();
-  absl::Status Finish(const Predictions &predictions, Metrics metrics);
+  absl::Status Finish(const Predictions& predictions, Metrics metrics);
 
   std::map<std::string, std::string> Metadata() const {
     return {{"job", spec_.job}, {"model", spec_.model_json}};
@@ -80,11 +82,11 @@ private:
   const std::string directory_;
   const AttemptSpec spec_;
   const std::shared_ptr<const PreparedDataset> dataset_;
-  EventWriter &events_;
-  const std::function<bool()> &stop_;
-  Clock &clock_;
+  EventWriter& events_;
+  const std::function<bool()>& stop_;
+  Clock& clock_;
   std::unique_ptr<StagedTraining> run_;
-  int saved_epoch_ = 0; // Of the newest checkpoint that the worker has.
+  int saved_epoch_ = 0;  // Of the newest checkpoint that the worker has.
 };
 
 absl::Status Attempt::RunPrior() {
@@ -96,8 +98,7 @@ absl::Status Attempt::RunPrior() {
   events_.Epoch(1, metrics);
   TensorFileWriter weights;
   weights.SetMetadata("format", "foldfarm-weights");
-  for (const auto &[key, value] : Metadata())
-    weights.SetMetadata(key, value);
+  for (const auto& [key, value] : Metadata()) weights.SetMetadata(key, value);
   const size_t labels = predictions.num_labels;
   const size_t known = std::min(labels, predictions.probabilities.size());
   weights.AddF32("prior", {static_cast<int64_t>(known)},
@@ -121,6 +122,14 @@ absl::Status Attempt::Prepare() {
   FOLDFARM_ASSIGN_OR_RETURN(
       input.model,
       BuildModel(spec_.arch, static_cast<int>(input.label_columns.size())));
+  const std::string resume = JoinPath(directory_, kResumeFolder);
+  if (!spec_.init.weights.empty() && !IsDirectory(resume)) {
+    FOLDFARM_ASSIGN_OR_RETURN(
+        const std::vector<std::string> report,
+        LoadInitialWeights(JoinPath(directory_, kInitFile), spec_.init,
+                           *input.model));
+    for (const std::string& line : report) events_.Log("info", line);
+  }
   input.dataset = dataset_;
   input.train_samples = spec_.train_samples;
   input.validation_samples = spec_.validation_samples;
@@ -135,7 +144,6 @@ absl::Status Attempt::Prepare() {
   input.clock = &clock_;
   input.log = [this](absl::string_view line) { events_.Log("info", line); };
   FOLDFARM_ASSIGN_OR_RETURN(run_, StagedTraining::Create(std::move(input)));
-  const std::string resume = JoinPath(directory_, kResumeFolder);
   if (IsDirectory(resume)) {
     FOLDFARM_RETURN_IF_ERROR(AsInternal(run_->LoadCheckpoint(resume)));
   }
@@ -149,7 +157,7 @@ absl::Status Attempt::Train() {
   while (!run_->done()) {
     FOLDFARM_ASSIGN_OR_RETURN(const Metrics metrics, run_->TrainEpoch(stop_));
     events_.Epoch(run_->epoch(), metrics);
-    const TrainOptions &options = run_->options();
+    const TrainOptions& options = run_->options();
     const bool by_time = options.checkpoint_minutes > 0 &&
                          clock_.Monotonic() - last_checkpoint >=
                              absl::Minutes(1) * options.checkpoint_minutes;
@@ -175,8 +183,7 @@ absl::Status Attempt::Train() {
 
 // Saves the last finished epoch unless the worker has it.
 absl::Status Attempt::Checkpoint() {
-  if (run_->epoch() <= saved_epoch_)
-    return absl::OkStatus();
+  if (run_->epoch() <= saved_epoch_) return absl::OkStatus();
   const std::string name = absl::StrFormat("checkpoint-%06d", run_->epoch());
   FOLDFARM_RETURN_IF_ERROR(run_->SaveCheckpoint(JoinPath(directory_, name)));
   saved_epoch_ = run_->epoch();
@@ -185,7 +192,7 @@ absl::Status Attempt::Checkpoint() {
 }
 
 // Writes the predictions and says their scores beside `metrics`.
-absl::Status Attempt::Finish(const Predictions &predictions, Metrics metrics) {
+absl::Status Attempt::Finish(const Predictions& predictions, Metrics metrics) {
   for (const float p : predictions.probabilities) {
     if (!(p >= 0 && p <= 1)) {
       return absl::InternalError(
@@ -201,8 +208,8 @@ absl::Status Attempt::Finish(const Predictions &predictions, Metrics metrics) {
   return absl::OkStatus();
 }
 
-absl::Status RunUnguarded(const std::string &directory, EventWriter &events,
-                          const std::function<bool()> &stop, Clock &clock) {
+absl::Status RunUnguarded(const std::string& directory, EventWriter& events,
+                          const std::function<bool()>& stop, Clock& clock) {
   const std::string spec_path = JoinPath(directory, kSpecFile);
   const absl::StatusOr<std::string> json = ReadFile(spec_path);
   FOLDFARM_RETURN_IF_ERROR(AsInternal(json.status()));
@@ -219,45 +226,29 @@ absl::Status RunUnguarded(const std::string &directory, EventWriter &events,
   return AsBadConfiguration(attempt.Run());
 }
 
-} // namespace
+}  // namespace
 
-absl::Status RunAttempt(const std::string &directory, EventWriter &events,
-                        const std::function<bool()> &stop, Clock &clock) {
-  absl::Status status;
-  try {
-    status = RunUnguarded(directory, events, stop, clock);
-  } catch (const std::bad_alloc &) {
-    status = absl::ResourceExhaustedError("out of memory");
-  } catch (const c10::OutOfMemoryError &error) {
-    status = absl::ResourceExhaustedError(error.what_without_backtrace());
-  } catch (const c10::Error &error) {
-    // The CPU allocator has no type of its own for this.
-    const absl::string_view what = error.what_without_backtrace();
-    status = absl::StrContains(what, "can't allocate memory") ||
-                     absl::StrContains(what, "not enough memory")
-                 ? absl::ResourceExhaustedError(what)
-                 : absl::InternalError(what);
-  } catch (const std::exception &error) {
-    status = absl::InternalError(error.what());
-  }
-  if (!status.ok() && !absl::IsCancelled(status))
-    events.Failed(status);
+absl::Status RunAttempt(const std::string& directory, EventWriter& events,
+                        const std::function<bool()>& stop, Clock& clock) {
+  const absl::Status status = CatchTorchErrors(
+      [&] { return RunUnguarded(directory, events, stop, clock); });
+  if (!status.ok() && !absl::IsCancelled(status)) events.Failed(status);
   return status;
 }
 
-int ExitStatusOf(const absl::Status &status) {
+int ExitStatusOf(const absl::Status& status) {
   switch (status.code()) {
-  case absl::StatusCode::kOk:
-    return kExitDone;
-  case absl::StatusCode::kCancelled:
-    return kExitStopped;
-  case absl::StatusCode::kInvalidArgument:
-    return kExitBadConfiguration;
-  case absl::StatusCode::kResourceExhausted:
-    return kExitOutOfMemory;
-  default:
-    return kExitFailed;
+    case absl::StatusCode::kOk:
+      return kExitDone;
+    case absl::StatusCode::kCancelled:
+      return kExitStopped;
+    case absl::StatusCode::kInvalidArgument:
+      return kExitBadConfiguration;
+    case absl::StatusCode::kResourceExhausted:
+      return kExitOutOfMemory;
+    default:
+      return kExitFailed;
   }
 }
 
-} // namespace foldfarm
+}  // namespace foldfarm

@@ -237,4 +237,18 @@ absl::StatusOr<AttemptSpec> ParseAttemptSpec(absl::string_view json,
   return spec;
 }
 
+absl::StatusOr<AttemptSpec> ParseModelSpec(absl::string_view json,
+                                           absl::string_view name) {
+  const Json model = Json::parse(json.begin(), json.end(), nullptr,
+                                 /*allow_exceptions=*/false);
+  if (model.is_discarded()) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": not valid JSON"));
+  }
+  AttemptSpec spec;
+  spec.model_json = model.dump();
+  FOLDFARM_RETURN_IF_ERROR(
+      ParseModel(JsonFields(model, std::string(name)), spec));
+  return spec;
+}
+
 }  // namespace foldfarm

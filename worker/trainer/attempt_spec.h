@@ -48,6 +48,11 @@ struct AttemptSpec {
 absl::StatusOr<AttemptSpec> ParseAttemptSpec(absl::string_view json,
                                              absl::string_view name);
 
+// Reads a ModelSpec alone; what concerns the job keeps its defaults. Errors: as
+// above.
+absl::StatusOr<AttemptSpec> ParseModelSpec(absl::string_view json,
+                                           absl::string_view name);
+
 }  // namespace foldfarm
 
 #endif  // FOLDFARM_WORKER_TRAINER_ATTEMPT_SPEC_H_

@@ -5,10 +5,13 @@
 #include <signal.h>
 
 #include <cstdio>
+#include <iostream>
+#include <iterator>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "worker/trainer/attempt.h"
+#include "worker/trainer/describe.h"
 #include "worker/trainer/draw.h"
 
 namespace {
@@ -20,8 +23,10 @@ void RequestStop(int) { stop_requested = 1; }
 constexpr char kUsage[] =
     "Usage: foldfarm-trainer attempt DIR\n"
     "       foldfarm-trainer draw DIR\n"
+    "       foldfarm-trainer describe < MODELS.json\n"
     "\n"
-    "Runs the attempt in DIR: attempt.json (the job), dataset.safetensors, "
+    "attempt: runs the attempt in DIR: attempt.json (the job), "
+    "dataset.safetensors, "
     "and\n"
     "checkpoint/ to resume from. Writes weights.safetensors, oof.safetensors "
     "and\n"
@@ -31,6 +36,11 @@ constexpr char kUsage[] =
     "\n"
     "draw: draws samples as a model gets them: reads draw.json and\n"
     "dataset.safetensors in DIR, writes images.safetensors there.\n"
+    "\n"
+    "describe: what models cost: reads {\"labels\": 10, \"models\": [...]} "
+    "from\n"
+    "standard input, writes parameters, multiply-adds and bytes to standard\n"
+    "output.\n"
     "\n"
     "Exit: 0 done, 64 bad configuration, 70 failed, 71 out of memory, 75 "
     "stopped.\n"
@@ -60,6 +70,12 @@ int main(int argc, char** argv) {
   }
   if (argc == 3 && command == "draw") {
     return Report(foldfarm::DrawImages(argv[2]));
+  }
+  if (argc == 2 && command == "describe") {
+    const std::string document(std::istreambuf_iterator<char>(std::cin), {});
+    const auto answer = foldfarm::DescribeModels(document);
+    if (answer.ok()) std::puts(answer->c_str());
+    return Report(answer.status());
   }
   if (argc != 3 || command != "attempt") {
     std::fputs(kUsage, stderr);
