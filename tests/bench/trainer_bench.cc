@@ -45,6 +45,10 @@ std::vector<Case> Cases() {
           {"gru", 8, 12, RnnOptions()},
           {"lstm", 8, 12, lstm},
           {"vit1d", 16, 12, Vit1dOptions()},
+          {"vit", 8, 16, VitOptions()},
+          {"seresnext50", 8, 16, SeresnextOptions()},
+          {"dpn68b", 8, 16, DpnOptions()},
+          {"efficientnet", 8, 16, EfficientnetOptions()},
           {"resnet_tiny", 32, 16, tiny},
           {"conv1d", 32, 12, Conv1dOptions()}};
 }

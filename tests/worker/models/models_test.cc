@@ -65,7 +65,36 @@ std::vector<SizeCase> SizeCases() {
   Vit1dOptions vit;
   vit.dim = 192;
   vit.heads = 6;
-  return {{"resnet", TinyResnet(), 703098},
+  SeresnextOptions seresnext;
+  seresnext.layers = {1, 1, 1, 1};
+  seresnext.planes = {8, 16, 32, 64};
+  seresnext.cardinality = 4;
+  seresnext.base_width = 32;
+  seresnext.stem_width = 16;
+  seresnext.form = ClassifierForm::kSimpleCls;
+  DpnOptions dpn;
+  dpn.bottleneck = 16;
+  dpn.groups = 4;
+  dpn.layers = {1, 1, 2, 1};
+  dpn.residual = 16;
+  dpn.increments = {8, 8, 16, 16};
+  dpn.form = ClassifierForm::kSimpleCls3;
+  EfficientnetOptions efficientnet;
+  efficientnet.width = 0.35;
+  efficientnet.depth = 0.4;
+  efficientnet.drop_path = 0.2;
+  VitOptions patches;
+  patches.patch = 16;
+  patches.levels = 32;
+  patches.dim = 64;
+  patches.depth = 2;
+  patches.heads = 2;
+  patches.mlp_ratio = 2;
+  return {{"seresnext", seresnext, 178882},
+          {"dpn_cls3", dpn, 149972},
+          {"efficientnet", efficientnet, 281994},
+          {"vit", patches, 132682},
+          {"resnet", TinyResnet(), 703098},
           {"resnet_cls3", cls3, 703386},
           {"resnet_stem_stride", wide_stem, 175534},
           {"gru", gru, 283594},
@@ -115,6 +144,82 @@ TEST(ModelTest, ResidualBlocksStartAsTheIdentity) {
   }
 }
 
+// The transformer on patches as it is written down: one-hot levels through a
+// convolution, attention over all tokens at once. One block, two heads.
+at::Tensor PlainVit(std::map<std::string, at::Tensor>& weights,
+                    const at::Tensor& images, int levels) {
+  const auto w = [&](const std::string& name) {
+    return weights.at("base_model." + name);
+  };
+  const auto linear = [&](const at::Tensor& x, const std::string& name) {
+    return at::linear(x, w(name + ".weight"), w(name + ".bias"));
+  };
+  const auto norm = [&](const at::Tensor& x, const std::string& name) {
+    return at::layer_norm(x, x.size(2), w(name + ".weight"), w(name + ".bias"),
+                          1e-6);
+  };
+  const at::Tensor one_hot =
+      at::one_hot(images.mul(levels - 1).clamp(0, levels - 1).to(at::kLong),
+                  levels)
+          .to(at::kFloat)
+          .permute({0, 3, 1, 2});
+  at::Tensor x = at::conv2d(one_hot, w("patch_embed.proj.weight"),
+                            w("patch_embed.proj.bias"), {1, 8})
+                     .flatten(2)
+                     .transpose(1, 2);
+  const int64_t batch = x.size(0), dim = x.size(2);
+  x = at::cat({w("cls_token").expand({batch, 1, dim}), x}, 1) + w("pos_embed");
+  const auto qkv = linear(norm(x, "blocks.0.norm1"), "blocks.0.attn.qkv")
+                       .view({batch, -1, 3, 2, dim / 2})
+                       .permute({2, 0, 3, 1, 4});
+  const at::Tensor scores = at::matmul(qkv[0], qkv[1].transpose(2, 3)) /
+                            std::sqrt(static_cast<double>(dim / 2));
+  const at::Tensor mixed =
+      at::matmul(scores.softmax(-1), qkv[2]).transpose(1, 2);
+  x = x + linear(mixed.reshape({batch, -1, dim}), "blocks.0.attn.proj");
+  const at::Tensor hidden =
+      at::gelu(linear(norm(x, "blocks.0.norm2"), "blocks.0.mlp.fc1"));
+  x = norm(x + linear(hidden, "blocks.0.mlp.fc2"), "norm");
+  return linear(x.select(1, 0), "head");
+}
+
+TEST(ModelTest, PatchesAreComputedFasterAndComeOutAsTheyAreWrittenDown) {
+  VitOptions options;
+  options.levels = 16;
+  options.dim = 8;
+  options.depth = 1;
+  options.heads = 2;
+  const auto model = Build(options);
+  at::Tensor images = at::rand({2, 100, 80});
+  images[0][0] = 1;   // The last level,
+  images[1][3] = -5;  // and what is out of range.
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, tensor] : NamedWeights(model->module())) {
+    weights[name] = tensor;
+    const at::NoGradGuard no_grad;
+    tensor.add_(at::randn_like(tensor), 0.3);
+  }
+  const auto gradients = [&](const at::Tensor& logits) {
+    std::map<std::string, at::Tensor> result;
+    logits.square().sum().backward();
+    for (auto& [name, tensor] : weights) {
+      result[name] = tensor.grad().clone();
+      tensor.mutable_grad().zero_();
+    }
+    return result;
+  };
+  const at::Tensor fast = model->Forward(images);
+  const auto fast_gradients = gradients(fast);
+  const at::Tensor plain = PlainVit(weights, images, options.levels);
+  EXPECT_TRUE(at::allclose(fast, plain, 1e-4, 1e-5));
+  for (const auto& [name, gradient] : gradients(plain)) {
+    const at::Tensor& got = fast_gradients.at(name);
+    EXPECT_LT((got - gradient).norm().item<double>(),
+              1e-4 * gradient.norm().item<double>())
+        << name;
+  }
+}
+
 TEST(ModelTest, ImpossibleOptionsAreRefusedByName) {
   const auto message = [](const ArchOptions& options) {
     const auto model = BuildModel(options, 10);
@@ -133,6 +238,28 @@ TEST(ModelTest, ImpossibleOptionsAreRefusedByName) {
   Conv1dOptions conv;
   conv.kernel = 4;
   EXPECT_THAT(message(conv), HasSubstr("kernels of 5 and 4"));
+  SeresnextOptions seresnext;
+  seresnext.planes.pop_back();
+  EXPECT_THAT(message(seresnext), HasSubstr("4 stages and planes 3"));
+  seresnext = SeresnextOptions();
+  seresnext.planes[0] = 15;
+  EXPECT_THAT(message(seresnext),
+              HasSubstr("planes 15 with base_width 4 leave a group"));
+  DpnOptions dpn;
+  dpn.increments = {16, 32};
+  EXPECT_THAT(message(dpn), HasSubstr("increments 2, expected 4 of each"));
+  dpn = DpnOptions();
+  dpn.groups = 48;
+  EXPECT_THAT(message(dpn), HasSubstr("bottleneck 128 with 48 groups"));
+  EfficientnetOptions efficientnet;
+  efficientnet.width = 0;
+  EXPECT_THAT(message(efficientnet), HasSubstr("width 0 and depth 1.2"));
+  VitOptions patches;
+  patches.patch = 7;
+  EXPECT_THAT(message(patches), HasSubstr("patch 7, expected a divisor"));
+  patches = VitOptions();
+  patches.heads = 15;
+  EXPECT_THAT(message(patches), HasSubstr("arch.vit: dim 512 with 15 heads"));
   EXPECT_THAT(message(NoneOptions()), HasSubstr("no network"));
 }
 
