@@ -26,7 +26,7 @@
 namespace foldfarm {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(60);
+constexpr absl::Duration kPatience = absl::Seconds(120);
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
 

@@ -69,7 +69,7 @@ class TestCluster {
                                      const std::string& dataset);
 
   // Waits until `condition` holds for the sweep, asked whenever it changes;
-  // outages are waited out. Returns what held. DEADLINE_EXCEEDED after 60 s.
+  // outages are waited out. Returns what held. DEADLINE_EXCEEDED after 120 s.
   using Jobs = std::map<std::string, v1::Job>;  // By "MODEL/FOLD".
   absl::StatusOr<Jobs> WaitForJobs(
       const std::string& sweep,
