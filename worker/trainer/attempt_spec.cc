@@ -223,6 +223,7 @@ absl::StatusOr<AttemptSpec> ParseAttemptSpec(absl::string_view json,
   fields.Get("tta", spec.tta, 1, kMany);
   fields.Get("train_samples", spec.train_samples);
   fields.Get("validation_samples", spec.validation_samples);
+  fields.Get("predict_samples", spec.predict_samples);
   fields.Get("device", spec.device);
   fields.Get("threads", spec.threads, 0, kMany);
   fields.Get("attempt", spec.attempt, 0, kMany);

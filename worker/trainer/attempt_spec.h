@@ -27,6 +27,7 @@ struct AttemptSpec {
   int tta = 16;
   std::vector<std::string> train_samples;
   std::vector<std::string> validation_samples;
+  std::vector<std::string> predict_samples;  // Not empty: no training.
   std::string device = "cpu";
   int threads = 1;
   int attempt = 1;
