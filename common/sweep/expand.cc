@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/ids.h"
 #include "common/sweep/check_model.h"
+#include "common/sweep/check_rules.h"
 #include "common/sweep/merge.h"
 
 namespace foldfarm {
@@ -201,6 +202,7 @@ void ExpandModels(const YamlNode& root, SetOptions& set, v1::SweepSpec& spec,
 
 void ExpandSweep(const YamlNode& root, SetOptions& set, v1::SweepSpec& spec,
                  SweepErrors& errors) {
+  const bool read_whole = errors.empty();
   if (root.Find("name") != nullptr) {
     CheckName(spec.name(), kMaxSweepName, PositionOf(root, {"name"}), "name",
               errors);
@@ -229,6 +231,7 @@ void ExpandSweep(const YamlNode& root, SetOptions& set, v1::SweepSpec& spec,
                             ", expected 0 or at least two samples a fold, ",
                             2 * spec.folds().count()));
   }
+  CheckScreenAndStop(root, spec, read_whole, errors);
 }
 
 }  // namespace foldfarm

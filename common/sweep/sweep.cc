@@ -5,6 +5,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <google/protobuf/util/type_resolver_util.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -92,6 +93,16 @@ absl::StatusOr<v1::SweepSpec> LoadSweepFile(
         return ReadFile(JoinPath(DirectoryOf(path), name));
       },
       sets);
+}
+
+int FoldCount(const v1::FoldsSpec& folds) {
+  if (!folds.holdout().empty()) return 1;
+  if (!folds.has_file()) return folds.count();
+  int count = 0;
+  for (const v1::FoldAssignment& row : folds.assignment()) {
+    count = std::max(count, row.fold() + 1);
+  }
+  return count;
 }
 
 std::string ModelToJson(const v1::ModelSpec& model) {

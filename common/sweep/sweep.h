@@ -57,6 +57,10 @@ absl::StatusOr<v1::SweepSpec> LoadSweepFile(
 absl::StatusOr<std::vector<v1::FoldAssignment>> ParseFoldFile(
     absl::string_view csv, absl::string_view file_name);
 
+// Number of folds of an expanded sweep; 0 when it is not known, for the fold
+// file was not read.
+int FoldCount(const v1::FoldsSpec& folds);
+
 // A model as compact proto3 JSON: equal messages give equal text, on every
 // machine, so that its digest can name a configuration. The name is part of it;
 // clear it first where it must not count.
