@@ -29,6 +29,8 @@ absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Start(
     FOLDFARM_RETURN_IF_ERROR(queue->Reload(tx));
     return queue->ExtendAfterRestart(tx);
   }));
+  queue->judge_ = std::make_unique<JudgeThread>(
+      [&queue = *queue](SweepId sweep) { return queue.JudgeSweep(sweep); });
   store.SetListener(queue.get());
   queue->timer_ = std::thread([&queue = *queue] { queue.TimerLoop(); });
   queue->RunDue();
@@ -44,7 +46,10 @@ JobQueue::~JobQueue() {
   }
   if (timer_.joinable()) timer_.join();
   store_.RunAndWait([](Tx&) { return absl::OkStatus(); }).IgnoreError();
+  // From here on the writer does not wake the judge; a visit that is on its way
+  // may still use the writer.
   store_.SetListener(nullptr);
+  judge_.reset();
 }
 
 void JobQueue::StopWaiting() {
@@ -88,6 +93,7 @@ void JobQueue::TimerLoop() {
 absl::Status JobQueue::Reload(Tx& tx) {
   index_.Clear();
   sweeps_.clear();
+  undecided_.clear();
   FOLDFARM_ASSIGN_OR_RETURN(last_change_, tx.LastChange());
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<JobRow> jobs, tx.ListOpenJobs());
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<AttemptRow> attempts,
@@ -98,6 +104,7 @@ absl::Status JobQueue::Reload(Tx& tx) {
   {
     absl::MutexLock lock(&mu_);
     known.swap(leases_);
+    trials_.clear();
     next_expiry_ = absl::InfiniteFuture();
     absl::flat_hash_map<WorkerSession, WorkerView> views;
     for (const WorkerRow& row : workers) {
@@ -122,8 +129,9 @@ absl::Status JobQueue::Reload(Tx& tx) {
       continue;
     }
     const int priority = (*sweep)->spec.priority();
+    NoteJob(job, +1);
     if (job.state == v1::Job::PENDING) {
-      index_.Add(IndexEntry(job, priority));
+      Offer(job, priority);
       continue;
     }
     index_.AddRunning(job.sweep, priority, job.slots);
@@ -199,6 +207,7 @@ absl::StatusOr<std::shared_ptr<const SweepData>> JobQueue::LoadSweep(
     data->inputs[model].push_back(std::move(input.file));
   }
   cached = std::move(data);
+  NoteRules(*row);
   return cached;
 }
 
@@ -242,6 +251,7 @@ absl::Status JobQueue::ChangeJob(Tx& tx, JobRow& job, JobEvent event,
         absl::StrCat("job ", name, " is ", v1::Job::State_Name(job.state)));
   }
   const absl::Time now = clock_.Now();
+  const int opened = IsFinal(job.state) - IsFinal(*next);
   job.state = *next;
   job.end_time = IsFinal(*next) ? now : absl::InfinitePast();
   job.change = ++last_change_;
@@ -249,6 +259,7 @@ absl::Status JobQueue::ChangeJob(Tx& tx, JobRow& job, JobEvent event,
   FOLDFARM_RETURN_IF_ERROR(
       tx.InsertEvent(now, job.id, job.token, *next, detail));
   changed_ = true;
+  if (opened != 0) NoteJob(job, opened);
   SPDLOG_INFO("job={} attempt={} state={}{}{}", name, job.token.value,
               v1::Job::State_Name(*next), detail.empty() ? "" : " ", detail);
   return absl::OkStatus();
@@ -274,6 +285,8 @@ absl::Status JobQueue::AfterBatch(Tx& tx) {
 }
 
 void JobQueue::Committed() {
+  judge_->Wake(to_judge_);
+  to_judge_.clear();
   if (!changed_) return;
   changed_ = false;
   absl::MutexLock lock(&mu_);

@@ -15,14 +15,24 @@
 // Nothing polls: a timer thread wakes the writer when the next lease, backoff
 // or wait ends, by this clock; no other clock decides anything.
 //
+// Sweeps with `screen` or `stop_when` decide some things for themselves. That
+// takes reading predictions, too much for the writer thread:
+//   5. when a change of such a sweep's jobs is on disk, the judge thread looks
+//      at the sweep (job_queue_rules.cc): at what is stored and at nothing
+//      else, so that a restart looks again;
+//   6. a decision comes back as a call like any other. It is dropped when the
+//      jobs that it rests on have changed, and written once a sweep.
+//
 // Thread-safe. Answers are called on the writer thread and must not block.
 #ifndef FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_
 #define FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_
 
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -39,6 +49,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "coordinator/queue/job_index.h"
+#include "coordinator/queue/judge_thread.h"
 #include "coordinator/queue/retry_policy.h"
 #include "coordinator/queue/sweep_plan.h"
 #include "coordinator/store/artifact_files.h"
@@ -52,6 +63,8 @@ struct QueueOptions {
   absl::Duration lease_duration = absl::Seconds(30);
   absl::Duration heartbeat_interval = absl::Seconds(10);
   RetryOptions retry;
+  // Called between judging a sweep and deciding, for tests; may be null.
+  std::function<void()> before_decision;
 };
 
 // What all jobs of a sweep share. Immutable.
@@ -142,8 +155,8 @@ class JobQueue : public StoreListener {
   std::optional<HeldLease> FindLease(FencingToken token) const;
   std::vector<std::pair<FencingToken, HeldLease>> Leases() const;
   std::vector<WorkerView> Workers() const;
-  // Why no worker online can take a PENDING job; empty when one can, and for
-  // jobs in other states.
+  // Why a PENDING job waits for its sweep's trial, or why no worker online can
+  // take it; empty when one can, and for jobs in other states.
   std::string WaitingReason(const JobRow& job) const;
 
   // Waits until any job, log or metric changed since `seen` (start with 0), or
@@ -155,6 +168,8 @@ class JobQueue : public StoreListener {
 
   // Does at once what the timer would do when it is due.
   void RunDue();
+  // Waits until every sweep was judged by what is on disk now.
+  void WaitUntilJudged() { judge_->WaitUntilIdle(); }
 
   // For the store.
   absl::Status BeforeBatch(Tx& tx) override;
@@ -170,6 +185,17 @@ class JobQueue : public StoreListener {
     absl::Time deadline;
     Answer<v1::AcquireLeasesResponse> answer;
   };
+  // A sweep that tries its models on one fold first; its other jobs are held
+  // back.
+  struct Trial {
+    int fold = 0;
+    // The fold's jobs that are not final.
+    int open = 0;
+  };
+  // What is stored of a sweep that has something to decide.
+  struct SweepRecord;
+  // Which models go on after the trial.
+  struct ScreenDecision;
 
   JobQueue(Store& store, ArtifactFiles& files, Clock& clock,
            const QueueOptions& options);
@@ -182,6 +208,8 @@ class JobQueue : public StoreListener {
   void SetLease(const AttemptRow& attempt, const JobRow& job,
                 std::shared_ptr<const SweepData> sweep);
   JobIndex::Entry IndexEntry(const JobRow& job, int priority) const;
+  // A job became PENDING: adds it to the index, unless it is held back.
+  void Offer(const JobRow& job, int priority);
   // Takes `event` in the transition table and writes the job, if `expected` is
   // still its newest attempt.
   absl::Status ChangeJob(Tx& tx, JobRow& job, JobEvent event,
@@ -236,6 +264,11 @@ class JobQueue : public StoreListener {
                         v1::SubmitSweepResponse& response);
   absl::StatusOr<std::vector<JobRow>> JobsOf(Tx& tx, SweepId sweep,
                                              std::optional<JobId> job);
+  // Cancels a PENDING job and has a RUNNING one stopped; others stay as they
+  // are. `why` is the farm's own reason; empty: a person asked. Returns whether
+  // the job is or will be cancelled.
+  absl::StatusOr<bool> StopJob(Tx& tx, JobRow row, int priority,
+                               const std::string& why);
 
   // job_queue_inputs.cc
   // Fills in the digests of weights that models name, and returns the files
@@ -245,6 +278,20 @@ class JobQueue : public StoreListener {
   absl::StatusOr<v1::ArtifactRef> StoredInput(absl::string_view name,
                                               const std::string& digest);
   absl::StatusOr<std::string> FindWeights(const std::string& name);
+
+  // job_queue_rules.cc
+  // A sweep was loaded or submitted: notes what it has to decide yet.
+  void NoteRules(const SweepRow& sweep);
+  // Counts a job of a sweep that was noted, and has its sweep judged.
+  void NoteJob(const JobRow& job, int opened);
+  // "screened: waits for fold 0 of 3 more models", or nothing.
+  std::string HeldBack(const JobRow& job) const;
+  // On the judge thread. Errors: UNAVAILABLE when it is worth a repetition.
+  absl::Status JudgeSweep(SweepId sweep);
+  absl::Status JudgeTrial(const SweepRecord& record);
+  absl::Status JudgeEnsemble(const SweepRecord& record);
+  absl::Status Screen(Tx& tx, const ScreenDecision& decision);
+  absl::Status StopSweep(Tx& tx, SweepId sweep);
 
   Store& store_;                // Borrowed; outlives this.
   ArtifactFiles& files_;        // Borrowed; outlives this.
@@ -258,6 +305,10 @@ class JobQueue : public StoreListener {
   int64_t last_change_ = 0;
   bool changed_ = false;
   bool stop_waiting_ = false;
+  // Sweeps that have something to decide yet, and those of them to judge after
+  // the next commit.
+  absl::flat_hash_set<SweepId> undecided_;
+  std::set<SweepId> to_judge_;
   // No lease ends before this.
   absl::Time next_expiry_ = absl::InfiniteFuture();
 
@@ -267,6 +318,8 @@ class JobQueue : public StoreListener {
   absl::flat_hash_map<WorkerSession, WorkerView> workers_ ABSL_GUARDED_BY(mu_);
   // Results that were checked: OOF digest, sweep and fold.
   absl::flat_hash_set<std::string> valid_results_ ABSL_GUARDED_BY(mu_);
+  // Those of `undecided_` that are at the trial.
+  absl::flat_hash_map<SweepId, Trial> trials_ ABSL_GUARDED_BY(mu_);
   absl::CondVar changes_wake_;
   absl::CondVar stop_wake_;
   int64_t changes_ ABSL_GUARDED_BY(mu_) = 1;
@@ -277,6 +330,10 @@ class JobQueue : public StoreListener {
   absl::Time next_due_ ABSL_GUARDED_BY(timer_mu_) = absl::InfiniteFuture();
   bool timer_stop_ ABSL_GUARDED_BY(timer_mu_) = false;
   std::thread timer_;
+
+  // Of the judge thread alone: complete models when a sweep was judged last.
+  absl::flat_hash_map<SweepId, size_t> judged_models_;
+  std::unique_ptr<JudgeThread> judge_;
 };
 
 // "s3/130_gru/0".

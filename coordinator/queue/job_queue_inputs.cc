@@ -162,6 +162,8 @@ absl::StatusOr<std::vector<InputRow>> JobQueue::ResolveInputs(
 
 std::string JobQueue::WaitingReason(const JobRow& job) const {
   if (job.state != v1::Job::PENDING) return "";
+  std::string held_back = HeldBack(job);
+  if (!held_back.empty()) return held_back;
   const absl::Time now = clock_.Now();
   int most_slots = 0;
   bool online = false;

@@ -1,6 +1,7 @@
 // The part of JobQueue that people ask: datasets, submit, cancel, retry.
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -176,6 +177,7 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
     FOLDFARM_RETURN_IF_ERROR(tx.InsertInput(row.id, input));
   }
   changed_ = true;
+  NoteRules(row);
   for (size_t i = 0; i < plan.jobs.size(); ++i) {
     const PlannedJob& planned = plan.jobs[i];
     JobRow job;
@@ -202,7 +204,8 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
     }
     FOLDFARM_ASSIGN_OR_RETURN(job.id, tx.InsertJob(job));
     if (source == reused.end()) {
-      index_.Add(IndexEntry(job, row.priority));
+      NoteJob(job, +1);
+      Offer(job, row.priority);
       continue;
     }
     FOLDFARM_RETURN_IF_ERROR(
@@ -229,30 +232,46 @@ absl::StatusOr<int> JobQueue::Cancel(SweepId sweep, std::optional<JobId> job) {
                               JobsOf(tx, sweep, job));
     FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> data,
                               LoadSweep(tx, sweep));
-    for (JobRow row : jobs) {
-      if (row.state == v1::Job::PENDING) {
-        index_.Remove(IndexEntry(row, data->spec.priority()));
-        row.not_before = absl::InfinitePast();
-        FOLDFARM_RETURN_IF_ERROR(
-            ChangeJob(tx, row, JobEvent::kCancel, row.token, "cancelled"));
-        ++count;
-      } else if (row.state == v1::Job::RUNNING) {
-        ++count;
-        if (row.cancel_requested) continue;
-        row.cancel_requested = true;
-        row.change = ++last_change_;
-        changed_ = true;
-        FOLDFARM_RETURN_IF_ERROR(tx.UpdateJob(row, row.token));
-        FOLDFARM_RETURN_IF_ERROR(tx.InsertEvent(clock_.Now(), row.id, row.token,
-                                                row.state, "cancel requested"));
-        absl::MutexLock lock(&mu_);
-        const auto lease = leases_.find(row.token);
-        if (lease != leases_.end()) lease->second.cancel = true;
-      }
+    for (const JobRow& row : jobs) {
+      FOLDFARM_ASSIGN_OR_RETURN(const bool stopped,
+                                StopJob(tx, row, data->spec.priority(), ""));
+      count += stopped;
     }
     return absl::OkStatus();
   }));
   return count;
+}
+
+absl::StatusOr<bool> JobQueue::StopJob(Tx& tx, JobRow row, int priority,
+                                       const std::string& why) {
+  if (IsFinal(row.state)) return false;
+  if (row.cancel_requested) return true;
+  if (!why.empty()) {
+    row.dropped = true;
+    row.error = why;
+  }
+  if (row.state == v1::Job::PENDING) {
+    FOLDFARM_RETURN_IF_ERROR(tx.BeginWrite());
+    index_.Remove(IndexEntry(row, priority));
+    row.not_before = absl::InfinitePast();
+    FOLDFARM_RETURN_IF_ERROR(ChangeJob(tx, row, JobEvent::kCancel, row.token,
+                                       why.empty() ? "cancelled" : why));
+    return true;
+  }
+  row.cancel_requested = true;
+  row.change = ++last_change_;
+  changed_ = true;
+  FOLDFARM_RETURN_IF_ERROR(tx.UpdateJob(row, row.token));
+  const std::string detail =
+      absl::StrCat("cancel requested", why.empty() ? "" : ": ", why);
+  FOLDFARM_RETURN_IF_ERROR(
+      tx.InsertEvent(clock_.Now(), row.id, row.token, row.state, detail));
+  SPDLOG_INFO("job={} attempt={} {}", JobName(row.sweep, row.model, row.fold),
+              row.token.value, detail);
+  absl::MutexLock lock(&mu_);
+  const auto lease = leases_.find(row.token);
+  if (lease != leases_.end()) lease->second.cancel = true;
+  return true;
 }
 
 absl::StatusOr<int> JobQueue::Retry(SweepId sweep, std::optional<JobId> job) {
@@ -262,18 +281,26 @@ absl::StatusOr<int> JobQueue::Retry(SweepId sweep, std::optional<JobId> job) {
                               JobsOf(tx, sweep, job));
     FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> data,
                               LoadSweep(tx, sweep));
+    const auto can_retry = [](const JobRow& row) {
+      return NextJobState(row.state, JobEvent::kPersonRetries).has_value();
+    };
+    // Who retries what failed does not mean what the farm dropped; who retries
+    // where nothing else is left does.
+    const bool spare_dropped =
+        !job.has_value() && absl::c_any_of(jobs, [&](const JobRow& row) {
+          return can_retry(row) && !row.dropped;
+        });
     for (JobRow row : jobs) {
-      if (!NextJobState(row.state, JobEvent::kPersonRetries).has_value()) {
-        continue;
-      }
+      if (!can_retry(row) || (row.dropped && spare_dropped)) continue;
       row.failed_count = 0;
       row.lost_count = 0;
       row.cancel_requested = false;
+      row.dropped = false;
       row.not_before = absl::InfinitePast();
       row.error.clear();
       FOLDFARM_RETURN_IF_ERROR(ChangeJob(tx, row, JobEvent::kPersonRetries,
                                          row.token, "retried by a person"));
-      index_.Add(IndexEntry(row, data->spec.priority()));
+      Offer(row, data->spec.priority());
       ++count;
     }
     return absl::OkStatus();

@@ -347,15 +347,16 @@ absl::Status JobQueue::EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
   job.failed_count = verdict.failed_count;
   job.lost_count = verdict.lost_count;
   job.slots = verdict.slots;
-  job.error = verdict.error;
+  // What the farm stops by itself keeps the reason; what it could not stop in
+  // time is as good as any other.
+  job.dropped = job.dropped && verdict.event == JobEvent::kCancel;
+  if (!job.dropped) job.error = verdict.error;
   job.cancel_requested = false;
   job.not_before = verdict.delay > absl::ZeroDuration() ? now + verdict.delay
                                                         : absl::InfinitePast();
   FOLDFARM_RETURN_IF_ERROR(
-      ChangeJob(tx, job, verdict.event, attempt.token, verdict.error));
-  if (job.state == v1::Job::PENDING) {
-    index_.Add(IndexEntry(job, sweep->spec.priority()));
-  }
+      ChangeJob(tx, job, verdict.event, attempt.token, job.error));
+  if (job.state == v1::Job::PENDING) Offer(job, sweep->spec.priority());
   return absl::OkStatus();
 }
 

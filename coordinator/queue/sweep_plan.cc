@@ -13,6 +13,7 @@
 #include "coordinator/queue/model_key.h"
 #include "coordinator/queue/near_misses.h"
 #include "coordinator/queue/sample_limit.h"
+#include "coordinator/queue/sweep_rules.h"
 
 namespace foldfarm {
 namespace {
@@ -240,6 +241,7 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
   FOLDFARM_RETURN_IF_ERROR(assigned.status());
   const Folds& cut = *assigned;
   const int folds = cut.count;
+  FOLDFARM_RETURN_IF_ERROR(CheckRules(spec, folds));
 
   SweepPlan plan;
   plan.folds.resize(static_cast<size_t>(folds));

@@ -105,13 +105,16 @@ v1::Sweep ToSweep(const SweepRow& row, const SweepCounts& counts,
     const bool begun = counts.pending < counts.total();
     sweep.set_state(begun ? v1::Sweep::RUNNING : v1::Sweep::PENDING);
   } else {
-    sweep.set_state(counts.failed > 0      ? v1::Sweep::FAILED
-                    : counts.cancelled > 0 ? v1::Sweep::CANCELLED
-                                           : v1::Sweep::SUCCEEDED);
+    sweep.set_state(counts.failed > 0                   ? v1::Sweep::FAILED
+                    : counts.cancelled > counts.dropped ? v1::Sweep::CANCELLED
+                                                        : v1::Sweep::SUCCEEDED);
     if (IsSet(counts.end_time)) {
       SetTime(counts.end_time, sweep.mutable_end_time());
     }
   }
+  sweep.set_note(absl::StrCat(
+      row.screened, row.screened.empty() || row.stopped.empty() ? "" : "; ",
+      row.stopped));
   if (with_spec) *sweep.mutable_spec() = row.spec;
   return sweep;
 }

@@ -10,8 +10,8 @@ namespace {
 
 #define FOLDFARM_SELECT_SWEEP                                            \
   "SELECT s.id, s.request_id, s.name, s.dataset_id, d.dataset, s.spec, " \
-  "s.priority, s.models, s.folds, s.reused, s.create_us FROM sweep s "   \
-  "JOIN dataset d ON d.id = s.dataset_id "
+  "s.priority, s.models, s.folds, s.reused, s.create_us, s.screened, "   \
+  "s.stopped FROM sweep s JOIN dataset d ON d.id = s.dataset_id "
 
 #define FOLDFARM_SELECT_JOB                                                 \
   "SELECT j.id, j.sweep_id, j.position, j.model, j.model_index, j.fold, "   \
@@ -19,8 +19,8 @@ namespace {
   "j.token, j.not_before_us, j.cancel_requested, j.result_key, "            \
   "j.reused_from, j.epoch, j.epochs, j.log_loss, j.seconds_per_epoch, "     \
   "j.error, j.checkpoint_epoch, j.create_us, j.end_us, j.change, a.worker," \
-  " a.start_us, j.needs_exec FROM job j LEFT JOIN attempt a ON a.token = "  \
-  "j.token "
+  " a.start_us, j.needs_exec, j.dropped FROM job j LEFT JOIN attempt a ON " \
+  "a.token = j.token "
 
 #define FOLDFARM_SELECT_ATTEMPT                                             \
   "SELECT token, job_id, number, state, outcome, session, worker, device, " \
@@ -40,6 +40,8 @@ absl::StatusOr<SweepRow> ReadSweep(const Statement& s) {
   row.folds = static_cast<int>(s.Int(8));
   row.reused = static_cast<int>(s.Int(9));
   row.create_time = s.Time(10);
+  row.screened = s.Text(11);
+  row.stopped = s.Text(12);
   return row;
 }
 
@@ -73,6 +75,7 @@ absl::StatusOr<JobRow> ReadJob(const Statement& s) {
   row.worker = s.Text(25);
   row.start_time = s.Time(26);
   row.needs_exec = s.Int(27) != 0;
+  row.dropped = s.Int(28) != 0;
   return row;
 }
 
@@ -180,8 +183,8 @@ absl::StatusOr<std::vector<SweepRow>> Reader::ListSweeps() const {
 
 absl::StatusOr<SweepCounts> Reader::CountJobs(SweepId id) const {
   Statement s = connection_.Prepare(
-      "SELECT state, count(*), max(end_us) FROM job WHERE sweep_id = ? "
-      "GROUP BY state");
+      "SELECT state, count(*), max(end_us), sum(dropped) FROM job WHERE "
+      "sweep_id = ? GROUP BY state");
   s.Bind(id.value);
   SweepCounts counts;
   while (true) {
@@ -203,6 +206,7 @@ absl::StatusOr<SweepCounts> Reader::CountJobs(SweepId id) const {
         break;
       case v1::Job::CANCELLED:
         counts.cancelled = count;
+        counts.dropped = static_cast<int>(s.Int(3));
         break;
     }
     counts.end_time = std::max(counts.end_time, s.Time(2));
@@ -262,6 +266,21 @@ absl::StatusOr<std::vector<JobRow>> Reader::ListOpenJobs() const {
   Statement s = connection_.Prepare(FOLDFARM_SELECT_JOB
                                     "WHERE j.state IN (1, 2) ORDER BY j.id");
   return All<JobRow>(s, ReadJob);
+}
+
+absl::StatusOr<std::map<JobId, int64_t>> Reader::ListCompletions(
+    SweepId sweep) const {
+  Statement s = connection_.Prepare(
+      "SELECT j.id, coalesce(trained.change, j.change) FROM job j LEFT JOIN "
+      "job trained ON trained.id = j.reused_from WHERE j.sweep_id = ? AND "
+      "j.state = 3");
+  s.Bind(sweep.value);
+  std::map<JobId, int64_t> completions;
+  while (true) {
+    FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());
+    if (!more) return completions;
+    completions[{s.Int(0)}] = s.Int(1);
+  }
 }
 
 absl::StatusOr<int64_t> Reader::LastChange() const {

@@ -56,6 +56,9 @@ class Reader {
                                                int64_t after_change = 0) const;
   // PENDING and RUNNING jobs of all sweeps.
   absl::StatusOr<std::vector<JobRow>> ListOpenJobs() const;
+  // Of the sweep's succeeded jobs: a number that grows with the time at which
+  // the result was made, here or in the sweep that it was taken over from.
+  absl::StatusOr<std::map<JobId, int64_t>> ListCompletions(SweepId sweep) const;
   // The greatest `change` of all jobs.
   absl::StatusOr<int64_t> LastChange() const;
 

@@ -36,11 +36,16 @@ struct SweepRow {
   // Jobs that were finished at submission.
   int reused = 0;
   absl::Time create_time = absl::InfinitePast();
+  // What the farm decided by itself, for people; empty: nothing yet.
+  std::string screened;
+  std::string stopped;
 };
 
 // Jobs of a sweep by state.
 struct SweepCounts {
   int pending = 0, running = 0, succeeded = 0, failed = 0, cancelled = 0;
+  // Of the cancelled: those that the farm cancelled by itself.
+  int dropped = 0;
   // When the last final job ended.
   absl::Time end_time = absl::InfinitePast();
   int total() const {
@@ -68,6 +73,9 @@ struct JobRow {
   FencingToken token;
   absl::Time not_before = absl::InfinitePast();
   bool cancel_requested = false;
+  // The farm by itself cancelled it, or wants its attempt to stop; `error` says
+  // why.
+  bool dropped = false;
   std::string result_key;
   // 0: trained here.
   JobId reused_from;

@@ -159,6 +159,14 @@ CREATE INDEX input_digest ON input(digest);
 -- Leased only to workers that run programs of users.
 ALTER TABLE job ADD COLUMN needs_exec INTEGER NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+-- What the farm decided by itself about a sweep, for people; '': nothing yet.
+ALTER TABLE sweep ADD COLUMN screened TEXT NOT NULL DEFAULT '';
+ALTER TABLE sweep ADD COLUMN stopped TEXT NOT NULL DEFAULT '';
+
+-- Cancelled, or told to stop, by such a decision and by nobody.
+ALTER TABLE job ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 }  // namespace

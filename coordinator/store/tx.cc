@@ -89,6 +89,14 @@ absl::StatusOr<JobId> Tx::InsertJob(const JobRow& row) {
   return JobId{connection_.last_insert_id()};
 }
 
+absl::Status Tx::UpdateDecisions(const SweepRow& row) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  return connection_
+      .Prepare("UPDATE sweep SET screened = ?, stopped = ? WHERE id = ?")
+      .Bind(row.screened, row.stopped, row.id.value)
+      .Run();
+}
+
 absl::Status Tx::UpdateJob(const JobRow& row, FencingToken expected) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
   {
@@ -96,13 +104,13 @@ absl::Status Tx::UpdateJob(const JobRow& row, FencingToken expected) {
         "UPDATE job SET state = ?, slots = ?, attempt_count = ?, failed_count "
         "= ?, lost_count = ?, token = ?, not_before_us = ?, cancel_requested = "
         "?, epoch = ?, epochs = ?, log_loss = ?, seconds_per_epoch = ?, error "
-        "= ?, checkpoint_epoch = ?, end_us = ?, change = ? WHERE id = ? AND "
-        "token = ?");
+        "= ?, checkpoint_epoch = ?, end_us = ?, change = ?, dropped = ? WHERE "
+        "id = ? AND token = ?");
     s.Bind(static_cast<int>(row.state), row.slots, row.attempt_count,
            row.failed_count, row.lost_count, row.token.value, row.not_before,
            row.cancel_requested, row.epoch, row.epochs, nullptr,
            row.seconds_per_epoch, row.error, row.checkpoint_epoch, row.end_time,
-           row.change, row.id.value, expected.value);
+           row.change, row.dropped, row.id.value, expected.value);
     if (row.log_loss.has_value()) s.BindAt(11, *row.log_loss);
     FOLDFARM_RETURN_IF_ERROR(s.Run());
   }

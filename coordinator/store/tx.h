@@ -40,6 +40,8 @@ class Tx : public Reader {
                           const v1::AttemptSpec& samples);
   absl::Status InsertInput(SweepId sweep, const InputRow& row);
   absl::StatusOr<JobId> InsertJob(const JobRow& row);
+  // Writes what was decided about a sweep: `screened` and `stopped`.
+  absl::Status UpdateDecisions(const SweepRow& row);
 
   // Writes what may change of a job if `expected` is still its newest attempt.
   // Errors: ABORTED otherwise, and nothing is changed.

@@ -50,15 +50,14 @@ inline std::string TinyDataset(int samples) {
   return writer.Serialize();
 }
 
-// Predictions of `probability` for each of `samples`, two draws.
-inline std::string TinyOof(const std::vector<std::string>& samples,
-                           float probability,
-                           const std::vector<std::string>& labels = {"a",
-                                                                     "b"}) {
+// Predictions of `samples`, two equal draws. `values`: samples x labels.
+inline std::string TinyOofOf(const std::vector<std::string>& samples,
+                             const std::vector<std::string>& labels,
+                             const std::vector<float>& values) {
   const int64_t n = static_cast<int64_t>(samples.size());
   const int64_t l = static_cast<int64_t>(labels.size());
-  const std::vector<float> values(static_cast<size_t>(n * l), probability);
-  const std::vector<float> draws(static_cast<size_t>(2 * n * l), probability);
+  std::vector<float> draws = values;
+  draws.insert(draws.end(), values.begin(), values.end());
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-oof");
   writer.SetMetadata("sample_ids", nlohmann::json(samples).dump());
@@ -66,6 +65,30 @@ inline std::string TinyOof(const std::vector<std::string>& samples,
   writer.AddF32("probabilities", {n, l}, values);
   writer.AddF32("draws", {2, n, l}, draws);
   return writer.Serialize();
+}
+
+// Predictions of `probability` for each of `samples`.
+inline std::string TinyOof(const std::vector<std::string>& samples,
+                           float probability,
+                           const std::vector<std::string>& labels = {"a",
+                                                                     "b"}) {
+  return TinyOofOf(
+      samples, labels,
+      std::vector<float>(samples.size() * labels.size(), probability));
+}
+
+// Predictions that give what is true of TinyDataset's samples the probability
+// `right`.
+inline std::string TinyOofRight(const std::vector<std::string>& samples,
+                                float right) {
+  std::vector<float> values;
+  for (const std::string& id : samples) {
+    const int i = std::stoi(id.substr(1));
+    for (const int every : {2, 3}) {
+      values.push_back(i % every == 0 ? right : 1.0f - right);
+    }
+  }
+  return TinyOofOf(samples, {"a", "b"}, values);
 }
 
 }  // namespace foldfarm
