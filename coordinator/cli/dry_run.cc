@@ -102,14 +102,54 @@ int EpochsOf(const v1::ModelSpec& model) {
   return epochs;
 }
 
-int FoldsOf(const v1::SweepSpec& spec) {
-  if (!spec.folds().holdout().empty()) return 1;
-  if (!spec.folds().has_file()) return spec.folds().count();
-  int folds = 0;
-  for (const v1::FoldAssignment& row : spec.folds().assignment()) {
-    folds = std::max(folds, row.fold() + 1);
+// Jobs that are trained when nothing fails.
+struct TrainedJobs {
+  int64_t at_most = 0;
+  // Less than that when stop_when ends the sweep as early as it can.
+  int64_t at_least = 0;
+};
+
+TrainedJobs CountTrained(const v1::SweepSpec& spec) {
+  const int64_t models = spec.models_size();
+  const int64_t folds = FoldCount(spec.folds());
+  const bool screened = spec.screen().keep() > 0;
+  const int64_t kept = screened ? spec.screen().keep() : models;
+  TrainedJobs jobs;
+  // Of all models the trial fold, of those that are kept the others.
+  jobs.at_most = screened ? models + kept * (folds - 1) : models * folds;
+  jobs.at_least = jobs.at_most;
+  if (spec.stop_when().ensemble_gain_below() > 0) {
+    const int64_t complete = spec.stop_when().for_models() + 1;
+    // Jobs that are done when so many models are complete, in each order.
+    if (spec.order() == v1::JOB_ORDER_MODEL_MAJOR) {
+      jobs.at_least = complete * folds + (screened ? models - complete : 0);
+    } else {
+      jobs.at_least = models + (folds - 2) * kept + complete;
+    }
   }
-  return folds;
+  return jobs;
+}
+
+// What the sweep may decide for itself, in words; empty: nothing.
+std::string RulesText(const v1::SweepSpec& spec) {
+  const TrainedJobs jobs = CountTrained(spec);
+  std::string text;
+  if (spec.screen().keep() > 0) {
+    absl::StrAppend(&text, "\nScreening: fold ", spec.screen().fold(),
+                    " of all models first, then the other folds of the best ",
+                    spec.screen().keep(), ".");
+  }
+  if (spec.stop_when().ensemble_gain_below() > 0) {
+    absl::StrAppend(&text, "\nStops when ",
+                    FormatPlural(spec.stop_when().for_models(), "model"),
+                    " in a row gained less than ",
+                    spec.stop_when().ensemble_gain_below(), ".");
+  }
+  if (!text.empty()) {
+    absl::StrAppend(&text, "\nAt most ", FormatPlural(jobs.at_most, "job"),
+                    " will be trained, at least ", jobs.at_least, ".");
+  }
+  return text;
 }
 
 struct Totals {
@@ -198,7 +238,7 @@ absl::StatusOr<std::vector<ModelCost>> AskForCosts(const std::string& trainer,
 }
 
 std::vector<DryRunJob> PlanJobs(const v1::SweepSpec& spec) {
-  const int folds = FoldsOf(spec);
+  const int folds = FoldCount(spec.folds());
   std::vector<DryRunJob> jobs;
   if (spec.order() == v1::JOB_ORDER_MODEL_MAJOR) {
     for (int model = 0; model < spec.models_size(); ++model) {
@@ -244,7 +284,7 @@ std::string DryRunText(const v1::SweepSpec& spec,
       absl::StrCat(table.Render(width, colour), "\n",
                    FormatPlural(static_cast<int64_t>(jobs.size()), "job"), ": ",
                    FormatPlural(spec.models_size(), "model"), " x ",
-                   FormatPlural(FoldsOf(spec), "fold"));
+                   FormatPlural(FoldCount(spec.folds()), "fold"));
   if (totals.parameters) {
     absl::StrAppend(&text, "; all models have ",
                     FormatMetric(*totals.parameters), " parameters");
@@ -257,7 +297,7 @@ std::string DryRunText(const v1::SweepSpec& spec,
     absl::StrAppend(&text, "; the largest job needs about ",
                     FormatBytes(*totals.memory_bytes));
   }
-  return absl::StrCat(text, ".\n");
+  return absl::StrCat(text, ".", RulesText(spec), "\n");
 }
 
 std::string DryRunJson(const v1::SweepSpec& spec,
@@ -275,11 +315,14 @@ std::string DryRunJson(const v1::SweepSpec& spec,
                     {"memoryBytes", Value(cost.memory_bytes)}});
   }
   const Totals totals = Sum(costs);
+  const TrainedJobs trained = CountTrained(spec);
   nlohmann::ordered_json reply;
   reply["sweep"] = spec.name();
   reply["totals"] = {{"jobs", rows.size()},
                      {"models", spec.models_size()},
-                     {"folds", FoldsOf(spec)},
+                     {"folds", FoldCount(spec.folds())},
+                     {"trainedAtMost", trained.at_most},
+                     {"trainedAtLeast", trained.at_least},
                      {"parameters", Value(totals.parameters)},
                      {"multiplyAdds", Value(totals.multiply_adds)},
                      {"largestMemoryBytes", Value(totals.memory_bytes)}};

@@ -45,12 +45,15 @@ struct DryRunJob {
 // The jobs in the order in which they would start.
 std::vector<DryRunJob> PlanJobs(const v1::SweepSpec& spec);
 
-// A row a job, totals at the end. `costs` is empty when unknown. `width` 0:
-// unlimited.
+// A row a job, totals at the end, and what the sweep decides for itself.
+// `costs` is empty when unknown. `width` 0: unlimited.
 std::string DryRunText(const v1::SweepSpec& spec,
                        const std::vector<ModelCost>& costs, size_t width,
                        bool colour);
 
+// Totals say how many jobs will be trained at most and at least, as far as
+// `screen` and `stop_when` decide that.
+//
 // {"sweep", "jobs": [{"model", "fold", "arch", "epochs", "parameters",
 // "multiplyAdds", "memoryBytes"}], "totals": {...}}; unknown figures are null.
 std::string DryRunJson(const v1::SweepSpec& spec,

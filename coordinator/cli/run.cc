@@ -151,7 +151,8 @@ absl::StatusOr<std::string> Run::EnsureSweep(const v1::SweepSpec& spec,
   console_.Note(absl::StrCat("Sweep ", reply.sweep(), " (", spec.name(),
                              "): ", FormatPlural(reply.jobs(), "job"), ", ",
                              sweep.succeeded(), " done already"));
-  if (sweep.failed() + sweep.cancelled() > 0) {
+  // What the sweep dropped by itself is no failure.
+  if (sweep.failed() > 0 || (sweep.cancelled() > 0 && sweep.note().empty())) {
     v1::RetryRequest retry;
     retry.set_target(reply.sweep());
     FOLDFARM_ASSIGN_OR_RETURN(const v1::RetryResponse again,

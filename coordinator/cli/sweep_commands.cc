@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
@@ -32,28 +33,40 @@ absl::StatusOr<int> Sweeps(CommandContext& context, const std::monostate&) {
       return std::string(
           "No sweeps. Submit one: foldfarm submit SWEEP.yaml --dataset NAME\n");
     }
-    Table table({{"SWEEP"},
-                 {"NAME", Align::kLeft, true},
-                 {"STATE"},
-                 {"DONE", Align::kRight},
-                 {"RUNNING", Align::kRight},
-                 {"FAILED", Align::kRight},
-                 {"DATASET", Align::kLeft, true, 8, true},
-                 {"PRIORITY", Align::kRight, false, 0, true},
-                 {"CREATED", Align::kLeft, false, 0, true},
-                 {"TOOK", Align::kRight, false, 0, true}});
+    std::vector<Column> columns = {{"SWEEP"},
+                                   {"NAME", Align::kLeft, true},
+                                   {"STATE"},
+                                   {"DONE", Align::kRight},
+                                   {"RUNNING", Align::kRight},
+                                   {"FAILED", Align::kRight},
+                                   {"DATASET", Align::kLeft, true, 8, true},
+                                   {"PRIORITY", Align::kRight, false, 0, true},
+                                   {"CREATED", Align::kLeft, false, 0, true},
+                                   {"TOOK", Align::kRight, false, 0, true}};
+    const bool has_notes =
+        absl::c_any_of(reply.sweeps(),
+                       [](const auto& sweep) { return !sweep.note().empty(); });
+    if (has_notes) columns.push_back({"NOTE", Align::kLeft, true});
+    Table table(columns);
     const absl::Time now = context.clock.Now();
     for (const v1::Sweep& sweep : reply.sweeps()) {
       const absl::Time created = ToTime(sweep.create_time());
-      table.AddRow({sweep.id(), sweep.name(), StateCell(sweep.state()),
-                    DoneText(sweep), absl::StrCat(sweep.running()),
-                    Cell(absl::StrCat(sweep.failed()),
-                         sweep.failed() > 0 ? Style::kBad : Style::kPlain),
-                    sweep.dataset(), absl::StrCat(sweep.priority()),
-                    FormatRelative(created, now),
-                    sweep.has_end_time()
-                        ? HumanDuration(ToTime(sweep.end_time()) - created)
-                        : "-"});
+      std::vector<Cell> row = {
+          sweep.id(),
+          sweep.name(),
+          StateCell(sweep.state()),
+          DoneText(sweep),
+          absl::StrCat(sweep.running()),
+          Cell(absl::StrCat(sweep.failed()),
+               sweep.failed() > 0 ? Style::kBad : Style::kPlain),
+          sweep.dataset(),
+          absl::StrCat(sweep.priority()),
+          FormatRelative(created, now),
+          sweep.has_end_time()
+              ? HumanDuration(ToTime(sweep.end_time()) - created)
+              : "-"};
+      if (has_notes) row.push_back(sweep.note());
+      table.AddRow(std::move(row));
     }
     return table.Render(width, colour);
   }));
@@ -83,7 +96,8 @@ std::string StatusText(const v1::Sweep& sweep, const v1::ListJobsResponse& jobs,
       ", created ", FormatRelative(ToTime(sweep.create_time()), now), "\n",
       sweep.succeeded(), " succeeded, ", sweep.running(), " running, ",
       sweep.pending(), " pending, ", sweep.failed(), " failed, ",
-      sweep.cancelled(), " cancelled\n");
+      sweep.cancelled(), " cancelled\n", sweep.note(),
+      sweep.note().empty() ? "" : "\n");
   const Estimate estimate = EstimateRemaining(
       std::vector<v1::Job>(jobs.jobs().begin(), jobs.jobs().end()));
   if (sweep.has_end_time()) {
@@ -210,8 +224,10 @@ void AddSweepCommands(CLI::App& app, Invocation& invocation) {
   {
     auto [command, options] = AddCommand<TargetOptions>(
         app, invocation, "retry",
-        "Make failed and cancelled jobs pending again", "foldfarm retry s3",
-        Retry);
+        "Make failed and cancelled jobs of a sweep pending again, or one job. "
+        "What the sweep dropped by itself (screen, stop_when) is tried when it "
+        "is named, or when nothing else is left to try",
+        "foldfarm retry s3", Retry);
     command->add_option("SWEEP|JOB", options->target, "Sweep or job")
         ->type_name("")
         ->required();

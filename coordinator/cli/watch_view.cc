@@ -200,6 +200,7 @@ std::string WatchState::Event(const v1::Job& before, const v1::Job& after,
 std::vector<std::string> WatchState::Apply(
     const v1::WatchSweepResponse& update) {
   const bool first = !has_data_;
+  const std::string former_note = sweep_.note();
   if (update.has_sweep()) sweep_ = update.sweep();
   std::vector<std::pair<v1::Job, size_t>> changed;
   for (const v1::Job& job : update.jobs()) {
@@ -214,9 +215,13 @@ std::vector<std::string> WatchState::Apply(
   has_data_ = true;
   if (first) {
     return {absl::StrCat(sweep_.id(), " (", sweep_.name(), ") on dataset ",
-                         sweep_.dataset(), ": ", Counts())};
+                         sweep_.dataset(), ": ", Counts(),
+                         sweep_.note().empty() ? "" : "; ", sweep_.note())};
   }
   std::vector<std::string> lines;
+  if (sweep_.note() != former_note) {
+    lines.push_back(absl::StrCat(sweep_.id(), " ", sweep_.note()));
+  }
   const Estimate estimate = EstimateRemaining(jobs_);
   for (const auto& [before, at] : changed) {
     std::string line = Event(before, jobs_[at], estimate);
@@ -269,6 +274,7 @@ std::vector<std::string> WatchLines(const WatchState& state, absl::Time now,
       Truncate(absl::StrFormat("%3.0f %%%s  %s", std::floor(share * 100), left,
                                state.Counts()),
                columns - bar - 1)));
+  if (!sweep.note().empty()) lines.push_back(Truncate(sweep.note(), columns));
   lines.push_back("");
 
   std::vector<const v1::Job*> order;

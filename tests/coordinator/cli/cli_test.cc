@@ -102,6 +102,7 @@ class ScriptedFarm : public v1::FarmService::Service {
     sweep.set_failed(1);
     sweep.set_models(1);
     sweep.set_folds(2);
+    sweep.set_note("screened: 1 of 2 models goes on");
     return sweep;
   }
   static std::vector<v1::Job> Jobs() {
@@ -173,6 +174,16 @@ TEST_F(CliTest, ListsSweepsAsATable) {
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("s1     mars  failed   2/2"),
                                  Not(HasSubstr("\033"))));
   EXPECT_THAT(outcome.err, IsEmpty());
+}
+
+TEST_F(CliTest, WhatTheFarmDecidedByItselfStandsWithTheSweep) {
+  const std::string note = "screened: 1 of 2 models goes on\n";
+  EXPECT_THAT(Run({"sweeps"}).out, HasSubstr(note));
+  EXPECT_THAT(Run({"status", "s1"}).out,
+              HasSubstr(absl::StrCat("0 cancelled\n", note)));
+  EXPECT_THAT(Run({"watch", "s1"}).out, HasSubstr(note));
+  EXPECT_EQ(Json::parse(Run({"status", "s1", "-o", "json"}).out)["note"],
+            "screened: 1 of 2 models goes on");
 }
 
 TEST_F(CliTest, JsonIsOneDocumentWithNamesAsTheProtocolSpellsThem) {

@@ -312,6 +312,49 @@ TEST_F(InputsTest, ADryRunListsJobsWithTheirCosts) {
   EXPECT_THAT(farm_.submitted.dataset(), IsEmpty());
 }
 
+TEST_F(InputsTest, ADryRunSaysHowManyJobsTheSweepMayTrain) {
+  std::string models;
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+    absl::StrAppend(&models, "  - {name: ", name, ", arch: {none: {}}}\n");
+  }
+  const std::string sweep = Sweep(models);
+  const auto dry_run = [&](std::vector<std::string> sets) {
+    std::vector<std::string> args = {"submit", sweep, "--dry-run", "--trainer",
+                                     Trainer("exec cat " + Path("costs"))};
+    for (const std::string& set : sets) {
+      args.insert(args.end(), {"--set", set});
+    }
+    return args;
+  };
+  ASSERT_TRUE(WriteFileAtomically(Path("costs"),
+                                  "{\"models\": [{}, {}, {}, {}, {}, {}]}")
+                  .ok());
+  Outcome outcome = Run(dry_run({"folds.count=3", "screen.keep=4"}));
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out,
+              HasSubstr("18 jobs: 6 models x 3 folds.\n"
+                        "Screening: fold 0 of all models first, then the other "
+                        "folds of the best 4.\n"
+                        "At most 14 jobs will be trained, at least 14.\n"));
+  const std::string stop =
+      "stop_when={ensemble_gain_below: 0.001, for_models: 2}";
+  outcome = Run(dry_run({"folds.count=3", stop}));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("Stops when 2 models in a row gained less than 0.001.\n"
+                        "At most 18 jobs will be trained, at least 15.\n"));
+  outcome = Run(dry_run({"folds.count=3", stop, "order=model_major"}));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("At most 18 jobs will be trained, at least 9.\n"));
+  std::vector<std::string> both =
+      dry_run({"folds.count=3", stop, "order=model_major", "screen.keep=4"});
+  both.insert(both.end(), {"-o", "json"});
+  const Json totals = Json::parse(Run(both).out)["totals"];
+  EXPECT_EQ(totals["jobs"], 18);
+  EXPECT_EQ(totals["trainedAtMost"], 14);
+  // The trial of 6, then 2 more folds of 3 models.
+  EXPECT_EQ(totals["trainedAtLeast"], 12);
+}
+
 TEST_F(InputsTest, ADryRunFailsWithWhatCannotBeBuilt) {
   const std::string sweep = Sweep("  - {name: gru, arch: {rnn: {}}}\n");
   Outcome outcome =

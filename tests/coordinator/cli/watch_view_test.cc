@@ -146,6 +146,21 @@ TEST(WatchStateTest, ReportsHowJobsEnd) {
   EXPECT_EQ(lines[1], "s3/gru/1 failed: out of memory");
 }
 
+TEST(WatchStateTest, SaysOnceWhatTheFarmDecidedByItself) {
+  WatchState state;
+  v1::WatchSweepResponse update = Update({MakeJob(0, v1::Job::PENDING)});
+  state.Apply(update);
+  update.clear_jobs();
+  update.mutable_sweep()->set_note("screened: 12 of 26 models go on");
+  EXPECT_THAT(state.Apply(update),
+              ElementsAre("s3 screened: 12 of 26 models go on"));
+  EXPECT_THAT(state.Apply(update), IsEmpty());
+  const std::vector<std::string> lines =
+      WatchLines(state, kNow, {.columns = 80, .rows = 24}, false);
+  EXPECT_EQ(lines[2], "screened: 12 of 26 models go on");
+  EXPECT_EQ(lines[3], "");
+}
+
 TEST(WatchStateTest, SaysWhenAJobWaitsAgainAndWhy) {
   WatchState state;
   state.Apply(Update({MakeJob(0, v1::Job::RUNNING, 90)}));
