@@ -44,6 +44,19 @@ inline void DropLabel(OofMatrix& oof, size_t label) {
   }
 }
 
+// "fair" alone is best of the singles; "left" and "right" err on different
+// labels, so their mean beats adding "bad".
+inline OofMatrix FourModels() {
+  OofMatrix oof = SmallOof();
+  AddModel(oof, "bad", 0.3, 0.7);
+  AddModel(oof, "left", 0.9, 0.1);
+  AddModel(oof, "right", 0.9, 0.1);
+  AddModel(oof, "fair", 0.8, 0.2);
+  oof.models[1].probabilities[0] = 0.2;
+  oof.models[2].probabilities[5] = 0.2;
+  return oof;
+}
+
 }  // namespace foldfarm
 
 #endif  // FOLDFARM_TESTS_COMMON_ENSEMBLE_SMALL_OOF_H_
