@@ -32,12 +32,13 @@ struct SelectionStep {
 // until all are in. As many steps as models.
 std::vector<SelectionStep> GrowEnsemble(const OofMatrix& oof);
 
+// A tenth of the last digit that people compare.
+inline constexpr double kLeastGrowthGain = 1e-5;
+inline constexpr size_t kMostGrowthSteps = 100;
+
 // The same, but a model may be taken again and counts that often, until no
 // model lowers the log loss by kLeastGrowthGain; at most kMostGrowthSteps.
 std::vector<SelectionStep> GrowWithReplacement(const OofMatrix& oof);
-// A hundredth of the last digit that people compare.
-inline constexpr double kLeastGrowthGain = 1e-6;
-inline constexpr size_t kMostGrowthSteps = 100;
 
 // Shrinks the ensemble of all models: removes whichever model's absence lowers
 // the log loss most, until one is left. One step less than models.

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <limits>
+#include <vector>
 
 #include "common/ensemble/oof.h"
 
@@ -39,8 +40,10 @@ inline void DropLabel(OofMatrix& oof, size_t label) {
   OofModel& model = oof.models.back();
   model.has_label.resize(oof.num_labels(), true);
   model.has_label[label] = false;
-  for (size_t i = label; i < oof.truth.size(); i += oof.num_labels()) {
-    model.probabilities[i] = std::numeric_limits<double>::quiet_NaN();
+  for (std::vector<double>* values : {&model.probabilities, &model.draws}) {
+    for (size_t i = label; i < values->size(); i += oof.num_labels()) {
+      (*values)[i] = std::numeric_limits<double>::quiet_NaN();
+    }
   }
 }
 
