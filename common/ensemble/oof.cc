@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -54,6 +55,29 @@ absl::Status CheckUnique(absl::string_view what, absl::string_view name,
 
 }  // namespace
 
+absl::Status ValidateOofModel(const OofMatrix& oof, const OofModel& model) {
+  const size_t cells = oof.num_samples() * oof.num_labels();
+  const std::string what = absl::StrCat("model ", model.name);
+  FOLDFARM_RETURN_IF_ERROR(CheckSize(what, model.probabilities.size(), cells));
+  if (!model.has_label.empty()) {
+    FOLDFARM_RETURN_IF_ERROR(CheckSize(absl::StrCat(what, ", its labels"),
+                                       model.has_label.size(),
+                                       oof.num_labels()));
+    if (std::count(model.has_label.begin(), model.has_label.end(), true) == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, " predicts no label"));
+    }
+  }
+  FOLDFARM_RETURN_IF_ERROR(CheckRange(oof, what, model.probabilities, &model));
+  if (model.draws.size() % cells != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, ": got ", model.draws.size(),
+        " values of single draws, expected a multiple of ", cells));
+  }
+  FOLDFARM_RETURN_IF_ERROR(CheckRange(oof, what, model.draws, &model));
+  return absl::OkStatus();
+}
+
 absl::Status ValidateOof(const OofMatrix& oof) {
   const size_t samples = oof.num_samples();
   const size_t cells = samples * oof.num_labels();
@@ -78,28 +102,8 @@ absl::Status ValidateOof(const OofMatrix& oof) {
   FOLDFARM_RETURN_IF_ERROR(CheckRange(oof, "truth", oof.truth));
   names.clear();
   for (const OofModel& model : oof.models) {
-    const std::string what = absl::StrCat("model ", model.name);
     FOLDFARM_RETURN_IF_ERROR(CheckUnique("model", model.name, names));
-    FOLDFARM_RETURN_IF_ERROR(
-        CheckSize(what, model.probabilities.size(), cells));
-    if (!model.has_label.empty()) {
-      FOLDFARM_RETURN_IF_ERROR(CheckSize(absl::StrCat(what, ", its labels"),
-                                         model.has_label.size(),
-                                         oof.num_labels()));
-      if (std::count(model.has_label.begin(), model.has_label.end(), true) ==
-          0) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(what, " predicts no label"));
-      }
-    }
-    FOLDFARM_RETURN_IF_ERROR(
-        CheckRange(oof, what, model.probabilities, &model));
-    if (model.draws.size() % cells != 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          what, ": got ", model.draws.size(),
-          " values of single draws, expected a multiple of ", cells));
-    }
-    FOLDFARM_RETURN_IF_ERROR(CheckRange(oof, what, model.draws, &model));
+    FOLDFARM_RETURN_IF_ERROR(ValidateOofModel(oof, model));
   }
   return absl::OkStatus();
 }
@@ -149,6 +153,61 @@ std::vector<double> MeanOfModels(const OofMatrix& oof) {
   std::vector<size_t> all(oof.models.size());
   std::iota(all.begin(), all.end(), size_t{0});
   return MeanOfModels(oof, all);
+}
+
+std::vector<double> SelectRows(absl::Span<const double> values,
+                               size_t num_labels,
+                               absl::Span<const size_t> samples) {
+  std::vector<double> rows;
+  rows.reserve(samples.size() * num_labels);
+  for (const size_t sample : samples) {
+    const auto row = values.subspan(sample * num_labels, num_labels);
+    rows.insert(rows.end(), row.begin(), row.end());
+  }
+  return rows;
+}
+
+OofMatrix SelectSamples(const OofMatrix& oof,
+                        absl::Span<const size_t> samples) {
+  OofMatrix part;
+  part.labels = oof.labels;
+  for (const size_t sample : samples) {
+    part.sample_ids.push_back(oof.sample_ids[sample]);
+    part.instrument_types.push_back(oof.instrument_types[sample]);
+    part.folds.push_back(oof.folds[sample]);
+  }
+  part.truth = SelectRows(oof.truth, oof.num_labels(), samples);
+  for (const OofModel& model : oof.models) {
+    OofModel& selected = part.models.emplace_back();
+    selected.name = model.name;
+    selected.has_label = model.has_label;
+    selected.probabilities =
+        SelectRows(model.probabilities, oof.num_labels(), samples);
+  }
+  return part;
+}
+
+std::map<std::string, std::vector<size_t>> SamplesByInstrument(
+    const OofMatrix& oof) {
+  std::map<std::string, std::vector<size_t>> samples;
+  for (size_t i = 0; i < oof.num_samples(); ++i) {
+    samples[oof.instrument_types[i]].push_back(i);
+  }
+  return samples;
+}
+
+std::vector<FoldSplit> SplitFolds(const OofMatrix& oof) {
+  std::map<int, FoldSplit> by_fold;
+  for (const int fold : oof.folds) by_fold[fold];
+  std::vector<FoldSplit> splits;
+  if (by_fold.size() < 2) return splits;
+  for (auto& [fold, split] : by_fold) {
+    for (size_t i = 0; i < oof.num_samples(); ++i) {
+      (oof.folds[i] == fold ? split.held_out : split.others).push_back(i);
+    }
+    splits.push_back(std::move(split));
+  }
+  return splits;
 }
 
 std::vector<double> PriorPredictions(const OofMatrix& oof) {

@@ -14,6 +14,7 @@
 #define FOLDFARM_COMMON_ENSEMBLE_OOF_H_
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,8 @@ struct OofMatrix {
 // negative fold, truth outside [0, 1], a probability that is not a number in
 // [0, 1], one for a label that the model does not predict, a model of no label.
 absl::Status ValidateOof(const OofMatrix& oof);
+// The same for one model that need not be in the matrix.
+absl::Status ValidateOofModel(const OofMatrix& oof, const OofModel& model);
 
 // The plain mean of models, [samples, labels]; a label's is over the models
 // that predict it, NaN where none does. `models` holds indices.
@@ -76,6 +79,28 @@ std::vector<bool> PredictedLabels(const OofMatrix& oof);
 std::vector<double> OnlyLabels(const OofMatrix& oof,
                                std::vector<double> probabilities,
                                const std::vector<bool>& labels);
+
+// The rows of `samples` of a [samples, labels] array.
+std::vector<double> SelectRows(absl::Span<const double> values,
+                               size_t num_labels,
+                               absl::Span<const size_t> samples);
+
+// The matrix of those samples only, without the models' single draws.
+// REQUIRES: `oof` is valid, `samples` is not empty.
+OofMatrix SelectSamples(const OofMatrix& oof, absl::Span<const size_t> samples);
+
+// Samples by instrument, in order of its name.
+std::map<std::string, std::vector<size_t>> SamplesByInstrument(
+    const OofMatrix& oof);
+
+// A fold's samples, and all others: what a nested figure scores, and what it
+// fits on.
+struct FoldSplit {
+  std::vector<size_t> held_out;
+  std::vector<size_t> others;
+};
+// By fold; empty with fewer than two folds, where there is nothing to fit on.
+std::vector<FoldSplit> SplitFolds(const OofMatrix& oof);
 
 // What a constant prediction knows: each label's prevalence among the samples
 // of the OTHER folds, [samples, labels]. With one fold alone (a hold-out) there

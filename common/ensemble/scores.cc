@@ -4,15 +4,10 @@
 #include <cmath>
 #include <limits>
 
+#include "common/ensemble/ranking.h"
+
 namespace foldfarm {
 namespace {
-
-// REQUIRES: 0 < p < 1.
-double CrossEntropy(double truth, double p) {
-  if (truth == 1.0) return -std::log(p);
-  if (truth == 0.0) return -std::log1p(-p);
-  return -(truth * std::log(p) + (1.0 - truth) * std::log1p(-p));
-}
 
 // A running mean of what was predicted.
 struct Mean {
@@ -34,6 +29,12 @@ bool IsConstant(absl::Span<const double> values) {
 }
 
 }  // namespace
+
+double CrossEntropy(double truth, double p) {
+  if (truth == 1.0) return -std::log(p);
+  if (truth == 0.0) return -std::log1p(-p);
+  return -(truth * std::log(p) + (1.0 - truth) * std::log1p(-p));
+}
 
 double ShrinkConstant(absl::string_view instrument_type) {
   return instrument_type == "sam_testbed" ? kShrinkSamTestbed
@@ -77,7 +78,7 @@ double Accuracy(absl::Span<const double> truth,
   Mean mean;
   for (size_t i = 0; i < truth.size(); ++i) {
     if (std::isnan(probabilities[i])) continue;
-    mean.Add((probabilities[i] > 0.5) == (truth[i] > 0.5) ? 1.0 : 0.0);
+    mean.Add(IsRight(truth[i], probabilities[i]) ? 1.0 : 0.0);
   }
   return mean.Value();
 }
@@ -142,6 +143,12 @@ OofScores Score(const OofMatrix& oof, absl::Span<const double> probabilities) {
   scores.log_loss_clip_1e_2 = ClippedLogLoss(oof.truth, probabilities, 1e-2);
   scores.accuracy = Accuracy(oof.truth, probabilities);
   scores.samples = static_cast<int>(oof.num_samples());
+  MeanRanking ranking;
+  for (const LabelRanking& label : RankLabels(oof, probabilities)) {
+    ranking.Add(label.Score());
+  }
+  scores.auc = ranking.Value().auc;
+  scores.average_precision = ranking.Value().average_precision;
   return scores;
 }
 

@@ -1,4 +1,4 @@
-// Scores of out-of-fold predictions: log loss, accuracy, correlation.
+// Scores of out-of-fold predictions: log loss, accuracy, ranking, correlation.
 //
 // A log loss is the mean binary cross-entropy over samples and labels, in nats.
 // Before the logarithm probabilities are kept away from 0 and 1, either shrunk,
@@ -13,6 +13,7 @@
 #ifndef FOLDFARM_COMMON_ENSEMBLE_SCORES_H_
 #define FOLDFARM_COMMON_ENSEMBLE_SCORES_H_
 
+#include <optional>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -31,6 +32,10 @@ double ShrinkConstant(absl::string_view instrument_type);
 // p * (1 - 2c) + c.
 inline double Shrink(double p, double c) { return p * (1.0 - 2.0 * c) + c; }
 
+// Binary cross-entropy of one cell, in nats; a soft truth is weighted.
+// REQUIRES: 0 < p < 1.
+double CrossEntropy(double truth, double p);
+
 // The log loss of probabilities shrunk by `c`. REQUIRES: 0 < c < 0.5.
 double ShrunkLogLoss(absl::Span<const double> truth,
                      absl::Span<const double> probabilities,
@@ -44,8 +49,13 @@ double InstrumentLogLoss(const OofMatrix& oof,
 double ClippedLogLoss(absl::Span<const double> truth,
                       absl::Span<const double> probabilities, double epsilon);
 
-// Share of (sample, label) pairs on the right side of 0.5; 0.5 itself counts as
+// Whether a probability is on the right side of 0.5; 0.5 itself counts as
 // "absent".
+inline bool IsRight(double truth, double p) {
+  return (p > 0.5) == (truth > 0.5);
+}
+
+// Share of (sample, label) pairs that are right.
 double Accuracy(absl::Span<const double> truth,
                 absl::Span<const double> probabilities);
 
@@ -63,6 +73,12 @@ std::vector<double> LabelLogLoss(const OofMatrix& oof,
 std::vector<double> FoldLogLoss(const OofMatrix& oof,
                                 absl::Span<const double> probabilities);
 
+// A 95 % interval, for foldfarm.v1.Interval; see bootstrap.h.
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+
 // All scores of one set of predictions; the fields of foldfarm.v1.Scores.
 struct OofScores {
   double log_loss = 0;              // InstrumentLogLoss.
@@ -71,7 +87,18 @@ struct OofScores {
   double log_loss_clip_1e_2 = 0;
   double accuracy = 0;
   int samples = 0;
+  // Means over labels, see ranking.h; NaN when no label has both sides.
+  double auc = 0;
+  double average_precision = 0;
+
+  // Unset unless asked for, and where no draw has a figure.
+  std::optional<Interval> log_loss_interval;
+  std::optional<Interval> log_loss_shrink_0002_interval;
+  std::optional<Interval> accuracy_interval;
+  std::optional<Interval> auc_interval;
+  std::optional<Interval> average_precision_interval;
 };
+// Without intervals.
 OofScores Score(const OofMatrix& oof, absl::Span<const double> probabilities);
 
 }  // namespace foldfarm

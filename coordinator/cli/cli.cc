@@ -170,6 +170,7 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddSweepCommands(app, invocation);
   AddWatchCommand(app, invocation);
   AddJobCommands(app, invocation);
+  AddEnsembleCommand(app, invocation);
   AddResultCommands(app, invocation);
   AddExportCommand(app, invocation);
   AddOptionsCommand(app, invocation);

@@ -72,6 +72,7 @@ void AddDatasetCommands(CLI::App& app, Invocation& invocation);
 void AddSweepCommands(CLI::App& app, Invocation& invocation);
 void AddSubmitCommand(CLI::App& app, Invocation& invocation);
 void AddWeightsCommands(CLI::App& app, Invocation& invocation);
+void AddEnsembleCommand(CLI::App& app, Invocation& invocation);
 void AddExportCommand(CLI::App& app, Invocation& invocation);
 void AddOptionsCommand(CLI::App& app, Invocation& invocation);
 void AddJobCommands(CLI::App& app, Invocation& invocation);

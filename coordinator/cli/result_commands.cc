@@ -1,4 +1,4 @@
-// ensemble, oof.
+// oof.
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "coordinator/cli/command.h"
@@ -7,24 +7,6 @@
 
 namespace foldfarm {
 namespace {
-
-struct EnsembleOptions {
-  std::string sweep;
-};
-
-absl::StatusOr<int> Ensemble(CommandContext& context,
-                             const EnsembleOptions& options) {
-  FarmClient client(context.coordinator);
-  v1::GetEnsembleRequest request;
-  request.set_sweep(options.sweep);
-  FOLDFARM_ASSIGN_OR_RETURN(
-      const v1::GetEnsembleResponse reply,
-      client.Call(&v1::FarmService::StubInterface::GetEnsemble, request));
-  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t width, bool colour) {
-    return EnsembleText(reply, width, colour);
-  }));
-  return kExitDone;
-}
 
 struct OofOptions {
   std::string sweep;
@@ -43,15 +25,6 @@ absl::StatusOr<int> Oof(CommandContext& context, const OofOptions& options) {
 }  // namespace
 
 void AddResultCommands(CLI::App& app, Invocation& invocation) {
-  {
-    auto [command, options] = AddCommand<EnsembleOptions>(
-        app, invocation, "ensemble",
-        "Score the ensemble of a sweep's complete models",
-        "foldfarm ensemble s3", Ensemble);
-    command->add_option("SWEEP", options->sweep, "Id or name of the sweep")
-        ->type_name("")
-        ->required();
-  }
   {
     auto [command, options] = AddCommand<OofOptions>(
         app, invocation, "oof",

@@ -1,11 +1,10 @@
-// A sweep's results as people and files get them: the ensemble, the
-// out-of-fold (OOF) table and metrics.
+// A sweep's results as files get them: the out-of-fold (OOF) table and metrics.
 //
 // Functions are thread-safe.
 #ifndef FOLDFARM_COORDINATOR_CLI_RESULTS_H_
 #define FOLDFARM_COORDINATOR_CLI_RESULTS_H_
 
-#include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -14,11 +13,6 @@
 #include "foldfarm/v1/farm.pb.h"
 
 namespace foldfarm {
-
-// Models best first, the ensemble, the prior; how the ensemble grows; the log
-// loss a label. `width` 0: unlimited.
-std::string EnsembleText(const v1::GetEnsembleResponse& reply, size_t width,
-                         bool colour);
 
 // Writes the OOF table of a sweep's complete models as CSV, whole or not at
 // all. Returns the number of samples. Errors: FAILED_PRECONDITION when no model

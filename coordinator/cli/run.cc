@@ -13,6 +13,7 @@
 #include "common/base/status_macros.h"
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/dataset_import.h"
+#include "coordinator/cli/ensemble_text.h"
 #include "coordinator/cli/export.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"

@@ -1,157 +1,42 @@
 #include "coordinator/service/ensemble_view.h"
 
-#include <limits>
-#include <map>
-#include <memory>
-#include <nlohmann/json.hpp>
+#include <cmath>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/attempt_files.h"
 #include "common/base/status_macros.h"
 #include "common/ensemble/analysis.h"
 #include "common/ensemble/oof.h"
-#include "common/spectra/prepared_dataset.h"
-#include "common/tensorfile/tensorfile.h"
 #include "coordinator/service/farm_view.h"
+#include "coordinator/service/stored_oof.h"
 
 namespace foldfarm {
 namespace {
 
 constexpr int kRowsPerPiece = 200;
 
-// What the database says of a sweep's predictions.
-struct StoredOof {
-  SweepRow sweep;
-  std::vector<v1::AttemptSpec> folds;
-  std::vector<JobRow> jobs;
-  std::map<JobId, v1::ArtifactRef> files;
-  std::map<std::string, double> seconds;
-};
-
-absl::StatusOr<StoredOof> ReadStored(Store& store, const std::string& name) {
-  StoredOof stored;
-  FOLDFARM_RETURN_IF_ERROR(
-      store.Read([&](const Reader& reader) -> absl::Status {
-        FOLDFARM_ASSIGN_OR_RETURN(stored.sweep, ResolveSweep(reader, name));
-        const SweepId id = stored.sweep.id;
-        FOLDFARM_ASSIGN_OR_RETURN(stored.folds, reader.ListFolds(id));
-        FOLDFARM_ASSIGN_OR_RETURN(stored.jobs, reader.ListJobs(id));
-        FOLDFARM_ASSIGN_OR_RETURN(
-            stored.files, reader.ListResults(id, std::string(kOofFile)));
-        FOLDFARM_ASSIGN_OR_RETURN(stored.seconds, reader.SecondsByModel(id));
-        return absl::OkStatus();
-      }));
-  return stored;
+// What an analysis is computed from. A sweep's id stands for its dataset, folds
+// and models.
+std::string ResultsKey(const StoredOof& stored, bool full) {
+  std::string key = absl::StrCat(full ? "full " : "", stored.sweep.id.value);
+  for (const StoredOof::Model& model : stored.complete) {
+    absl::StrAppend(&key, " ", model.spec.name());
+    for (const std::string& digest : model.digests) {
+      absl::StrAppend(&key, " ", digest);
+    }
+  }
+  return key;
 }
 
-// Samples of all folds, in the dataset's order, with the truth.
-absl::StatusOr<OofMatrix> MakeTable(const StoredOof& stored,
-                                    ArtifactFiles& files) {
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
-                            files.Find(stored.sweep.dataset.digest()));
-  FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
-  FOLDFARM_ASSIGN_OR_RETURN(const DatasetHeader header,
-                            ParseDatasetHeader(file->metadata(), path));
-  const size_t num_labels = header.labels.size();
-  FOLDFARM_ASSIGN_OR_RETURN(
-      const absl::Span<const uint8_t> truth,
-      file->U8("labels", {static_cast<int64_t>(header.samples.size()),
-                          static_cast<int64_t>(num_labels)}));
-  absl::flat_hash_map<std::string, int> fold_of;
-  for (size_t fold = 0; fold < stored.folds.size(); ++fold) {
-    for (const std::string& id : stored.folds[fold].validation_samples()) {
-      fold_of[id] = static_cast<int>(fold);
-    }
-  }
-  OofMatrix table;
-  table.labels = header.labels;
-  for (size_t i = 0; i < header.samples.size(); ++i) {
-    const auto fold = fold_of.find(header.samples[i].id);
-    if (fold == fold_of.end()) continue;
-    table.sample_ids.push_back(header.samples[i].id);
-    table.instrument_types.push_back(header.samples[i].instrument_type);
-    table.folds.push_back(fold->second);
-    for (size_t k = 0; k < num_labels; ++k) {
-      table.truth.push_back(truth[i * num_labels + k]);
-    }
-  }
-  return table;
-}
-
-// Puts one fold's predictions of `columns`, the model's labels in the table,
-// into a model's rows.
-absl::Status AddFold(const std::string& path,
-                     const absl::flat_hash_map<std::string, size_t>& row_of,
-                     const std::vector<size_t>& columns, size_t num_labels,
-                     OofModel& model) {
-  FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string text,
-                            file->Metadata("sample_ids"));
-  const nlohmann::json ids = nlohmann::json::parse(text, nullptr, false);
-  if (!ids.is_array()) {
-    return absl::DataLossError(absl::StrCat(path, ": no sample ids"));
-  }
-  FOLDFARM_ASSIGN_OR_RETURN(
-      const absl::Span<const float> values,
-      file->F32("probabilities", {static_cast<int64_t>(ids.size()),
-                                  static_cast<int64_t>(columns.size())}));
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const auto row = row_of.find(ids[i].get<std::string>());
-    if (row == row_of.end()) continue;
-    for (size_t k = 0; k < columns.size(); ++k) {
-      model.probabilities[row->second * num_labels + columns[k]] =
-          values[i * columns.size() + k];
-    }
-  }
-  return absl::OkStatus();
-}
-
-// The table with every complete model; names of the others go to `incomplete`.
-absl::StatusOr<OofMatrix> LoadOof(const StoredOof& stored, ArtifactFiles& files,
-                                  std::vector<std::string>& incomplete) {
-  FOLDFARM_ASSIGN_OR_RETURN(OofMatrix oof, MakeTable(stored, files));
-  absl::flat_hash_map<std::string, size_t> row_of;
-  for (size_t i = 0; i < oof.sample_ids.size(); ++i) {
-    row_of[oof.sample_ids[i]] = i;
-  }
-  absl::flat_hash_map<std::string, std::vector<std::string>> digests;
-  for (const JobRow& job : stored.jobs) {
-    const auto file = stored.files.find(job.id);
-    if (file != stored.files.end()) {
-      digests[job.model].push_back(file->second.digest());
-    }
-  }
-  for (const v1::ModelSpec& spec : stored.sweep.spec.models()) {
-    const std::vector<std::string>& parts = digests[spec.name()];
-    if (parts.size() != stored.folds.size()) {
-      incomplete.push_back(spec.name());
-      continue;
-    }
-    OofModel& model = oof.models.emplace_back();
-    model.name = spec.name();
-    model.probabilities.resize(oof.num_samples() * oof.num_labels(),
-                               std::numeric_limits<double>::quiet_NaN());
-    std::vector<size_t> columns;
-    std::vector<bool> has_label(oof.num_labels(), true);
-    for (size_t k = 0; k < oof.num_labels(); ++k) {
-      has_label[k] = spec.labels().empty() ||
-                     absl::c_linear_search(spec.labels(), oof.labels[k]);
-      if (has_label[k]) columns.push_back(k);
-    }
-    if (columns.size() < oof.num_labels()) model.has_label = has_label;
-    for (const std::string& digest : parts) {
-      FOLDFARM_ASSIGN_OR_RETURN(const std::string path, files.Find(digest));
-      FOLDFARM_RETURN_IF_ERROR(
-          AddFold(path, row_of, columns, oof.num_labels(), model));
-    }
-  }
-  FOLDFARM_RETURN_IF_ERROR(ValidateOof(oof));
-  return oof;
+// `to` returns the message's interval.
+template <typename Mutable>
+void SetInterval(const std::optional<Interval>& from, const Mutable& to) {
+  if (!from.has_value()) return;
+  v1::Interval* const interval = to();
+  interval->set_low(from->low);
+  interval->set_high(from->high);
 }
 
 void SetScores(const OofScores& from, v1::Scores* to) {
@@ -161,57 +46,164 @@ void SetScores(const OofScores& from, v1::Scores* to) {
   to->set_log_loss_clip_1e_2(from.log_loss_clip_1e_2);
   to->set_accuracy(from.accuracy);
   to->set_samples(from.samples);
+  to->set_auc(from.auc);
+  to->set_average_precision(from.average_precision);
+  SetInterval(from.log_loss_interval,
+              [&] { return to->mutable_log_loss_interval(); });
+  SetInterval(from.log_loss_shrink_0002_interval,
+              [&] { return to->mutable_log_loss_shrink_0002_interval(); });
+  SetInterval(from.accuracy_interval,
+              [&] { return to->mutable_accuracy_interval(); });
+  SetInterval(from.auc_interval, [&] { return to->mutable_auc_interval(); });
+  SetInterval(from.average_precision_interval,
+              [&] { return to->mutable_average_precision_interval(); });
+}
+
+template <typename LabelList, typename InstrumentList>
+void SetParts(const OofMatrix& oof, const PredictionScores& from,
+              LabelList* labels, InstrumentList* instruments) {
+  for (const OofLabelScores& scores : from.labels) {
+    v1::LabelScores& to = *labels->Add();
+    to.set_label(oof.labels[scores.label]);
+    to.set_log_loss(scores.log_loss);
+    if (!std::isnan(scores.auc)) {
+      to.set_auc(scores.auc);
+      to.set_average_precision(scores.average_precision);
+    }
+    to.set_positive(scores.positive);
+    to.set_samples(scores.samples);
+    SetInterval(scores.log_loss_interval,
+                [&] { return to.mutable_log_loss_interval(); });
+  }
+  for (const OofInstrumentScores& scores : from.instruments) {
+    v1::InstrumentScores& to = *instruments->Add();
+    to.set_instrument_type(scores.instrument_type);
+    SetScores(scores.scores, to.mutable_scores());
+  }
+}
+
+void SetModel(const OofMatrix& oof, const ModelAnalysis& from,
+              v1::ModelScores* to) {
+  to->set_model(from.name);
+  SetScores(from.scores, to->mutable_scores());
+  for (const double loss : from.fold_log_loss) to->add_fold_log_loss(loss);
+  to->set_correlation(from.correlation);
+  to->set_prior_log_loss(from.prior_log_loss);
+  for (const double r : from.correlations) to->add_correlations(r);
+  const OofModel& predictions = oof.models[from.model];
+  for (size_t k = 0; k < predictions.has_label.size(); ++k) {
+    if (predictions.Predicts(k)) to->add_labels(oof.labels[k]);
+  }
+  SetParts(oof, from, to->mutable_label_scores(), to->mutable_instruments());
+}
+
+void SetSteps(const OofMatrix& oof, const std::vector<SelectionStep>& from,
+              google::protobuf::RepeatedPtrField<v1::GrowthStep>* to) {
+  for (const SelectionStep& step : from) {
+    v1::GrowthStep& added = *to->Add();
+    added.set_model(oof.models[step.model].name);
+    added.set_log_loss(step.log_loss);
+  }
+}
+
+void SetIncomplete(const v1::IncompleteModel& model,
+                   v1::GetEnsembleResponse& response) {
+  response.add_incomplete_models(model.model());
+  *response.add_incomplete() = model;
+}
+
+// What only a full analysis has.
+void SetFull(const OofMatrix& oof, const EnsembleAnalysis& from,
+             v1::GetEnsembleResponse& to) {
+  SetSteps(oof, from.growth_with_replacement,
+           to.mutable_growth_with_replacement());
+  SetSteps(oof, from.elimination, to.mutable_elimination());
+  for (const TtaPoint& point : from.tta) {
+    v1::TtaPoint& added = *to.add_tta();
+    added.set_draws(point.draws);
+    added.set_log_loss(point.log_loss);
+  }
+  for (const ShrinkFit& fit : from.shrink) {
+    v1::ShrinkFit& added = *to.add_shrink();
+    added.set_instrument_type(fit.instrument_type);
+    added.set_constant(fit.constant);
+    added.set_log_loss(fit.log_loss);
+    added.set_nested_log_loss(fit.nested_log_loss);
+  }
+  for (const Weighting& weighting : from.weightings) {
+    v1::Weighting& added = *to.add_weightings();
+    added.set_name(weighting.name);
+    for (const double weight : weighting.weights) added.add_weights(weight);
+    added.set_nested_log_loss(weighting.nested_log_loss);
+    added.set_gain(weighting.gain);
+    SetInterval(weighting.gain_interval,
+                [&] { return added.mutable_gain_interval(); });
+    added.set_log_loss(weighting.log_loss);
+  }
+}
+
+// All that follows from the predictions alone. Seconds are not set.
+absl::StatusOr<v1::GetEnsembleResponse> Analyze(const StoredOof& stored,
+                                                ArtifactFiles& files,
+                                                bool full) {
+  FOLDFARM_ASSIGN_OR_RETURN(const LoadedOof loaded,
+                            LoadOof(stored, files, full));
+  const OofMatrix& oof = loaded.oof;
+  v1::GetEnsembleResponse response;
+  for (const v1::IncompleteModel& model : loaded.unreadable) {
+    SetIncomplete(model, response);
+  }
+  if (oof.models.empty()) {
+    for (const std::string& label : oof.labels) response.add_labels(label);
+    SetScores(Score(oof, PriorPredictions(oof)), response.mutable_prior());
+    return response;
+  }
+  const EnsembleAnalysis analysis = AnalyzeEnsemble(oof, {.full = full});
+  for (const ModelAnalysis& model : analysis.models) {
+    SetModel(oof, model, response.add_models());
+  }
+  SetScores(analysis.ensemble.scores, response.mutable_ensemble());
+  for (const double loss : analysis.ensemble.fold_log_loss) {
+    response.add_fold_log_loss(loss);
+  }
+  SetParts(oof, analysis.ensemble, response.mutable_label_scores(),
+           response.mutable_instruments());
+  SetScores(analysis.prior, response.mutable_prior());
+  SetSteps(oof, analysis.growth, response.mutable_growth());
+  for (const std::string& label : analysis.labels) response.add_labels(label);
+  for (const OofLabelScores& label : analysis.ensemble.labels) {
+    response.add_label_log_loss(label.log_loss);
+  }
+  for (const std::string& label : analysis.unpredicted_labels) {
+    response.add_unpredicted_labels(label);
+  }
+  SetFull(oof, analysis, response);
+  return response;
 }
 
 }  // namespace
 
 absl::Status ViewEnsemble(Store& store, ArtifactFiles& files,
-                          const std::string& sweep,
+                          EnsembleCache& cache,
+                          const v1::GetEnsembleRequest& request,
                           v1::GetEnsembleResponse& response) {
-  FOLDFARM_ASSIGN_OR_RETURN(const StoredOof stored, ReadStored(store, sweep));
-  std::vector<std::string> incomplete;
-  FOLDFARM_ASSIGN_OR_RETURN(const OofMatrix oof,
-                            LoadOof(stored, files, incomplete));
+  FOLDFARM_ASSIGN_OR_RETURN(const StoredOof stored,
+                            ReadStoredOof(store, request.sweep()));
+  FOLDFARM_ASSIGN_OR_RETURN(const EnsembleCache::Answer answer,
+                            cache.Get(ResultsKey(stored, request.full()), [&] {
+                              return Analyze(stored, files, request.full());
+                            }));
+  response = *answer;
   response.set_sweep(SweepName(stored.sweep.id));
-  for (std::string& model : incomplete) {
-    response.add_incomplete_models(std::move(model));
+  for (const v1::IncompleteModel& model : stored.incomplete) {
+    SetIncomplete(model, response);
   }
-  if (oof.models.empty()) {
-    for (const std::string& label : oof.labels) response.add_labels(label);
-    SetScores(Score(oof, PriorPredictions(oof)), response.mutable_prior());
-    return absl::OkStatus();
-  }
-
-  const EnsembleAnalysis analysis = AnalyzeEnsemble(oof);
-  for (const ModelAnalysis& model : analysis.models) {
-    v1::ModelScores& scores = *response.add_models();
-    scores.set_model(model.name);
-    SetScores(model.scores, scores.mutable_scores());
-    for (const double loss : model.fold_log_loss) {
-      scores.add_fold_log_loss(loss);
+  for (v1::ModelScores& scores : *response.mutable_models()) {
+    for (const StoredOof::Model& model : stored.complete) {
+      if (model.spec.name() == scores.model()) {
+        scores.set_seconds(model.seconds);
+      }
     }
-    scores.set_correlation(model.correlation);
-    scores.set_prior_log_loss(model.prior_log_loss);
-    const OofModel& predictions = oof.models[model.model];
-    for (size_t k = 0; k < predictions.has_label.size(); ++k) {
-      if (predictions.Predicts(k)) scores.add_labels(oof.labels[k]);
-    }
-    const auto seconds = stored.seconds.find(model.name);
-    if (seconds != stored.seconds.end()) scores.set_seconds(seconds->second);
-  }
-  SetScores(analysis.ensemble, response.mutable_ensemble());
-  SetScores(analysis.prior, response.mutable_prior());
-  for (const SelectionStep& step : analysis.growth) {
-    v1::GrowthStep& growth = *response.add_growth();
-    growth.set_model(oof.models[step.model].name);
-    growth.set_log_loss(step.log_loss);
-  }
-  for (const std::string& label : analysis.labels) response.add_labels(label);
-  for (const double loss : analysis.label_log_loss) {
-    response.add_label_log_loss(loss);
-  }
-  for (const std::string& label : analysis.unpredicted_labels) {
-    response.add_unpredicted_labels(label);
   }
   return absl::OkStatus();
 }
@@ -219,10 +211,11 @@ absl::Status ViewEnsemble(Store& store, ArtifactFiles& files,
 absl::Status ViewOof(Store& store, ArtifactFiles& files,
                      const std::string& sweep,
                      absl::FunctionRef<bool(const v1::GetOofResponse&)> send) {
-  FOLDFARM_ASSIGN_OR_RETURN(const StoredOof stored, ReadStored(store, sweep));
-  std::vector<std::string> incomplete;
-  FOLDFARM_ASSIGN_OR_RETURN(const OofMatrix oof,
-                            LoadOof(stored, files, incomplete));
+  FOLDFARM_ASSIGN_OR_RETURN(const StoredOof stored,
+                            ReadStoredOof(store, sweep));
+  FOLDFARM_ASSIGN_OR_RETURN(const LoadedOof loaded,
+                            LoadOof(stored, files, false));
+  const OofMatrix& oof = loaded.oof;
   const std::vector<double> mean =
       oof.models.empty() ? std::vector<double>() : MeanOfModels(oof);
   const size_t num_labels = oof.num_labels();

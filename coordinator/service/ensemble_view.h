@@ -6,17 +6,20 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "coordinator/service/ensemble_cache.h"
 #include "coordinator/store/artifact_files.h"
 #include "coordinator/store/store.h"
 #include "foldfarm/v1/farm.pb.h"
 
 namespace foldfarm {
 
-// Scores, growth and prior of the models that are complete on all folds.
+// The analysis of the models that are complete on all folds; of equal results
+// it is computed once and kept in `cache`.
 // Errors: those of ResolveSweep. No complete model is no error: `models` is
 // empty then.
 absl::Status ViewEnsemble(Store& store, ArtifactFiles& files,
-                          const std::string& sweep,
+                          EnsembleCache& cache,
+                          const v1::GetEnsembleRequest& request,
                           v1::GetEnsembleResponse& response);
 
 // The OOF table in pieces; `send` says whether the receiver is still there.

@@ -249,7 +249,7 @@ grpc::Status FarmServiceImpl::Retry(grpc::ServerContext*,
 grpc::Status FarmServiceImpl::GetEnsemble(grpc::ServerContext*,
                                           const v1::GetEnsembleRequest* request,
                                           v1::GetEnsembleResponse* response) {
-  return ToGrpc(ViewEnsemble(store_, files_, request->sweep(), *response));
+  return ToGrpc(ViewEnsemble(store_, files_, ensembles_, *request, *response));
 }
 
 grpc::Status FarmServiceImpl::GetOof(

@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "coordinator/queue/job_queue.h"
+#include "coordinator/service/ensemble_cache.h"
 #include "coordinator/store/artifact_files.h"
 #include "coordinator/store/store.h"
 #include "foldfarm/v1/farm.grpc.pb.h"
@@ -94,6 +95,7 @@ class FarmServiceImpl final : public v1::FarmService::Service {
   ArtifactFiles& files_;
   JobQueue& queue_;
   Clock& clock_;
+  EnsembleCache ensembles_;
 };
 
 }  // namespace foldfarm

@@ -4,73 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
-#include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "tests/common/ensemble/made_oof.h"
 #include "tests/common/ensemble/small_oof.h"
 
 namespace foldfarm {
 namespace {
 
 using testing::ElementsAre;
-
-std::vector<size_t> ModelsOf(const std::vector<SelectionStep>& steps) {
-  std::vector<size_t> models;
-  for (const SelectionStep& step : steps) models.push_back(step.model);
-  return models;
-}
-
-// "fair" alone is best of the singles; "left" and "right" err on different
-// labels, so their mean beats adding "bad".
-OofMatrix FourModels() {
-  OofMatrix oof = SmallOof();
-  AddModel(oof, "bad", 0.3, 0.7);
-  AddModel(oof, "left", 0.9, 0.1);
-  AddModel(oof, "right", 0.9, 0.1);
-  AddModel(oof, "fair", 0.8, 0.2);
-  oof.models[1].probabilities[0] = 0.2;
-  oof.models[2].probabilities[5] = 0.2;
-  return oof;
-}
-
-TEST(GrowEnsembleTest, StartsWithTheBestAndAddsWhatHelpsMost) {
-  const OofMatrix oof = FourModels();
-  const std::vector<SelectionStep> steps = GrowEnsemble(oof);
-  EXPECT_THAT(ModelsOf(steps), ElementsAre(3, 1, 2, 0));
-  EXPECT_DOUBLE_EQ(steps[0].log_loss,
-                   ShrunkLogLoss(oof.truth, oof.models[3].probabilities));
-  EXPECT_NEAR(steps[2].log_loss,
-              ShrunkLogLoss(oof.truth, MeanOfModels(oof, {1, 2, 3})), 1e-12);
-  EXPECT_NEAR(steps[3].log_loss, ShrunkLogLoss(oof.truth, MeanOfModels(oof)),
-              1e-12);
-}
-
-TEST(EliminateBackwardTest, RemovesTheWorstFirst) {
-  const OofMatrix oof = FourModels();
-  const std::vector<SelectionStep> steps = EliminateBackward(oof);
-  ASSERT_EQ(steps.size(), 3u);
-  EXPECT_EQ(steps[0].model, 0u);
-  EXPECT_NEAR(steps[0].log_loss,
-              ShrunkLogLoss(oof.truth, MeanOfModels(oof, {1, 2, 3})), 1e-12);
-}
-
-TEST(EliminateBackwardTest, StaysFiniteWhenModelsAreCertain) {
-  OofMatrix oof = SmallOof();
-  AddModel(oof, "a", 1, 0);
-  AddModel(oof, "b", 0, 1);
-  AddModel(oof, "c", 0.1, 0.3);
-  for (const SelectionStep& step : EliminateBackward(oof)) {
-    EXPECT_TRUE(std::isfinite(step.log_loss));
-  }
-}
-
-TEST(GrowEnsembleTest, EqualModelsAreTakenInTheirOrder) {
-  OofMatrix oof = SmallOof();
-  for (const char* name : {"a", "b", "c"}) AddModel(oof, name, 0.8, 0.2);
-  EXPECT_THAT(ModelsOf(GrowEnsemble(oof)), ElementsAre(0, 1, 2));
-}
 
 TEST(CorrelationMatrixTest, IsSymmetricWithOnesOnItsDiagonal) {
   OofMatrix oof = SmallOof();
@@ -82,19 +25,51 @@ TEST(CorrelationMatrixTest, IsSymmetricWithOnesOnItsDiagonal) {
   EXPECT_EQ(matrix[1], matrix[2]);
 }
 
-TEST(TtaCurveTest, UsesTheFirstDrawsThatAllModelsHave) {
+TEST(TtaCurveTest, AveragesTheFirstDrawsUpToAllThatThereAre) {
   OofMatrix oof = SmallOof();
   AddModel(oof, "a", 0.75, 0.25);
-  for (double truth : oof.truth) oof.models[0].draws.push_back(truth);
-  oof.models[0].draws.resize(16, 0.5);
-  const std::vector<TtaPoint> curve = TtaCurve(oof, {1, 2, 4});
-  ASSERT_EQ(curve.size(), 2u);
-  EXPECT_EQ(curve[0].count, 1);
+  // Right, then three draws that make the mean 0.75 and 0.25.
+  oof.models[0].draws = oof.truth;
+  for (int d = 0; d < 3; ++d) {
+    for (const double truth : oof.truth) {
+      oof.models[0].draws.push_back(truth == 1 ? 2.0 / 3 : 1.0 / 3);
+    }
+  }
+  const std::vector<TtaPoint> curve = TtaCurve(oof);
+  ASSERT_EQ(curve.size(), 3u);
+  EXPECT_EQ(curve[0].draws, 1);
   EXPECT_DOUBLE_EQ(curve[0].log_loss, ShrunkLogLoss(oof.truth, oof.truth));
-  EXPECT_DOUBLE_EQ(curve[1].log_loss,
-                   ShrunkLogLoss(oof.truth, oof.models[0].probabilities));
-  AddModel(oof, "b", 0.75, 0.25);  // Has no draws.
-  EXPECT_TRUE(TtaCurve(oof, {1, 2, 4}).empty());
+  EXPECT_EQ(curve[1].draws, 2);
+  EXPECT_NEAR(curve[1].log_loss, -std::log(Shrink(5.0 / 6, 0.002)), 1e-12);
+  EXPECT_EQ(curve[2].draws, 4);
+  EXPECT_EQ(curve[2].log_loss, ShrunkLogLoss(oof.truth, MeanOfModels(oof)));
+}
+
+TEST(TtaCurveTest, EndsWithAllDrawsAndTakesWhatAModelHas) {
+  OofMatrix oof = SmallOof();
+  AddModel(oof, "three_draws", 0.75, 0.25);
+  oof.models[0].draws.assign(3 * oof.truth.size(), 0.5);
+  AddModel(oof, "no_draws", 0.8, 0.2);
+  const std::vector<TtaPoint> curve = TtaCurve(oof);
+  ASSERT_EQ(curve.size(), 3u);
+  EXPECT_EQ(curve[1].draws, 2);
+  EXPECT_NEAR(curve[1].log_loss, -std::log(Shrink((0.5 + 0.8) / 2, 0.002)),
+              1e-12);
+  EXPECT_EQ(curve[2].draws, 3);
+  EXPECT_EQ(curve[2].log_loss, ShrunkLogLoss(oof.truth, MeanOfModels(oof)));
+  oof.models[0].draws.clear();
+  EXPECT_TRUE(TtaCurve(oof).empty());
+}
+
+TEST(TtaCurveTest, LeavesOutWhatNobodyPredicts) {
+  OofMatrix oof = SmallOof();
+  AddModel(oof, "basalt_only", 0.8, 0.2);
+  DropLabel(oof, 1);
+  oof.models[0].draws = oof.models[0].probabilities;
+  const std::vector<TtaPoint> curve = TtaCurve(oof);
+  ASSERT_EQ(curve.size(), 1u);
+  EXPECT_NEAR(curve[0].log_loss,
+              ShrunkLogLoss(oof.truth, oof.models[0].probabilities), 1e-12);
 }
 
 TEST(AnalyzeEnsembleTest, OrdersModelsAndScoresTheirMeanAndThePrior) {
@@ -106,32 +81,16 @@ TEST(AnalyzeEnsembleTest, OrdersModelsAndScoresTheirMeanAndThePrior) {
   EXPECT_EQ(analysis.models[3].name, "bad");
   EXPECT_LT(analysis.models[3].correlation, 0);
   EXPECT_EQ(analysis.models[0].fold_log_loss.size(), 2u);
-  EXPECT_DOUBLE_EQ(analysis.ensemble.log_loss,
+  EXPECT_DOUBLE_EQ(analysis.ensemble.scores.log_loss,
                    InstrumentLogLoss(oof, MeanOfModels(oof)));
   EXPECT_DOUBLE_EQ(analysis.prior.log_loss,
                    InstrumentLogLoss(oof, PriorPredictions(oof)));
   EXPECT_EQ(analysis.growth[0].model, analysis.models[0].model);
-  EXPECT_EQ(analysis.label_log_loss.size(), 2u);
+  EXPECT_EQ(analysis.ensemble.labels.size(), 2u);
 }
 
 TEST(AnalyzeEnsembleTest, TheMeanIsNeverWorseThanItsModelsOnAverage) {
-  OofMatrix oof;
-  std::mt19937 random(7);
-  std::uniform_real_distribution<double> uniform;
-  oof.labels = {"a", "b", "c"};
-  for (int i = 0; i < 200; ++i) {
-    oof.sample_ids.push_back(absl::StrCat("S", i));
-    oof.instrument_types.push_back("commercial");
-    oof.folds.push_back(i % 4);
-    for (int l = 0; l < 3; ++l) oof.truth.push_back(uniform(random) < 0.3);
-  }
-  for (int m = 0; m < 5; ++m) {
-    OofModel model{absl::StrCat("m", m)};
-    for (double truth : oof.truth) {
-      model.probabilities.push_back(0.7 * truth + 0.3 * uniform(random));
-    }
-    oof.models.push_back(model);
-  }
+  const OofMatrix oof = MadeOof({.models = 5, .samples = 200});
   const EnsembleAnalysis analysis = AnalyzeEnsemble(oof);
   // Log loss is convex, so Jensen's inequality holds whatever was drawn.
   double average = 0;
@@ -139,7 +98,54 @@ TEST(AnalyzeEnsembleTest, TheMeanIsNeverWorseThanItsModelsOnAverage) {
     average += model.scores.log_loss / 5;
     EXPECT_LT(model.scores.log_loss, analysis.prior.log_loss);
   }
-  EXPECT_LT(analysis.ensemble.log_loss, average);
+  EXPECT_LT(analysis.ensemble.scores.log_loss, average);
+}
+
+TEST(AnalyzeEnsembleTest, FiguresOfOneThingAreEqualWhereverTheyAre) {
+  const OofMatrix oof = MadeOof({.models = 5, .samples = 80, .draws = 4});
+  const EnsembleAnalysis analysis = AnalyzeEnsemble(oof, {.full = true});
+  const double plain = analysis.ensemble.scores.log_loss_shrink_0002;
+  EXPECT_NEAR(analysis.growth.back().log_loss, plain, 1e-12);
+  EXPECT_EQ(analysis.tta.back().log_loss, plain);
+  EXPECT_EQ(analysis.weightings[0].log_loss, plain);
+  EXPECT_EQ(analysis.shrink[0].log_loss, analysis.ensemble.scores.log_loss);
+  EXPECT_EQ(analysis.shrink[1].log_loss,
+            analysis.ensemble.instruments[0].scores.log_loss);
+  EXPECT_NEAR(analysis.growth_with_replacement[0].log_loss,
+              analysis.models[0].scores.log_loss_shrink_0002, 1e-12);
+  EXPECT_NEAR(analysis.elimination.back().log_loss,
+              analysis.models[0].scores.log_loss_shrink_0002, 1e-12);
+  EXPECT_EQ(analysis.elimination.size(), 4u);
+  double by_fold = 0;
+  for (const double fold : analysis.ensemble.fold_log_loss) {
+    by_fold += fold / 4;
+  }
+  EXPECT_NEAR(by_fold, plain, 1e-12) << "folds of equal size";
+}
+
+TEST(AnalyzeEnsembleTest, ListsByModelFollowTheOrderOfTheModels) {
+  OofMatrix oof = MadeOof({.models = 3, .samples = 80});
+  std::swap(oof.models[0], oof.models[2]);  // The best comes last.
+  const EnsembleAnalysis analysis = AnalyzeEnsemble(oof, {.full = true});
+  ASSERT_EQ(analysis.models[0].model, 2u);
+  const std::vector<double> matrix = CorrelationMatrix(oof);
+  for (size_t i = 0; i < 3; ++i) {
+    const ModelAnalysis& model = analysis.models[i];
+    EXPECT_EQ(model.correlations[i], 1);
+    for (size_t j = 0; j < 3; ++j) {
+      EXPECT_EQ(model.correlations[j],
+                matrix[3 * model.model + analysis.models[j].model]);
+    }
+    EXPECT_EQ(analysis.weightings[1].weights[i],
+              GreedyWeights(oof)[model.model]);
+  }
+}
+
+TEST(AnalyzeEnsembleTest, OnlyAFullOneHasWhatTakesTime) {
+  const EnsembleAnalysis analysis = AnalyzeEnsemble(MadeOof({.draws = 2}));
+  EXPECT_FALSE(analysis.ensemble.scores.auc_interval.has_value());
+  EXPECT_TRUE(analysis.weightings.empty());
+  EXPECT_TRUE(analysis.tta.empty());
 }
 
 TEST(AnalyzeEnsembleTest, ALabelIsAveragedOverTheModelsThatHaveIt) {
@@ -167,7 +173,7 @@ TEST(AnalyzeEnsembleTest, ALabelIsAveragedOverTheModelsThatHaveIt) {
   EXPECT_NEAR(part.prior_log_loss, LabelLogLoss(oof, prior)[1], 1e-12);
   EXPECT_NEAR(analysis.models[0].prior_log_loss,
               analysis.prior.log_loss_shrink_0002, 1e-12);
-  EXPECT_TRUE(std::isfinite(analysis.ensemble.log_loss));
+  EXPECT_TRUE(std::isfinite(analysis.ensemble.scores.log_loss));
 }
 
 TEST(AnalyzeEnsembleTest, LabelsThatNoModelHasAreNamedAndNotScored) {
@@ -177,41 +183,13 @@ TEST(AnalyzeEnsembleTest, LabelsThatNoModelHasAreNamedAndNotScored) {
   const EnsembleAnalysis analysis = AnalyzeEnsemble(oof);
   EXPECT_THAT(analysis.labels, ElementsAre("basalt"));
   EXPECT_THAT(analysis.unpredicted_labels, ElementsAre("sulfate"));
-  ASSERT_EQ(analysis.label_log_loss.size(), 1u);
-  EXPECT_DOUBLE_EQ(analysis.ensemble.log_loss_shrink_0002,
-                   analysis.label_log_loss[0]);
+  ASSERT_EQ(analysis.ensemble.labels.size(), 1u);
+  EXPECT_DOUBLE_EQ(analysis.ensemble.scores.log_loss_shrink_0002,
+                   analysis.ensemble.labels[0].log_loss);
   EXPECT_DOUBLE_EQ(analysis.prior.log_loss_shrink_0002,
                    LabelLogLoss(oof, PriorPredictions(oof))[0]);
   EXPECT_DOUBLE_EQ(analysis.growth[0].log_loss,
-                   analysis.ensemble.log_loss_shrink_0002);
-}
-
-TEST(GrowEnsembleTest, ALabelThatNoMemberHasYetCountsWithThePrior) {
-  OofMatrix oof = SmallOof();
-  // Perfect on one label, silent on the other: worth less than a fair model of
-  // both.
-  AddModel(oof, "basalt_only", 1, 0);
-  DropLabel(oof, 1);
-  AddModel(oof, "whole", 0.8, 0.2);
-  const std::vector<SelectionStep> steps = GrowEnsemble(oof);
-  EXPECT_THAT(ModelsOf(steps), ElementsAre(1, 0));
-  EXPECT_NEAR(steps[1].log_loss, ShrunkLogLoss(oof.truth, MeanOfModels(oof)),
-              1e-12);
-  const std::vector<SelectionStep> removed = EliminateBackward(oof);
-  ASSERT_EQ(removed.size(), 1u);
-  EXPECT_EQ(removed[0].model, 0u);
-  EXPECT_NEAR(removed[0].log_loss, steps[0].log_loss, 1e-12);
-}
-
-TEST(TtaCurveTest, LeavesOutWhatNobodyPredicts) {
-  OofMatrix oof = SmallOof();
-  AddModel(oof, "basalt_only", 0.8, 0.2);
-  DropLabel(oof, 1);
-  oof.models[0].draws = oof.models[0].probabilities;
-  const std::vector<TtaPoint> curve = TtaCurve(oof, {1});
-  ASSERT_EQ(curve.size(), 1u);
-  EXPECT_NEAR(curve[0].log_loss,
-              ShrunkLogLoss(oof.truth, oof.models[0].probabilities), 1e-12);
+                   analysis.ensemble.scores.log_loss_shrink_0002);
 }
 
 }  // namespace

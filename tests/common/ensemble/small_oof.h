@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <limits>
+#include <vector>
 
 #include "common/ensemble/oof.h"
 
@@ -39,9 +40,24 @@ inline void DropLabel(OofMatrix& oof, size_t label) {
   OofModel& model = oof.models.back();
   model.has_label.resize(oof.num_labels(), true);
   model.has_label[label] = false;
-  for (size_t i = label; i < oof.truth.size(); i += oof.num_labels()) {
-    model.probabilities[i] = std::numeric_limits<double>::quiet_NaN();
+  for (std::vector<double>* values : {&model.probabilities, &model.draws}) {
+    for (size_t i = label; i < values->size(); i += oof.num_labels()) {
+      (*values)[i] = std::numeric_limits<double>::quiet_NaN();
+    }
   }
+}
+
+// "fair" alone is best of the singles; "left" and "right" err on different
+// labels, so their mean beats adding "bad".
+inline OofMatrix FourModels() {
+  OofMatrix oof = SmallOof();
+  AddModel(oof, "bad", 0.3, 0.7);
+  AddModel(oof, "left", 0.9, 0.1);
+  AddModel(oof, "right", 0.9, 0.1);
+  AddModel(oof, "fair", 0.8, 0.2);
+  oof.models[1].probabilities[0] = 0.2;
+  oof.models[2].probabilities[5] = 0.2;
+  return oof;
 }
 
 }  // namespace foldfarm

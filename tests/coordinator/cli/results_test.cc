@@ -1,5 +1,3 @@
-#include "coordinator/cli/results.h"
-
 #include "coordinator/cli/metrics_table.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -8,54 +6,6 @@ namespace foldfarm {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
-
-v1::GetEnsembleResponse TwoModels() {
-  v1::GetEnsembleResponse reply;
-  for (const auto& [name, loss] :
-       {std::pair("gru", 0.2), std::pair("conv1d", 0.25)}) {
-    v1::ModelScores& model = *reply.add_models();
-    model.set_model(name);
-    model.mutable_scores()->set_log_loss_shrink_0002(loss);
-    model.mutable_scores()->set_accuracy(0.91);
-    model.set_correlation(0.97);
-    model.set_seconds(61);
-  }
-  reply.mutable_ensemble()->set_log_loss_shrink_0002(0.19);
-  reply.mutable_ensemble()->set_samples(240);
-  reply.mutable_prior()->set_log_loss_shrink_0002(0.5);
-  v1::GrowthStep* step = reply.add_growth();
-  step->set_model("gru");
-  step->set_log_loss(0.2);
-  step = reply.add_growth();
-  step->set_model("conv1d");
-  step->set_log_loss(0.19);
-  reply.add_labels("basalt");
-  reply.add_label_log_loss(0.11);
-  return reply;
-}
-
-TEST(EnsembleTextTest, ShowsModelsEnsemblePriorGrowthAndLabels) {
-  const std::string text = EnsembleText(TwoModels(), 0, false);
-  EXPECT_THAT(text, HasSubstr("on 240 samples"));
-  EXPECT_THAT(text, HasSubstr("gru              0.2000    91.0 %"));
-  EXPECT_THAT(text, HasSubstr("ensemble of 2    0.1900"));
-  EXPECT_THAT(text, HasSubstr("prior            0.5000"));
-  EXPECT_THAT(text, HasSubstr("     2  conv1d    0.1900  -0.0100\n"));
-  EXPECT_THAT(text, HasSubstr("basalt    0.1100"));
-  EXPECT_THAT(text, Not(HasSubstr("Not complete")));
-}
-
-TEST(EnsembleTextTest, NamesModelsThatAreNotComplete) {
-  v1::GetEnsembleResponse reply = TwoModels();
-  reply.add_incomplete_models("resnet");
-  EXPECT_THAT(
-      EnsembleText(reply, 0, false),
-      HasSubstr("Not complete on all folds, hence not counted: resnet"));
-  v1::GetEnsembleResponse none;
-  none.add_incomplete_models("gru");
-  EXPECT_THAT(EnsembleText(none, 0, false), HasSubstr("No model is complete"));
-}
 
 v1::EpochMetrics Epoch(int number, double log_loss) {
   v1::EpochMetrics epoch;
