@@ -44,6 +44,8 @@ void DefaultFiller::Fill(Message& message) {
   const google::protobuf::Descriptor& type = *message.GetDescriptor();
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor& field = *type.field(i);
+    // That the farm's own are absent says something.
+    if (RuleOf(field).internal()) continue;
     if (IsSingularMessage(field)) {
       if (field.real_containing_oneof() == nullptr ||
           reflection.HasField(message, &field)) {

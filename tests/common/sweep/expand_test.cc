@@ -306,6 +306,10 @@ TEST(LoadSweepFileTest, TheSweepsThatComeWithTheFarmAreSound) {
   }
 }
 
+TEST(ParseSweepTest, WhatTheFarmSetsIsNotFilledIn) {
+  EXPECT_FALSE(Parse(kMarsTwo).has_prediction());
+}
+
 TEST(ModelToJsonTest, EqualModelsGiveEqualTextWithEveryOption) {
   const std::string json = ModelToJson(Parse(kMarsTwo).models(0));
   EXPECT_EQ(json, ModelToJson(Parse(kMarsTwo).models(0)));
