@@ -19,7 +19,10 @@ void AddPredictCommand(CLI::App& app, Invocation& invocation) {
       "submission.csv\n"
       "  foldfarm predict s3 --models greedy:8 --tta 1,4,16 --out sub.csv",
       RunPrediction);
-  command->add_option("SWEEP", options->source, "Id or name of the sweep")
+  command
+      ->add_option("SWEEP|BUNDLE", options->source,
+                   "Id or name of a sweep, or the folder of a bundle, whose "
+                   "files are uploaded")
       ->type_name("")
       ->required();
   CLI::Option* data =

@@ -16,6 +16,7 @@
 #include "common/rpc/status.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/predict_bundle.h"
 #include "coordinator/cli/predict_source.h"
 #include "coordinator/cli/prediction_text.h"
 #include "coordinator/cli/submission.h"
@@ -340,7 +341,13 @@ Json Prediction::Summary() const {
 
 absl::StatusOr<int> Prediction::Execute() {
   FOLDFARM_RETURN_IF_ERROR(CheckOutput());
-  FOLDFARM_ASSIGN_OR_RETURN(source_, ReadSweepSource(client_, options_.source));
+  if (IsBundle(options_.source)) {
+    FOLDFARM_ASSIGN_OR_RETURN(
+        source_, ReadBundleSource(context_, client_, options_.source));
+  } else {
+    FOLDFARM_ASSIGN_OR_RETURN(source_,
+                              ReadSweepSource(client_, options_.source));
+  }
   FOLDFARM_RETURN_IF_ERROR(ReadFormat());
   FOLDFARM_RETURN_IF_ERROR(ChooseModels());
   FOLDFARM_ASSIGN_OR_RETURN(

@@ -16,7 +16,7 @@
 namespace foldfarm {
 
 struct PredictOptions {
-  // Id or name of a sweep.
+  // Id or name of a sweep, or a bundle's folder.
   std::string source;
   PredictDataOptions data;
   // Numbers of draws; the largest is predicted and goes to `out`. Empty: the
@@ -40,9 +40,9 @@ struct PredictOptions {
 // An interrupt leaves the jobs running and ends with CANCELLED, which says how
 // to come back.
 //
-// Errors: those of ReadSweepSource, ChoosePredictingModels, FindPredictData,
-// SubmitPrediction, GetPredictions and MakeSubmission; FAILED_PRECONDITION when
-// jobs failed or were cancelled.
+// Errors: those of ReadSweepSource, ReadBundleSource, ChoosePredictingModels,
+// FindPredictData, SubmitPrediction, GetPredictions and MakeSubmission;
+// FAILED_PRECONDITION when jobs failed or were cancelled.
 absl::StatusOr<int> RunPrediction(CommandContext& context,
                                   const PredictOptions& options);
 
