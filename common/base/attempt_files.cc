@@ -15,9 +15,12 @@ constexpr size_t kMaxName = 100;
 
 // Files that the worker or the trainer writes; checkpoint folders begin with
 // "checkpoint".
-constexpr absl::string_view kOwnNames[] = {"attempt.json",        "config.json",
-                                           "dataset.safetensors", kOofFile,
-                                           kInitWeightsFile,      kWeightsFile};
+constexpr absl::string_view kOwnNames[] = {
+    "attempt.json",   "config.json",    "dataset.safetensors", kOofFile,
+    kInitWeightsFile, kPredictionsFile, kWeightsFile};
+// Those that stand in the folder of an attempt that predicts, before and after.
+constexpr absl::string_view kPredictingNames[] = {
+    "attempt.json", "dataset.safetensors", kOofFile, kPredictionsFile};
 
 // Length of the UTF-8 sequence that `text` begins with; 0: there is none.
 // (RFC 3629, section 4; control characters and surrogates count as none.)
@@ -82,6 +85,16 @@ absl::Status CheckUserFileName(absl::string_view name) {
   }
   if (absl::StartsWith(name, "checkpoint")) {
     return Refuse(name, "is kept for checkpoints; choose another");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckResultFileName(absl::string_view name) {
+  FOLDFARM_RETURN_IF_ERROR(CheckFileName(name));
+  for (const absl::string_view own : kPredictingNames) {
+    if (name == own) {
+      return Refuse(name, "is not a network's, expected e.g. weights");
+    }
   }
   return absl::OkStatus();
 }

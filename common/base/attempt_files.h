@@ -14,6 +14,8 @@ namespace foldfarm {
 // The weights that a model starts from (InitSpec).
 inline constexpr absl::string_view kInitWeightsFile = "init.weights";
 inline constexpr absl::string_view kOofFile = "oof.safetensors";
+// What an attempt that predicts leaves (AttemptSpec.predict_samples).
+inline constexpr absl::string_view kPredictionsFile = "predictions.safetensors";
 inline constexpr absl::string_view kWeightsFile = "weights.safetensors";
 
 // Checks that `name` names a file in the folder and nothing outside it: 1 to
@@ -25,6 +27,11 @@ absl::Status CheckFileName(absl::string_view name);
 // The same for a file that a user's program brings (ExecSpec.files): it must
 // not stand in the way of the farm's own, such as attempt.json or checkpoint.
 absl::Status CheckUserFileName(absl::string_view name);
+
+// The same for a file of a former result, such as weights, that an attempt
+// starts with in order to predict. Of the farm's own names it may have those of
+// results, but not of predictions.
+absl::Status CheckResultFileName(absl::string_view name);
 
 }  // namespace foldfarm
 

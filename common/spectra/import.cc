@@ -72,6 +72,26 @@ absl::StatusOr<Prepared> ReadSample(const std::string& directory,
   return prepared;
 }
 
+// Drops the samples of other splits.
+absl::Status TakeSplits(const ImportOptions& options, SampleTable* table) {
+  if (options.splits.empty()) return absl::OkStatus();
+  std::map<std::string, int> counts;
+  std::vector<SampleRow> taken;
+  for (SampleRow& row : table->samples) {
+    ++counts[row.split];
+    if (std::find(options.splits.begin(), options.splits.end(), row.split) !=
+        options.splits.end()) {
+      taken.push_back(std::move(row));
+    }
+  }
+  table->samples = std::move(taken);
+  if (!table->samples.empty()) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat(
+      JoinPath(options.directory, "metadata.csv"), ": no samples of split ",
+      absl::StrJoin(options.splits, ", "), "; it has ",
+      absl::StrJoin(counts, ", ", absl::PairFormatter(" "))));
+}
+
 // Splits off the samples whose features file is absent.
 absl::Status TakePresent(const ImportOptions& options, SampleTable* table,
                          ImportResult* result) {
@@ -246,7 +266,8 @@ absl::StatusOr<ImportResult> ImportDataset(const ImportOptions& options,
   const absl::Duration start = Clock::Real().Monotonic();
   ImportResult result;
   FOLDFARM_ASSIGN_OR_RETURN(SampleTable table,
-                            ReadSampleTable(options.directory));
+                            ReadSampleTable(options.directory, options.labels));
+  FOLDFARM_RETURN_IF_ERROR(TakeSplits(options, &table));
   FOLDFARM_RETURN_IF_ERROR(TakePresent(options, &table, &result));
   const int cores =
       std::max(1, static_cast<int>(std::thread::hardware_concurrency()));

@@ -27,6 +27,10 @@ struct ImportOptions {
   int threads = 0;
   // Leave out samples whose features file is absent, instead of refusing.
   bool allow_missing = false;
+  // Only samples of these splits; empty: all.
+  std::vector<std::string> splits;
+  // Names of the labels of a folder without label files; empty: refuse it.
+  std::vector<std::string> labels;
   // Set to true from any thread or a signal handler: the import stops soon.
   const std::atomic<bool>* cancel = nullptr;
 };

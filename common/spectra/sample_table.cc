@@ -152,7 +152,8 @@ absl::Status ReadLabels(const std::string& path, const IndexOfId& index,
 
 }  // namespace
 
-absl::StatusOr<SampleTable> ReadSampleTable(const std::string& directory) {
+absl::StatusOr<SampleTable> ReadSampleTable(
+    const std::string& directory, const std::vector<std::string>& labels) {
   SampleTable table;
   IndexOfId index;
   FOLDFARM_ASSIGN_OR_RETURN(
@@ -164,6 +165,7 @@ absl::StatusOr<SampleTable> ReadSampleTable(const std::string& directory) {
     FOLDFARM_RETURN_IF_ERROR(
         ReadLabels(JoinPath(directory, name), index, &table));
   }
+  if (table.labels.empty()) table.labels = labels;
   if (table.labels.empty()) {
     return absl::NotFoundError(
         absl::StrCat(directory, ": no label file, expected train_labels.csv"));

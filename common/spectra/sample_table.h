@@ -33,14 +33,17 @@ struct SampleTable {
 };
 
 // Reads DIRECTORY/metadata.csv and every DIRECTORY/*_labels.csv. A train sample
-// without a label row is allowed; it is not labelled.
+// without a label row is allowed; it is not labelled. Where there is no label
+// file at all, `labels` are the names and no sample is labelled.
 //
-// Errors: NOT_FOUND when metadata.csv or all label files are absent;
+// Errors: NOT_FOUND when metadata.csv is absent, or all label files are and
+// `labels` is empty;
 // INVALID_ARGUMENT "FILE:LINE: got, expected" for a missing column, an empty,
 // repeated or unknown id, an unknown split or instrument, a features_path
 // outside the folder, a hash that is no MD5, a label other than 0 and 1, label
 // files whose columns differ.
-absl::StatusOr<SampleTable> ReadSampleTable(const std::string& directory);
+absl::StatusOr<SampleTable> ReadSampleTable(
+    const std::string& directory, const std::vector<std::string>& labels = {});
 
 }  // namespace foldfarm
 

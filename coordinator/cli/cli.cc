@@ -174,6 +174,7 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddResultCommands(app, invocation);
   AddExportCommand(app, invocation);
   AddOptionsCommand(app, invocation);
+  AddPredictCommand(app, invocation);
   AddRenderCommand(app, invocation);
 
   if (arguments.empty()) {

@@ -78,6 +78,7 @@ void AddOptionsCommand(CLI::App& app, Invocation& invocation);
 void AddJobCommands(CLI::App& app, Invocation& invocation);
 void AddWatchCommand(CLI::App& app, Invocation& invocation);
 void AddResultCommands(CLI::App& app, Invocation& invocation);
+void AddPredictCommand(CLI::App& app, Invocation& invocation);
 void AddRenderCommand(CLI::App& app, Invocation& invocation);
 void AddRunCommands(CLI::App& app, Invocation& invocation);
 

@@ -38,6 +38,8 @@ absl::StatusOr<ImportResult> Prepare(const Console& console, Clock& clock,
   import.output = output;
   import.threads = options.threads;
   import.allow_missing = options.allow_missing;
+  import.splits = options.splits;
+  import.labels = options.labels;
   import.cancel = &InterruptScope::Flag();
   Progress progress(console, clock, "Preparing", ProgressUnit::kSamples);
   return ImportDataset(import, [&](int64_t done, int64_t total) {
@@ -75,8 +77,9 @@ absl::StatusOr<v1::Dataset> ImportAndRegister(const Console& console,
   }
   // Nobody prepares for minutes only to learn that no farm is there, or that
   // the name is taken.
-  FOLDFARM_RETURN_IF_ERROR(
-      client.Call(&v1::FarmService::StubInterface::ListDatasets, {}).status());
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const v1::ListDatasetsResponse known,
+      client.Call(&v1::FarmService::StubInterface::ListDatasets, {}));
   FOLDFARM_ASSIGN_OR_RETURN(const std::string scratch,
                             MakeScratch(options.scratch));
   const absl::Cleanup remove = [&] { (void)RemoveRecursively(scratch); };
@@ -84,6 +87,11 @@ absl::StatusOr<v1::Dataset> ImportAndRegister(const Console& console,
   FOLDFARM_ASSIGN_OR_RETURN(const ImportResult result,
                             Prepare(console, clock, options, output));
   Report(console, result);
+  if (options.reuse_identical) {
+    for (const v1::Dataset& dataset : known.datasets()) {
+      if (dataset.digest() == result.digest) return dataset;
+    }
+  }
   FOLDFARM_RETURN_IF_ERROR(
       UploadWithProgress(console, clock, client, output, result.digest)
           .status());
@@ -116,6 +124,15 @@ absl::StatusOr<std::string> FingerprintDirectory(const std::string& directory) {
   }
   std::sort(entries.begin(), entries.end());
   return Sha256Hex(absl::StrJoin(entries, ""));
+}
+
+std::string DatasetNameOf(const std::string& directory,
+                          const std::string& fingerprint) {
+  std::string trimmed = directory;
+  while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
+  std::string name = BaseName(trimmed).substr(0, 40);
+  if (!IsValidName(name, 40)) name = "data";
+  return absl::StrCat(name, "-", fingerprint.substr(0, 8));
 }
 
 }  // namespace foldfarm

@@ -3,6 +3,7 @@
 #define FOLDFARM_COORDINATOR_CLI_DATASET_IMPORT_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/base/clock.h"
@@ -16,11 +17,17 @@ struct DatasetImport {
   std::string directory;
   std::string name;
   bool allow_missing = false;
+  // Of ImportOptions.
+  std::vector<std::string> splits;
+  std::vector<std::string> labels;
   // 0: as many as there are cores.
   int threads = 0;
   // Where the prepared file stands until it is uploaded, in a folder of its own
   // that is taken away again; empty: the system's temporary folder.
   std::string scratch;
+  // A dataset of the same content that is registered under another name serves
+  // as well; without, it is registered anyway.
+  bool reuse_identical = false;
 };
 
 // Shows progress and what was left out on stderr. An interrupt (see
@@ -36,6 +43,11 @@ absl::StatusOr<v1::Dataset> ImportAndRegister(const Console& console,
 // change of every file in it. Errors: NOT_FOUND when there is no such folder;
 // those of reading it.
 absl::StatusOr<std::string> FingerprintDirectory(const std::string& directory);
+
+// A dataset's name from the folder that it came from and a fingerprint of what
+// it held: "mars-1f9ec07a".
+std::string DatasetNameOf(const std::string& directory,
+                          const std::string& fingerprint);
 
 }  // namespace foldfarm
 

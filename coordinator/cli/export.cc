@@ -58,6 +58,12 @@ class Exporter {
     v1::GetSweepRequest sweep;
     sweep.set_sweep(options_.sweep);
     FOLDFARM_ASSIGN_OR_RETURN(sweep_, client_.Call(&Farm::GetSweep, sweep));
+    if (!sweep_.prediction().empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          sweep_.id(), " predicts ", sweep_.prediction(),
+          " and trained nothing; export the sweep that trained, or write its "
+          "predictions with foldfarm predict"));
+    }
     v1::GetDatasetRequest dataset;
     dataset.set_name(sweep_.dataset());
     FOLDFARM_ASSIGN_OR_RETURN(const v1::Dataset data,
@@ -248,14 +254,13 @@ std::map<std::string, std::string> ExportNames(
     names.push_back(ref.name());
   }
   // The weights come first to the short name.
-  std::stable_sort(
-      names.begin(), names.end(),
-      [](const std::string& a, const std::string& b) {
-        const auto rank = [](const std::string& name) {
-          return name == kWeightsFile ? 0 : name == kTrees ? 1 : 2;
-        };
-        return rank(a) < rank(b);
-      });
+  std::stable_sort(names.begin(), names.end(),
+                   [](const std::string& a, const std::string& b) {
+                     const auto rank = [](const std::string& name) {
+                       return name == kWeightsFile ? 0 : name == kTrees ? 1 : 2;
+                     };
+                     return rank(a) < rank(b);
+                   });
   std::map<std::string, std::string> exported;
   std::set<std::string> taken;
   for (const std::string& name : names) {

@@ -38,16 +38,6 @@ absl::Status Interrupted(const RunOptions& options) {
       absl::StrCat("Stopped. Go on with: ", options.command));
 }
 
-// Letters that a dataset's name may have, from a folder's.
-std::string DatasetName(const std::string& directory,
-                        const std::string& fingerprint) {
-  std::string trimmed = directory;
-  while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
-  std::string name = BaseName(trimmed).substr(0, 40);
-  if (!IsValidName(name, 40)) name = "data";
-  return absl::StrCat(name, "-", fingerprint.substr(0, 8));
-}
-
 // One run, between its lock and its results.
 class Run {
  public:
@@ -114,7 +104,7 @@ absl::StatusOr<std::string> Run::EnsureDataset() {
   }
   DatasetImport import;
   import.directory = options_.data;
-  import.name = DatasetName(options_.data, fingerprint);
+  import.name = DatasetNameOf(options_.data, fingerprint);
   // Most folders lack some split's features; what is left out is said aloud,
   // and who wants a refusal imports with `dataset import`.
   import.allow_missing = true;

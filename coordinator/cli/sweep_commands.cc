@@ -12,6 +12,7 @@
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/eta.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/prediction_text.h"
 
 namespace foldfarm {
 namespace {
@@ -91,13 +92,15 @@ std::string StatusText(const v1::Sweep& sweep, const v1::ListJobsResponse& jobs,
       Heading(absl::StrCat(sweep.id(), " ", sweep.name()), colour), "  ",
       Paint(StateName(sweep.state()), StateStyle(sweep.state()), colour),
       "\ndataset ", sweep.dataset(), ", ",
-      FormatPlural(sweep.models(), "model"), " x ",
-      FormatPlural(sweep.folds(), "fold"), ", priority ", sweep.priority(),
-      ", created ", FormatRelative(ToTime(sweep.create_time()), now), "\n",
-      sweep.succeeded(), " succeeded, ", sweep.running(), " running, ",
-      sweep.pending(), " pending, ", sweep.failed(), " failed, ",
-      sweep.cancelled(), " cancelled\n", sweep.note(),
-      sweep.note().empty() ? "" : "\n");
+      sweep.prediction().empty()
+          ? absl::StrCat(FormatPlural(sweep.models(), "model"), " x ",
+                         FormatPlural(sweep.folds(), "fold"))
+          : DescribePrediction(sweep),
+      ", priority ", sweep.priority(), ", created ",
+      FormatRelative(ToTime(sweep.create_time()), now), "\n", sweep.succeeded(),
+      " succeeded, ", sweep.running(), " running, ", sweep.pending(),
+      " pending, ", sweep.failed(), " failed, ", sweep.cancelled(),
+      " cancelled\n", sweep.note(), sweep.note().empty() ? "" : "\n");
   const Estimate estimate = EstimateRemaining(
       std::vector<v1::Job>(jobs.jobs().begin(), jobs.jobs().end()));
   if (sweep.has_end_time()) {
@@ -121,6 +124,11 @@ std::string StatusText(const v1::Sweep& sweep, const v1::ListJobsResponse& jobs,
   std::vector<Column> columns = {{"MODEL", Align::kLeft, true}};
   for (const int fold : folds) {
     columns.push_back({absl::StrCat("FOLD ", fold), Align::kRight});
+  }
+  if (!sweep.prediction().empty()) {
+    // Parts have no scores and can be many.
+    models.clear();
+    absl::StrAppend(&text, "\n", PredictionTable(jobs, width, colour));
   }
   Table table(columns);
   for (const std::string& model : models) {

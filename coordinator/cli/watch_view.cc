@@ -166,8 +166,10 @@ std::string WatchState::Event(const v1::Job& before, const v1::Job& after,
         }
         break;
       case v1::Job::SUCCEEDED:
-        absl::StrAppend(&text, ", log loss ", FormatScore(after.log_loss()),
-                        " (", Counts());
+        if (after.has_log_loss()) {
+          absl::StrAppend(&text, ", log loss ", FormatScore(after.log_loss()));
+        }
+        absl::StrAppend(&text, " (", Counts());
         if (estimate.sweep != absl::InfiniteDuration() &&
             estimate.sweep > absl::ZeroDuration()) {
           absl::StrAppend(&text, ", ", HumanDuration(estimate.sweep), " left");

@@ -50,6 +50,7 @@
 #include "common/base/ids.h"
 #include "coordinator/queue/job_index.h"
 #include "coordinator/queue/judge_thread.h"
+#include "coordinator/queue/prediction_plan.h"
 #include "coordinator/queue/retry_policy.h"
 #include "coordinator/queue/sweep_plan.h"
 #include "coordinator/store/artifact_files.h"
@@ -75,7 +76,7 @@ struct SweepData {
   v1::ArtifactRef dataset;
   // By model: what its predictions are of, in the dataset's order.
   std::vector<std::vector<std::string>> labels;
-  // By model: files that its attempts start with.
+  // By model: files that its attempts start with; see InputsOfFold.
   std::vector<std::vector<v1::ArtifactRef>> inputs;
 };
 
@@ -148,6 +149,10 @@ class JobQueue : public StoreListener {
       const v1::RegisterWeightsRequest& request);
   absl::StatusOr<v1::SubmitSweepResponse> SubmitSweep(
       const v1::SubmitSweepRequest& request);
+  // `source` is the sweep whose networks predict; null: those of the request's
+  // bundle do.
+  absl::StatusOr<v1::SubmitSweepResponse> SubmitPrediction(
+      const v1::SubmitPredictionRequest& request, const SweepRow* source);
   // Number of jobs changed; of one job, or of all of the sweep.
   absl::StatusOr<int> Cancel(SweepId sweep, std::optional<JobId> job);
   absl::StatusOr<int> Retry(SweepId sweep, std::optional<JobId> job);
@@ -257,6 +262,13 @@ class JobQueue : public StoreListener {
                                  const std::vector<v1::ArtifactRef>& refs);
 
   // job_queue_people.cc
+  // A registered dataset and its file's header.
+  struct StoredDataset {
+    DatasetRow row;
+    DatasetHeader header;
+  };
+  // Errors: NOT_FOUND; those of reading the header.
+  absl::StatusOr<StoredDataset> OpenDataset(const std::string& name);
   absl::Status DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
                         const v1::SweepSpec& spec, const DatasetRow& dataset,
                         const SweepPlan& plan,
@@ -292,6 +304,12 @@ class JobQueue : public StoreListener {
   absl::Status JudgeEnsemble(const SweepRecord& record);
   absl::Status Screen(Tx& tx, const ScreenDecision& decision);
   absl::Status StopSweep(Tx& tx, SweepId sweep);
+
+  // job_queue_predict.cc
+  // The bundle's models with their files. Errors: FAILED_PRECONDITION when one
+  // is not stored.
+  absl::StatusOr<std::vector<PredictingModel>> BundleModels(
+      const v1::SubmitPredictionRequest& request);
 
   Store& store_;                // Borrowed; outlives this.
   ArtifactFiles& files_;        // Borrowed; outlives this.

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/prediction_plan.h"
 #include "coordinator/queue/run_work.h"
 #include "coordinator/queue/sweep_plan.h"
 
@@ -179,13 +180,14 @@ absl::Status JobQueue::FillLease(Tx& tx, const JobRow& job,
   spec = sweep.folds[static_cast<size_t>(job.fold)];
   spec.set_job(JobName(job.sweep, job.model, job.fold));
   *spec.mutable_model() = model;
-  spec.set_fold(job.fold);
-  spec.set_seed(JobSeed(sweep.spec, model, job.fold));
+  // The parts of a prediction name the fold whose network predicts.
+  if (!sweep.spec.has_prediction()) spec.set_fold(job.fold);
+  spec.set_seed(JobSeed(sweep.spec, model, spec.fold()));
   spec.set_tta(TtaDraws(sweep.spec));
   spec.set_attempt(attempt.number);
-  for (const v1::ArtifactRef& input :
-       sweep.inputs[static_cast<size_t>(job.model_index)]) {
-    *lease.add_inputs() = input;
+  for (v1::ArtifactRef& input : InputsOfFold(
+           sweep.inputs[static_cast<size_t>(job.model_index)], spec.fold())) {
+    *lease.add_inputs() = std::move(input);
   }
   if (job.checkpoint_epoch == 0) return absl::OkStatus();
   FOLDFARM_ASSIGN_OR_RETURN(

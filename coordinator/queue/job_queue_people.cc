@@ -96,38 +96,50 @@ absl::StatusOr<v1::Dataset> JobQueue::RegisterDataset(
   return dataset;
 }
 
+absl::StatusOr<JobQueue::StoredDataset> JobQueue::OpenDataset(
+    const std::string& name) {
+  std::optional<DatasetRow> row;
+  FOLDFARM_RETURN_IF_ERROR(
+      store_.Read([&](const Reader& reader) -> absl::Status {
+        FOLDFARM_ASSIGN_OR_RETURN(row, reader.FindDataset(name));
+        return absl::OkStatus();
+      }));
+  if (!row.has_value()) {
+    return absl::NotFoundError(
+        absl::StrCat("no dataset \"", name,
+                     "\"; `foldfarm dataset list` names those there are"));
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
+                            files_.Find(row->dataset.digest()));
+  FOLDFARM_ASSIGN_OR_RETURN(const auto metadata,
+                            TensorFile::ReadMetadata(path));
+  FOLDFARM_ASSIGN_OR_RETURN(DatasetHeader header,
+                            ParseDatasetHeader(metadata, path));
+  return StoredDataset{*std::move(row), std::move(header)};
+}
+
 absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitSweep(
     const v1::SubmitSweepRequest& request) {
   if (request.request_id().empty()) {
     return absl::InvalidArgumentError("request_id is empty");
   }
-  std::optional<DatasetRow> dataset;
-  FOLDFARM_RETURN_IF_ERROR(
-      store_.Read([&](const Reader& reader) -> absl::Status {
-        FOLDFARM_ASSIGN_OR_RETURN(dataset,
-                                  reader.FindDataset(request.dataset()));
-        return absl::OkStatus();
-      }));
-  if (!dataset.has_value()) {
-    return absl::NotFoundError(
-        absl::StrCat("no dataset \"", request.dataset(),
-                     "\"; `foldfarm dataset list` names those there are"));
+  if (request.spec().has_prediction()) {
+    return absl::InvalidArgumentError(
+        "spec.prediction is set, which is the farm's own; SubmitPrediction "
+        "makes a sweep that predicts");
   }
-  const std::string& digest = dataset->dataset.digest();
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string path, files_.Find(digest));
-  FOLDFARM_ASSIGN_OR_RETURN(const auto metadata,
-                            TensorFile::ReadMetadata(path));
-  FOLDFARM_ASSIGN_OR_RETURN(const DatasetHeader header,
-                            ParseDatasetHeader(metadata, path));
+  FOLDFARM_ASSIGN_OR_RETURN(const StoredDataset dataset,
+                            OpenDataset(request.dataset()));
   v1::SweepSpec spec = request.spec();
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<InputRow> inputs,
                             ResolveInputs(spec));
-  FOLDFARM_ASSIGN_OR_RETURN(const SweepPlan plan,
-                            PlanSweep(spec, header, digest));
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const SweepPlan plan,
+      PlanSweep(spec, dataset.header, dataset.row.dataset.digest()));
 
   v1::SubmitSweepResponse response;
   FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
-    return DoSubmit(tx, request, spec, *dataset, plan, inputs, response);
+    return DoSubmit(tx, request, spec, dataset.row, plan, inputs, response);
   }));
   SPDLOG_INFO("sweep={} name={} jobs={} reused={} submitted", response.sweep(),
               request.spec().name(), response.jobs(), response.reused());

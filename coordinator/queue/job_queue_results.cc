@@ -138,29 +138,37 @@ absl::Status JobQueue::CheckResult(const v1::FinishAttemptRequest& request) {
       FindLease(FencingToken{request.token()});
   // Stale; the transaction says so.
   if (!lease.has_value()) return absl::OkStatus();
-  const v1::ModelSpec& model = lease->sweep->spec.models(lease->model);
+  const SweepData& sweep = *lease->sweep;
+  const v1::ModelSpec& model = sweep.spec.models(lease->model);
+  const bool predicts = sweep.spec.has_prediction();
   FOLDFARM_RETURN_IF_ERROR(
       CheckArtifactsComplete({request.artifacts().data(),
                               static_cast<size_t>(request.artifacts_size())},
-                             model));
-  const auto oof = absl::c_find_if(
+                             model, predicts));
+  const absl::string_view name = predicts ? kPredictionsFile : kOofFile;
+  const auto file = absl::c_find_if(
       request.artifacts(),
-      [](const v1::ArtifactRef& ref) { return ref.name() == kOofFile; });
+      [&](const v1::ArtifactRef& ref) { return ref.name() == name; });
   // What was found right for one model is right for all with its labels.
-  const std::string key =
-      absl::StrCat(oof->digest(), " ", lease->sweep->id.value, " ", lease->fold,
-                   " ", absl::StrJoin(model.labels(), ","));
+  const std::string key = absl::StrCat(
+      file->digest(), " ", sweep.id.value, " ", lease->fold, " ",
+      model.arch().has_none(), " ", absl::StrJoin(model.labels(), ","));
   {
     absl::MutexLock lock(&mu_);
     if (valid_results_.contains(key)) return absl::OkStatus();
   }
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string path, files_.Find(oof->digest()));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
+                            files_.Find(file->digest()));
+  const v1::AttemptSpec& part = sweep.folds[static_cast<size_t>(lease->fold)];
+  const std::vector<std::string>& labels =
+      sweep.labels[static_cast<size_t>(lease->model)];
   const absl::Status status =
-      CheckOofFile(path, lease->sweep->folds[static_cast<size_t>(lease->fold)],
-                   lease->sweep->labels[static_cast<size_t>(lease->model)]);
+      predicts ? CheckPredictionsFile(path, part, model, TtaDraws(sweep.spec),
+                                      labels)
+               : CheckOofFile(path, part, labels);
   if (!status.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(lease->job_name, ": ", kOofFile, ": ", status.message()));
+        absl::StrCat(lease->job_name, ": ", name, ": ", status.message()));
   }
   absl::MutexLock lock(&mu_);
   valid_results_.insert(key);

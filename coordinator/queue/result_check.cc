@@ -32,20 +32,32 @@ absl::StatusOr<std::vector<std::string>> Names(const TensorFile& file,
                    ", expected a JSON array of strings"));
 }
 
+// What predictions must be of.
+struct Expected {
+  std::string format;
+  // What `samples` are to the job: "fold", "share".
+  std::string part;
+  const google::protobuf::RepeatedPtrField<std::string>& samples;
+  const std::vector<std::string>& labels;
+  // Numbers of draws that are right; empty: any.
+  std::vector<int64_t> draws;
+};
+
 absl::Status CheckSamples(const std::vector<std::string>& got,
-                          const v1::AttemptSpec& fold) {
-  absl::flat_hash_set<std::string> expected(fold.validation_samples().begin(),
-                                            fold.validation_samples().end());
+                          const Expected& expected) {
+  absl::flat_hash_set<std::string> missing(expected.samples.begin(),
+                                           expected.samples.end());
   for (const std::string& id : got) {
-    if (expected.erase(id) == 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "sample ", id, " is there twice or is not of the job's fold"));
+    if (missing.erase(id) == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sample ", id, " is there twice or is not of the job's ",
+                       expected.part));
     }
   }
-  if (expected.empty()) return absl::OkStatus();
+  if (missing.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("sample ", *expected.begin(), " is missing: got ",
-                   got.size(), " of ", fold.validation_samples_size()));
+      absl::StrCat("sample ", *missing.begin(), " is missing: got ", got.size(),
+                   " of ", expected.samples.size()));
 }
 
 absl::Status CheckProbabilities(absl::Span<const float> values,
@@ -61,6 +73,42 @@ absl::Status CheckProbabilities(absl::Span<const float> values,
                      ", expected a number in [0, 1]"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckPredictions(const std::string& path,
+                              const Expected& expected) {
+  FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string format, file->Metadata("format"));
+  if (format != expected.format) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "format is \"", format, "\", expected \"", expected.format, "\""));
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> samples,
+                            Names(*file, "sample_ids"));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> labels,
+                            Names(*file, "labels"));
+  if (labels != expected.labels) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("labels are ", absl::StrJoin(labels, ","), ", expected ",
+                     absl::StrJoin(expected.labels, ",")));
+  }
+  FOLDFARM_RETURN_IF_ERROR(CheckSamples(samples, expected));
+  const int64_t n = static_cast<int64_t>(samples.size());
+  const int64_t l = static_cast<int64_t>(labels.size());
+  FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const float> probabilities,
+                            file->F32("probabilities", {n, l}));
+  FOLDFARM_RETURN_IF_ERROR(CheckProbabilities(probabilities, samples, labels));
+  FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const float> draws,
+                            file->F32("draws", {-1, n, l}));
+  FOLDFARM_ASSIGN_OR_RETURN(const TensorView view, file->Get("draws"));
+  const int64_t count = view.shape.front();
+  if (!expected.draws.empty() &&
+      !absl::c_linear_search(expected.draws, count)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("it has ", count, " draws of each sample, expected ",
+                     expected.draws.front()));
+  }
+  return CheckProbabilities(draws, samples, labels);
 }
 
 }  // namespace
@@ -82,7 +130,8 @@ absl::Status CheckArtifactNames(absl::Span<const v1::ArtifactRef* const> refs) {
 }
 
 absl::Status CheckArtifactsComplete(
-    absl::Span<const v1::ArtifactRef* const> refs, const v1::ModelSpec& model) {
+    absl::Span<const v1::ArtifactRef* const> refs, const v1::ModelSpec& model,
+    bool predicts) {
   const auto has = [&](absl::string_view name) {
     return absl::c_any_of(
         refs, [&](const v1::ArtifactRef* ref) { return ref->name() == name; });
@@ -90,6 +139,9 @@ absl::Status CheckArtifactsComplete(
   const auto missing = [](absl::string_view name) {
     return absl::InvalidArgumentError(absl::StrCat("the result has no ", name));
   };
+  if (predicts) {
+    return has(kPredictionsFile) ? absl::OkStatus() : missing(kPredictionsFile);
+  }
   if (!has(kOofFile)) return missing(kOofFile);
   switch (model.arch().kind_case()) {
     case v1::ArchSpec::kExec:
@@ -102,30 +154,23 @@ absl::Status CheckArtifactsComplete(
 
 absl::Status CheckOofFile(const std::string& path, const v1::AttemptSpec& fold,
                           const std::vector<std::string>& labels) {
-  FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string format, file->Metadata("format"));
-  if (format != "foldfarm-oof") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("format is \"", format, "\", expected \"foldfarm-oof\""));
-  }
-  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> samples,
-                            Names(*file, "sample_ids"));
-  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> got_labels,
-                            Names(*file, "labels"));
-  if (got_labels != labels) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("labels are ", absl::StrJoin(got_labels, ","),
-                     ", expected ", absl::StrJoin(labels, ",")));
-  }
-  FOLDFARM_RETURN_IF_ERROR(CheckSamples(samples, fold));
-  const int64_t n = static_cast<int64_t>(samples.size());
-  const int64_t l = static_cast<int64_t>(labels.size());
-  FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const float> probabilities,
-                            file->F32("probabilities", {n, l}));
-  FOLDFARM_RETURN_IF_ERROR(CheckProbabilities(probabilities, samples, labels));
-  FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const float> draws,
-                            file->F32("draws", {-1, n, l}));
-  return CheckProbabilities(draws, samples, labels);
+  return CheckPredictions(path, {.format = "foldfarm-oof",
+                                 .part = "fold",
+                                 .samples = fold.validation_samples(),
+                                 .labels = labels});
+}
+
+absl::Status CheckPredictionsFile(const std::string& path,
+                                  const v1::AttemptSpec& part,
+                                  const v1::ModelSpec& model, int tta,
+                                  const std::vector<std::string>& labels) {
+  Expected expected = {.format = "foldfarm-predictions",
+                       .part = "share",
+                       .samples = part.predict_samples(),
+                       .labels = labels,
+                       .draws = {tta}};
+  if (model.arch().has_none()) expected.draws.push_back(1);
+  return CheckPredictions(path, expected);
 }
 
 }  // namespace foldfarm

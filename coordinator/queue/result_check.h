@@ -20,11 +20,13 @@ inline constexpr int kMaxArtifacts = 64;
 // most kMaxArtifacts. Errors: INVALID_ARGUMENT.
 absl::Status CheckArtifactNames(absl::Span<const v1::ArtifactRef* const> refs);
 
-// Checks that a result has what its model must leave: predictions; weights,
-// but of a user's program and of no network.
+// Checks that a result has what its model must leave: out-of-fold predictions
+// and weights, but none of a user's program and of no network; when it
+// `predicts`, predictions alone.
 // Errors: INVALID_ARGUMENT naming the file that is missing.
 absl::Status CheckArtifactsComplete(
-    absl::Span<const v1::ArtifactRef* const> refs, const v1::ModelSpec& model);
+    absl::Span<const v1::ArtifactRef* const> refs, const v1::ModelSpec& model,
+    bool predicts);
 
 // Checks predictions for the fold's `validation_samples`: each sample once, in
 // any order, and no other; exactly `labels`, in that order; probabilities, and
@@ -34,6 +36,14 @@ absl::Status CheckArtifactsComplete(
 // of reading the file.
 absl::Status CheckOofFile(const std::string& path, const v1::AttemptSpec& fold,
                           const std::vector<std::string>& labels);
+
+// The same for what an attempt that predicts left, for the part's
+// `predict_samples`, with exactly `tta` draws; of no network, whose draws are
+// all equal, one is enough.
+absl::Status CheckPredictionsFile(const std::string& path,
+                                  const v1::AttemptSpec& part,
+                                  const v1::ModelSpec& model, int tta,
+                                  const std::vector<std::string>& labels);
 
 }  // namespace foldfarm
 

@@ -23,50 +23,6 @@ constexpr absl::string_view kTrainerProtocol = "1";
 constexpr int kMaxFolds = 100;
 constexpr int kMaxModels = 10000;
 
-absl::Status CheckSpec(const v1::SweepSpec& spec) {
-  if (!IsValidName(spec.name(), 64)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("sweep name is \"", spec.name(),
-                     "\", expected 1 to 64 of [A-Za-z0-9._-]"));
-  }
-  if (spec.models_size() == 0 || spec.models_size() > kMaxModels) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("sweep ", spec.name(), " has ", spec.models_size(),
-                     " models, expected 1 to ", kMaxModels));
-  }
-  if (spec.limit_samples() < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("limit_samples is ", spec.limit_samples(),
-                     ", expected 0 (all) or more"));
-  }
-  if (spec.has_tta() && (spec.tta() < 1 || spec.tta() > 256)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("tta is ", spec.tta(), ", expected 1 to 256"));
-  }
-  absl::flat_hash_set<std::string> names;
-  for (const v1::ModelSpec& model : spec.models()) {
-    if (!IsValidName(model.name(), 100)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("model name is \"", model.name(),
-                       "\", expected 1 to 100 of [A-Za-z0-9._-]"));
-    }
-    if (!names.insert(model.name()).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("model ", model.name(), " is there twice"));
-    }
-    if (model.arch().kind_case() == v1::ArchSpec::KIND_NOT_SET) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("model ", model.name(), " has no arch"));
-    }
-    if (model.has_slots() && (model.slots() < 1 || model.slots() > 64)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("model ", model.name(), ": slots is ", model.slots(),
-                       ", expected 1 to 64"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<FoldOptions> FoldOptionsOf(const v1::FoldsSpec& spec) {
   FoldOptions options;
   if (spec.has_count()) options.count = spec.count();
@@ -96,41 +52,6 @@ absl::StatusOr<FoldOptions> FoldOptionsOf(const v1::FoldsSpec& spec) {
         "folds.count is ", options.count, ", expected 2 to ", kMaxFolds));
   }
   return options;
-}
-
-// Labels that a model names must be the dataset's.
-absl::Status CheckLabels(const v1::ModelSpec& model,
-                         const std::vector<std::string>& labels) {
-  const auto known = [&](const std::string& label, const char* field,
-                         const std::vector<std::string>& of) {
-    if (absl::c_linear_search(of, label)) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat(
-        "model ", model.name(), ": ", field, " names \"", label, "\", ",
-        absl::c_linear_search(labels, label)
-            ? "which is not one of the model's labels"
-            : absl::StrCat("which the dataset does not have",
-                           NearMisses(label, labels))));
-  };
-  absl::flat_hash_set<std::string> seen;
-  for (const std::string& label : model.labels()) {
-    FOLDFARM_RETURN_IF_ERROR(known(label, "labels", labels));
-    if (!seen.insert(label).second) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "model ", model.name(), ": labels names ", label, " twice"));
-    }
-  }
-  const std::vector<std::string> own = LabelsOf(model, labels);
-  const auto check_weights = [&](const v1::TrainSpec& train) -> absl::Status {
-    for (const auto& [label, weight] : train.positive_weights()) {
-      FOLDFARM_RETURN_IF_ERROR(known(label, "positive_weights", own));
-    }
-    return absl::OkStatus();
-  };
-  FOLDFARM_RETURN_IF_ERROR(check_weights(model.train()));
-  for (const v1::StageSpec& stage : model.stages()) {
-    FOLDFARM_RETURN_IF_ERROR(check_weights(stage.train()));
-  }
-  return absl::OkStatus();
 }
 
 // Every stage of a model must have samples to train on, in every fold.
@@ -182,6 +103,84 @@ std::string SampleDigest(const v1::AttemptSpec& fold) {
 
 }  // namespace
 
+absl::Status CheckSweepSpec(const v1::SweepSpec& spec) {
+  if (!IsValidName(spec.name(), 64)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sweep name is \"", spec.name(),
+                     "\", expected 1 to 64 of [A-Za-z0-9._-]"));
+  }
+  if (spec.models_size() == 0 || spec.models_size() > kMaxModels) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sweep ", spec.name(), " has ", spec.models_size(),
+                     " models, expected 1 to ", kMaxModels));
+  }
+  if (spec.limit_samples() < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("limit_samples is ", spec.limit_samples(),
+                     ", expected 0 (all) or more"));
+  }
+  if (spec.has_tta() && (spec.tta() < 1 || spec.tta() > 256)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tta is ", spec.tta(), ", expected 1 to 256"));
+  }
+  absl::flat_hash_set<std::string> names;
+  for (const v1::ModelSpec& model : spec.models()) {
+    if (!IsValidName(model.name(), 100)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model name is \"", model.name(),
+                       "\", expected 1 to 100 of [A-Za-z0-9._-]"));
+    }
+    if (!names.insert(model.name()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model ", model.name(), " is there twice"));
+    }
+    if (model.arch().kind_case() == v1::ArchSpec::KIND_NOT_SET) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model ", model.name(), " has no arch"));
+    }
+    if (model.has_slots() && (model.slots() < 1 || model.slots() > 64)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model ", model.name(), ": slots is ", model.slots(),
+                       ", expected 1 to 64"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckModelLabels(const v1::ModelSpec& model,
+                              const std::vector<std::string>& labels) {
+  const auto known = [&](const std::string& label, const char* field,
+                         const std::vector<std::string>& of) {
+    if (absl::c_linear_search(of, label)) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model ", model.name(), ": ", field, " names \"", label, "\", ",
+        absl::c_linear_search(labels, label)
+            ? "which is not one of the model's labels"
+            : absl::StrCat("which the dataset does not have",
+                           NearMisses(label, labels))));
+  };
+  absl::flat_hash_set<std::string> seen;
+  for (const std::string& label : model.labels()) {
+    FOLDFARM_RETURN_IF_ERROR(known(label, "labels", labels));
+    if (!seen.insert(label).second) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model ", model.name(), ": labels names ", label, " twice"));
+    }
+  }
+  const std::vector<std::string> own = LabelsOf(model, labels);
+  const auto check_weights = [&](const v1::TrainSpec& train) -> absl::Status {
+    for (const auto& [label, weight] : train.positive_weights()) {
+      FOLDFARM_RETURN_IF_ERROR(known(label, "positive_weights", own));
+    }
+    return absl::OkStatus();
+  };
+  FOLDFARM_RETURN_IF_ERROR(check_weights(model.train()));
+  for (const v1::StageSpec& stage : model.stages()) {
+    FOLDFARM_RETURN_IF_ERROR(check_weights(stage.train()));
+  }
+  return absl::OkStatus();
+}
+
 std::vector<std::string> LabelsOf(const v1::ModelSpec& model,
                                   const std::vector<std::string>& labels) {
   if (model.labels().empty()) return labels;
@@ -224,7 +223,7 @@ uint32_t JobSeed(const v1::SweepSpec& spec, const v1::ModelSpec& model,
 absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
                                     const DatasetHeader& dataset,
                                     const std::string& dataset_digest) {
-  FOLDFARM_RETURN_IF_ERROR(CheckSpec(spec));
+  FOLDFARM_RETURN_IF_ERROR(CheckSweepSpec(spec));
   FOLDFARM_ASSIGN_OR_RETURN(const FoldOptions options,
                             FoldOptionsOf(spec.folds()));
   std::vector<SampleInfo> samples = dataset.samples;
@@ -270,7 +269,7 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
   const int models = spec.models_size();
   std::vector<std::string> model_keys;
   for (const v1::ModelSpec& model : spec.models()) {
-    FOLDFARM_RETURN_IF_ERROR(CheckLabels(model, dataset.labels));
+    FOLDFARM_RETURN_IF_ERROR(CheckModelLabels(model, dataset.labels));
     FOLDFARM_RETURN_IF_ERROR(CheckStages(model, samples, cut));
     FOLDFARM_ASSIGN_OR_RETURN(
         model_keys.emplace_back(),

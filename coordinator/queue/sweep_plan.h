@@ -45,6 +45,15 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
                                     const DatasetHeader& dataset,
                                     const std::string& dataset_digest);
 
+// Checks names, numbers and sizes of an expanded specification, whatever the
+// dataset. Errors: INVALID_ARGUMENT naming the model or field at fault.
+absl::Status CheckSweepSpec(const v1::SweepSpec& spec);
+
+// Checks that labels which a model names are the dataset's `labels`.
+// Errors: INVALID_ARGUMENT with near misses.
+absl::Status CheckModelLabels(const v1::ModelSpec& model,
+                              const std::vector<std::string>& labels);
+
 // Seed of all draws of a job.
 uint32_t JobSeed(const v1::SweepSpec& spec, const v1::ModelSpec& model,
                  int fold);

@@ -7,8 +7,10 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
 #include "coordinator/queue/near_misses.h"
+#include "coordinator/queue/prediction_plan.h"
 #include "coordinator/service/ensemble_view.h"
 #include "coordinator/service/farm_view.h"
+#include "coordinator/service/prediction_view.h"
 
 namespace foldfarm {
 
@@ -168,9 +170,14 @@ grpc::Status FarmServiceImpl::GetJob(grpc::ServerContext*,
     *response->mutable_model() = sweep.spec.models(row.model_index);
     FOLDFARM_ASSIGN_OR_RETURN(std::vector<InputRow> inputs,
                               reader.ListInputs(row.sweep));
+    std::vector<v1::ArtifactRef> own;
     for (InputRow& input : inputs) {
       if (input.model_index != row.model_index) continue;
-      *response->add_inputs() = std::move(input.file);
+      own.push_back(std::move(input.file));
+    }
+    for (v1::ArtifactRef& input :
+         InputsOfFold(own, NetworkFold(sweep.spec, row.fold))) {
+      *response->add_inputs() = std::move(input);
     }
     return absl::OkStatus();
   }));
@@ -259,6 +266,34 @@ grpc::Status FarmServiceImpl::GetOof(
                         [writer](const v1::GetOofResponse& piece) {
                           return writer->Write(piece);
                         }));
+}
+
+grpc::Status FarmServiceImpl::SubmitPrediction(
+    grpc::ServerContext*, const v1::SubmitPredictionRequest* request,
+    v1::SubmitSweepResponse* response) {
+  std::optional<SweepRow> source;
+  if (request->bundle().empty()) {
+    const absl::Status found =
+        store_.Read([&](const Reader& reader) -> absl::Status {
+          FOLDFARM_ASSIGN_OR_RETURN(source,
+                                    ResolveSweep(reader, request->source()));
+          return absl::OkStatus();
+        });
+    if (!found.ok()) return ToGrpc(found);
+  }
+  absl::StatusOr<v1::SubmitSweepResponse> submitted = queue_.SubmitPrediction(
+      *request, source.has_value() ? &*source : nullptr);
+  if (!submitted.ok()) return ToGrpc(submitted.status());
+  *response = *std::move(submitted);
+  return grpc::Status::OK;
+}
+
+grpc::Status FarmServiceImpl::GetPredictions(
+    grpc::ServerContext*, const v1::GetPredictionsRequest* request,
+    grpc::ServerWriter<v1::GetPredictionsResponse>* writer) {
+  return ToGrpc(ViewPredictions(
+      store_, files_, *request,
+      [writer](const auto& piece) { return writer->Write(piece); }));
 }
 
 grpc::Status FarmServiceImpl::WatchSweep(

@@ -67,6 +67,12 @@ class FarmServiceImpl final : public v1::FarmService::Service {
   grpc::Status GetOof(grpc::ServerContext* context,
                       const v1::GetOofRequest* request,
                       grpc::ServerWriter<v1::GetOofResponse>* writer) override;
+  grpc::Status SubmitPrediction(grpc::ServerContext* context,
+                                const v1::SubmitPredictionRequest* request,
+                                v1::SubmitSweepResponse* response) override;
+  grpc::Status GetPredictions(
+      grpc::ServerContext* context, const v1::GetPredictionsRequest* request,
+      grpc::ServerWriter<v1::GetPredictionsResponse>* writer) override;
   grpc::Status Cancel(grpc::ServerContext* context,
                       const v1::CancelRequest* request,
                       v1::CancelResponse* response) override;

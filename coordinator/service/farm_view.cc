@@ -57,6 +57,18 @@ absl::StatusOr<SweepRow> ResolveSweep(const Reader& reader,
       absl::StrCat("no sweep \"", name, "\"", NearMisses(name, candidates)));
 }
 
+absl::Status CheckTrains(const SweepRow& sweep) {
+  if (!sweep.spec.has_prediction()) return absl::OkStatus();
+  const std::string id = SweepName(sweep.id);
+  const std::string& source = sweep.spec.prediction().source();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "sweep ", id, " predicts ", sweep.spec.prediction().samples(), " with ",
+      source,
+      " and has no out-of-fold predictions to score; name the sweep that "
+      "trained, or write its predictions with foldfarm predict ",
+      source));
+}
+
 absl::StatusOr<JobRow> ResolveJob(const Reader& reader,
                                   const std::string& name) {
   const std::vector<std::string> parts = absl::StrSplit(name, '/');
@@ -77,9 +89,10 @@ absl::StatusOr<JobRow> ResolveJob(const Reader& reader,
   }
   if (std::find(candidates.begin(), candidates.end(), parts[1]) !=
       candidates.end()) {
-    return absl::NotFoundError(absl::StrCat("no job \"", name, "\": sweep ",
-                                            SweepName(sweep.id), " has folds 0",
-                                            " to ", sweep.folds - 1));
+    return absl::NotFoundError(
+        absl::StrCat("no job \"", name, "\": sweep ", SweepName(sweep.id),
+                     " has ", sweep.spec.has_prediction() ? "parts" : "folds",
+                     " 0 to ", sweep.folds - 1));
   }
   return absl::NotFoundError(absl::StrCat(
       "no job \"", name, "\": sweep ", SweepName(sweep.id), " has no model \"",
@@ -115,6 +128,10 @@ v1::Sweep ToSweep(const SweepRow& row, const SweepCounts& counts,
   sweep.set_note(absl::StrCat(
       row.screened, row.screened.empty() || row.stopped.empty() ? "" : "; ",
       row.stopped));
+  if (row.spec.has_prediction()) {
+    sweep.set_prediction(absl::StrCat(row.spec.prediction().samples(), " with ",
+                                      row.spec.prediction().source()));
+  }
   if (with_spec) *sweep.mutable_spec() = row.spec;
   return sweep;
 }

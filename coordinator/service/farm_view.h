@@ -20,6 +20,10 @@ namespace foldfarm {
 absl::StatusOr<SweepRow> ResolveSweep(const Reader& reader,
                                       const std::string& name);
 
+// Whether a sweep trains, so that it has out-of-fold predictions.
+// Errors: FAILED_PRECONDITION with what to ask instead when it predicts.
+absl::Status CheckTrains(const SweepRow& sweep);
+
 // Resolves SWEEP/MODEL/FOLD. Errors: as ResolveSweep; INVALID_ARGUMENT when the
 // name has another form.
 absl::StatusOr<JobRow> ResolveJob(const Reader& reader,

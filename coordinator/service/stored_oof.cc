@@ -204,6 +204,7 @@ absl::StatusOr<StoredOof> ReadStoredOof(Store& store, const std::string& name) {
   FOLDFARM_RETURN_IF_ERROR(
       store.Read([&](const Reader& reader) -> absl::Status {
         FOLDFARM_ASSIGN_OR_RETURN(stored.sweep, ResolveSweep(reader, name));
+        FOLDFARM_RETURN_IF_ERROR(CheckTrains(stored.sweep));
         const SweepId id = stored.sweep.id;
         FOLDFARM_ASSIGN_OR_RETURN(stored.folds, reader.ListFolds(id));
         FOLDFARM_ASSIGN_OR_RETURN(jobs, reader.ListJobs(id));

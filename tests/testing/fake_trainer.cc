@@ -24,6 +24,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
 #include "common/tensorfile/tensorfile.h"
+#include "tests/testing/fake_probability.h"
 
 namespace foldfarm {
 namespace {
@@ -114,12 +115,11 @@ std::map<std::pair<std::string, std::string>, bool> Truth(
   return truth;
 }
 
-// Gives what is true of a sample the probability `right`, in the form that the
-// coordinator accepts. 0.5: without a look at the dataset.
-int Finish(const Attempt& attempt, float right = 0.5f) {
-  const std::string dataset = attempt.Path("dataset.safetensors");
+// The model's labels, in the dataset's order.
+std::vector<std::string> LabelsOf(const Attempt& attempt) {
   std::vector<std::string> labels = {"a"};
-  const auto metadata = TensorFile::ReadMetadata(dataset);
+  const auto metadata =
+      TensorFile::ReadMetadata(attempt.Path("dataset.safetensors"));
   if (metadata.ok() && metadata->count("labels") > 0) {
     labels =
         Json::parse(metadata->at("labels")).get<std::vector<std::string>>();
@@ -134,11 +134,33 @@ int Finish(const Attempt& attempt, float right = 0.5f) {
                                 }),
                  labels.end());
   }
+  return labels;
+}
+
+// Predictions of an attempt in the form that the coordinator accepts.
+TensorFileWriter PredictionsFile(const Attempt& attempt,
+                                 const std::string& format,
+                                 const std::vector<std::string>& ids,
+                                 const std::vector<std::string>& labels) {
+  TensorFileWriter file;
+  file.SetMetadata("format", format);
+  file.SetMetadata("format_version", "1");
+  file.SetMetadata("sample_ids", Json(ids).dump());
+  file.SetMetadata("labels", Json(labels).dump());
+  file.SetMetadata("job", attempt.spec.value("job", ""));
+  file.SetMetadata("fold", absl::StrCat(attempt.spec.value("fold", 0)));
+  return file;
+}
+
+// Gives what is true of a sample the probability `right`. 0.5: without a look
+// at the dataset.
+int Finish(const Attempt& attempt, float right = 0.5f) {
+  const std::vector<std::string> labels = LabelsOf(attempt);
   const auto ids =
       attempt.spec.value("validationSamples", std::vector<std::string>());
   std::vector<float> values(ids.size() * labels.size(), right);
   if (right != 0.5f) {
-    const auto truth = Truth(dataset);
+    const auto truth = Truth(attempt.Path("dataset.safetensors"));
     for (size_t i = 0; i < values.size(); ++i) {
       const auto& id = ids[i / labels.size()];
       if (!truth.at({id, labels[i % labels.size()]})) values[i] = 1.0f - right;
@@ -146,13 +168,7 @@ int Finish(const Attempt& attempt, float right = 0.5f) {
   }
   const auto n = static_cast<int64_t>(ids.size());
   const auto num_labels = static_cast<int64_t>(labels.size());
-  TensorFileWriter oof;
-  oof.SetMetadata("format", "foldfarm-oof");
-  oof.SetMetadata("format_version", "1");
-  oof.SetMetadata("sample_ids", Json(ids).dump());
-  oof.SetMetadata("labels", Json(labels).dump());
-  oof.SetMetadata("job", attempt.spec.value("job", ""));
-  oof.SetMetadata("fold", absl::StrCat(attempt.spec.value("fold", 0)));
+  TensorFileWriter oof = PredictionsFile(attempt, "foldfarm-oof", ids, labels);
   oof.AddF32("probabilities", {n, num_labels}, values);
   oof.AddF32("draws", {1, n, num_labels}, values);
   Write(attempt.Path("oof.safetensors"), oof);
@@ -174,6 +190,54 @@ int Good(const Attempt& attempt) {
 int Bad(const Attempt& attempt) {
   SayStarted(attempt, 0);
   return Finish(attempt, 0.6f);
+}
+
+// Predicts with the weights in the folder; the numbers are FakeProbability's,
+// so that tests know them. "slow" takes 20 ms for each of the model's epochs
+// and stops on request; other behaviours are not told apart.
+int Predict(const Attempt& attempt, const std::string& behaviour) {
+  const auto weights =
+      TensorFile::ReadMetadata(attempt.Path("weights.safetensors"));
+  if (!weights.ok() || FileExists(attempt.Path("oof.safetensors"))) {
+    std::fprintf(stderr, "expected weights to predict with, and no OOF\n");
+    return 64;
+  }
+  Say(Json{{"event", "started"},
+           {"epochs", 1},
+           {"resumed_epoch", 0},
+           {"device", attempt.spec.value("device", "?")}});
+  if (behaviour == "slow") {
+    for (int i = 0; i < attempt.epochs(); ++i) {
+      const timespec pace{0, 20'000'000};
+      nanosleep(&pace, nullptr);
+      if (stop_requested) return 75;
+    }
+  }
+  const std::vector<std::string> labels = LabelsOf(attempt);
+  const auto ids =
+      attempt.spec.value("predictSamples", std::vector<std::string>());
+  const int num_draws = attempt.spec.value("tta", 1);
+  // The job that trained the network: SWEEP/MODEL/FOLD.
+  const std::string network = weights->at("job");
+  std::vector<float> draws, mean(ids.size() * labels.size(), 0.0f);
+  for (int draw = 0; draw < num_draws; ++draw) {
+    for (size_t i = 0; i < mean.size(); ++i) {
+      const float p = FakeProbability(network, ids[i / labels.size()],
+                                      labels[i % labels.size()], draw);
+      draws.push_back(p);
+      mean[i] += p / static_cast<float>(num_draws);
+    }
+  }
+  const auto n = static_cast<int64_t>(ids.size());
+  const auto num_labels = static_cast<int64_t>(labels.size());
+  TensorFileWriter file =
+      PredictionsFile(attempt, "foldfarm-predictions", ids, labels);
+  file.AddF32("probabilities", {n, num_labels}, mean);
+  file.AddF32("draws", {num_draws, n, num_labels}, draws);
+  Write(attempt.Path("predictions.safetensors"), file);
+  Say(Json{{"event", "epoch"}, {"epoch", 1}, {"metrics", {{"seconds", 0.01}}}});
+  Say(Json{{"event", "finished"}, {"files", {"predictions.safetensors"}}});
+  return 0;
 }
 
 int Succeed(const Attempt& attempt) {
@@ -315,6 +379,9 @@ int Main(int argc, char** argv) {
     sigemptyset(&term);
     sigaddset(&term, SIGTERM);
     sigprocmask(SIG_BLOCK, &term, nullptr);
+  }
+  if (!attempt.spec.value("predictSamples", Json::array()).empty()) {
+    return Predict(attempt, name);
   }
   return behaviour->second(attempt);
 }

@@ -14,14 +14,17 @@
 namespace foldfarm {
 
 // `samples` labelled train samples T000, T001..., every fourth of them a
-// sam_testbed, the rest commercial, and one unlabelled sample of split "test".
-// Two labels, "a" (every second sample) and "b" (every third). One scan each.
-inline std::string TinyDataset(int samples) {
+// sam_testbed, the rest commercial, and `test_samples` unlabelled ones of split
+// "test" behind them. Two labels, "a" (every second sample) and "b" (every
+// third), under the names of `label_names`. One scan each.
+inline std::string TinyDataset(int samples, int test_samples = 1,
+                               const std::vector<std::string>& label_names = {
+                                   "a", "b"}) {
   nlohmann::json table = nlohmann::json::array();
   std::vector<int64_t> offset = {0};
   std::vector<uint8_t> labels;
-  for (int i = 0; i <= samples; ++i) {
-    const bool test = i == samples;
+  for (int i = 0; i < samples + test_samples; ++i) {
+    const bool test = i >= samples;
     table.push_back(
         {{"id", absl::StrFormat("T%03d", i)},
          {"split", test ? "test" : "train"},
@@ -31,14 +34,14 @@ inline std::string TinyDataset(int samples) {
     labels.push_back(!test && i % 2 == 0);
     labels.push_back(!test && i % 3 == 0);
   }
-  const int64_t n = samples + 1;
+  const int64_t n = samples + test_samples;
   const std::vector<double> temperature(static_cast<size_t>(n), 100.0);
   const std::vector<float> scans(static_cast<size_t>(n) * 100, 0.5f);
   const std::vector<float> offsets(static_cast<size_t>(n) * 400, 0.1f);
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-prepared");
   writer.SetMetadata("format_version", "1");
-  writer.SetMetadata("labels", R"(["a","b"])");
+  writer.SetMetadata("labels", nlohmann::json(label_names).dump());
   writer.SetMetadata("samples", table.dump());
   writer.AddI64("scan_offset", {n + 1}, offset);
   writer.AddF64("temperature", {n}, temperature);
@@ -89,6 +92,31 @@ inline std::string TinyOofRight(const std::vector<std::string>& samples,
     }
   }
   return TinyOofOf(samples, {"a", "b"}, values);
+}
+
+// What an attempt that predicts leaves: draw d of every probability is
+// draws[d].
+inline std::string TinyPredictions(const std::vector<std::string>& samples,
+                                   const std::vector<float>& draws,
+                                   const std::vector<std::string>& labels = {
+                                       "a", "b"}) {
+  const int64_t n = static_cast<int64_t>(samples.size());
+  const int64_t l = static_cast<int64_t>(labels.size());
+  std::vector<float> all;
+  float mean = 0;
+  for (const float draw : draws) {
+    all.insert(all.end(), static_cast<size_t>(n * l), draw);
+    mean += draw / static_cast<float>(draws.size());
+  }
+  TensorFileWriter writer;
+  writer.SetMetadata("format", "foldfarm-predictions");
+  writer.SetMetadata("format_version", "1");
+  writer.SetMetadata("sample_ids", nlohmann::json(samples).dump());
+  writer.SetMetadata("labels", nlohmann::json(labels).dump());
+  writer.AddF32("probabilities", {n, l},
+                std::vector<float>(static_cast<size_t>(n * l), mean));
+  writer.AddF32("draws", {static_cast<int64_t>(draws.size()), n, l}, all);
+  return writer.Serialize();
 }
 
 }  // namespace foldfarm

@@ -113,7 +113,9 @@ absl::StatusOr<std::unique_ptr<AttemptFolder>> AttemptFolder::Create(
 
 absl::Status AttemptFolder::AddInput(const std::string& name,
                                      const std::string& from, Input kind) {
-  if (kind == Input::kUsers || name != kInitWeightsFile) {
+  if (kind == Input::kResult) {
+    FOLDFARM_RETURN_IF_ERROR(CheckResultFileName(name));
+  } else if (kind == Input::kUsers || name != kInitWeightsFile) {
     FOLDFARM_RETURN_IF_ERROR(CheckUserFileName(name));
   }
   const std::string to = JoinPath(path_, name);

@@ -57,12 +57,13 @@ class AttemptFolder {
 
   // Puts the file `from`, which is shared with other attempts, into the folder
   // as `name`. A user's file is a copy that the attempt may change and run
-  // (mode 0755); others are linked.
+  // (mode 0755); others are linked: weights to start from, and what a former
+  // result left, for attempts that predict with it.
   //
   // Errors: INVALID_ARGUMENT for a name that leads out of the folder or is the
-  // farm's own, other than "init.weights" when linked; ALREADY_EXISTS for one
-  // that is there; those of the disk.
-  enum class Input { kLinked, kUsers };
+  // farm's own (but for "init.weights" when kLinked, and the names of results
+  // when kResult); ALREADY_EXISTS for one that is there; those of the disk.
+  enum class Input { kLinked, kUsers, kResult };
   absl::Status AddInput(const std::string& name, const std::string& from,
                         Input kind);
 

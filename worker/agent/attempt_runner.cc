@@ -38,6 +38,7 @@ AttemptRunner::AttemptRunner(const Options& options, const v1::Lease& lease,
       clock_(clock),
       control_(control),
       exec_(lease.spec().model().arch().has_exec()),
+      predicts_(!lease.spec().predict_samples().empty()),
       who_(exec_ ? DescribeExec(lease.spec().model().arch().exec())
                  : "the trainer") {}
 
@@ -93,9 +94,15 @@ void AttemptRunner::OnEvent(const TrainerEvent& said) {
   if (exec_ && !CheckExecEvent(event)) return;
   switch (event.kind) {
     case TrainerEvent::Kind::kStarted:
-      SPDLOG_INFO("attempt={} job={} device={} training, epochs {} to {}",
-                  lease_.token(), lease_.spec().job(), event.device,
-                  event.resumed_epoch + 1, event.epochs_total);
+      if (predicts_) {
+        SPDLOG_INFO("attempt={} job={} device={} predicting {} samples",
+                    lease_.token(), lease_.spec().job(), event.device,
+                    lease_.spec().predict_samples_size());
+      } else {
+        SPDLOG_INFO("attempt={} job={} device={} training, epochs {} to {}",
+                    lease_.token(), lease_.spec().job(), event.device,
+                    event.resumed_epoch + 1, event.epochs_total);
+      }
       reporter_->AddStarted(event);
       return;
     case TrainerEvent::Kind::kEpoch:
@@ -169,6 +176,10 @@ absl::Status AttemptRunner::Prepare() {
     return absl::FailedPreconditionError(
         "this worker does not run users' programs; start it with --allow-exec");
   }
+  if (exec_ && predicts_) {
+    return absl::InvalidArgumentError(
+        "a user's program only trains, it cannot predict");
+  }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string dataset,
                             cache_.Get(lease_.dataset(), control_));
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> inputs,
@@ -184,8 +195,9 @@ absl::Status AttemptRunner::Prepare() {
     const std::string& name = lease_.inputs(static_cast<int>(i)).name();
     FOLDFARM_RETURN_IF_ERROR(folder_->AddInput(
         name, inputs[i],
-        name == kInitWeightsFile ? AttemptFolder::Input::kLinked
-                                 : AttemptFolder::Input::kUsers));
+        predicts_                  ? AttemptFolder::Input::kResult
+        : name == kInitWeightsFile ? AttemptFolder::Input::kLinked
+                                   : AttemptFolder::Input::kUsers));
   }
   if (exec_) FOLDFARM_RETURN_IF_ERROR(PrepareExec(spec));
   return FetchCheckpoint();
@@ -264,10 +276,11 @@ v1::FinishAttemptRequest AttemptRunner::NotStarted(const absl::Status& status) {
 
 absl::Status AttemptRunner::UploadResult(v1::FinishAttemptRequest& request) {
   const std::vector<std::string>& files = last_word_->files;
-  if (std::find(files.begin(), files.end(), kOofFile) == files.end()) {
+  const absl::string_view expected = predicts_ ? kPredictionsFile : kOofFile;
+  if (std::find(files.begin(), files.end(), expected) == files.end()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "its \"finished\" event names [", absl::StrJoin(files, ", "),
-        "], expected ", kOofFile, " among them"));
+        "], expected ", expected, " among them"));
   }
   for (const std::string& name : last_word_->files) {
     const std::string path = JoinPath(folder_->path(), name);

@@ -82,6 +82,7 @@ class AttemptRunner : private TrainerListener {
   std::unique_ptr<ProgressReporter> reporter_;
   std::optional<TrainerEvent> last_word_;  // finished or failed.
   const bool exec_;                        // A user's program.
+  const bool predicts_;                    // It does not train.
   const std::string who_;                  // The program in messages.
   bool started_ = false;                   // It said so, or we for it.
   int32_t last_epoch_ = 0;

@@ -33,11 +33,24 @@ TEST(CheckFileNameTest, ARefusalQuotesTheNameWithoutItsControlCharacters) {
               testing::HasSubstr("\"a\\x1b[2J\""));
 }
 
+TEST(CheckResultFileNameTest, OnlyWhatStandsInAPredictingFolderIsRefused) {
+  for (const char* name :
+       {"weights.safetensors", "model.ubj", "init.weights", "history.json"}) {
+    EXPECT_TRUE(CheckResultFileName(name).ok()) << name;
+  }
+  for (const char* name :
+       {"attempt.json", "dataset.safetensors", "oof.safetensors",
+        "predictions.safetensors", "../weights.safetensors"}) {
+    EXPECT_FALSE(CheckResultFileName(name).ok()) << name;
+  }
+}
+
 TEST(CheckUserFileNameTest, TheFarmsOwnFilesAreRefused) {
   EXPECT_TRUE(CheckUserFileName("train.py").ok());
-  for (const char* name : {"attempt.json", "config.json", "dataset.safetensors",
-                           "checkpoint", "checkpoint-000001", "oof.safetensors",
-                           "weights.safetensors", "init.weights"}) {
+  for (const char* name :
+       {"attempt.json", "config.json", "dataset.safetensors", "checkpoint",
+        "checkpoint-000001", "oof.safetensors", "weights.safetensors",
+        "init.weights", "predictions.safetensors"}) {
     EXPECT_FALSE(CheckUserFileName(name).ok()) << name;
   }
 }

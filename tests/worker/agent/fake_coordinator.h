@@ -76,6 +76,18 @@ class FakeCoordinator : public WorkerApi {
     }
   }
 
+  // Makes a lease's attempt predict `samples` instead of training.
+  void SetPredicting(int64_t token, const std::vector<std::string>& samples) {
+    absl::MutexLock lock(&mu);
+    for (v1::Lease& lease : queue) {
+      if (lease.token() != token) continue;
+      lease.mutable_spec()->clear_validation_samples();
+      lease.mutable_spec()->set_tta(2);
+      lease.mutable_spec()->mutable_predict_samples()->Assign(samples.begin(),
+                                                              samples.end());
+    }
+  }
+
   v1::ArtifactRef Store(const std::string& bytes, const std::string& name) {
     absl::MutexLock lock(&mu);
     return StoreLocked(bytes, name);

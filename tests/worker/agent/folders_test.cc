@@ -118,6 +118,28 @@ TEST_F(FoldersTest, NoInputReplacesTheFarmsFilesOrLeavesTheFolder) {
                   .ok());
 }
 
+TEST_F(FoldersTest, APredictingAttemptFindsAResultUnderItsOwnNames) {
+  ASSERT_TRUE(WriteFileAtomically(Path("shared"), "x").ok());
+  const auto folder =
+      AttemptFolder::Create(dir_, 1, v1::AttemptSpec(), Path("shared"));
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  const auto add = [&](const char* name) {
+    return (*folder)
+        ->AddInput(name, Path("shared"), AttemptFolder::Input::kResult)
+        .code();
+  };
+  EXPECT_EQ(add("weights.safetensors"), absl::StatusCode::kOk);
+  EXPECT_EQ(add("model.ubj"), absl::StatusCode::kOk);
+  EXPECT_EQ(add("model.ubj"), absl::StatusCode::kAlreadyExists);
+  struct stat info;
+  ASSERT_EQ(stat(JoinPath((*folder)->path(), "model.ubj").c_str(), &info), 0);
+  EXPECT_GE(info.st_nlink, 3u) << "linked, not copied";
+  for (const char* name : {"attempt.json", "dataset.safetensors",
+                           "predictions.safetensors", "../x", "a/b"}) {
+    EXPECT_EQ(add(name), absl::StatusCode::kInvalidArgument) << name;
+  }
+}
+
 class DatasetCacheTest : public FoldersTest {
  protected:
   FakeCoordinator coordinator_;

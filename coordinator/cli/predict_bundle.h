@@ -1,0 +1,27 @@
+// Predicting on the farm with a bundle in a folder.
+#ifndef FOLDFARM_COORDINATOR_CLI_PREDICT_BUNDLE_H_
+#define FOLDFARM_COORDINATOR_CLI_PREDICT_BUNDLE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/predict_source.h"
+
+namespace foldfarm {
+
+// Whether `name` is a folder with a bundle in it, not a sweep's name.
+bool IsBundle(const std::string& name);
+
+// Checks the bundle's files against its digests and uploads those that the farm
+// does not have. An interrupt ends it with CANCELLED.
+// Errors: those of ReadBundle, VerifyBundle and UploadWithProgress;
+// INVALID_ARGUMENT for a model that is no ModelSpec; FAILED_PRECONDITION for
+// another version of the preparation of samples.
+absl::StatusOr<PredictSource> ReadBundleSource(CommandContext& context,
+                                               FarmClient& client,
+                                               const std::string& directory);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_CLI_PREDICT_BUNDLE_H_
