@@ -14,6 +14,8 @@ namespace foldfarm {
 // The weights that a model starts from (InitSpec).
 inline constexpr absl::string_view kInitWeightsFile = "init.weights";
 inline constexpr absl::string_view kOofFile = "oof.safetensors";
+// What an attempt that predicts leaves (AttemptSpec.predict_samples).
+inline constexpr absl::string_view kPredictionsFile = "predictions.safetensors";
 inline constexpr absl::string_view kWeightsFile = "weights.safetensors";
 
 // Checks that `name` names a file in the folder and nothing outside it: 1 to
