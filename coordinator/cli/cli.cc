@@ -172,6 +172,8 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddJobCommands(app, invocation);
   AddResultCommands(app, invocation);
   AddExportCommand(app, invocation);
+  AddBundleCommand(app, invocation);
+  AddExplainCommand(app, invocation);
   AddOptionsCommand(app, invocation);
   AddRenderCommand(app, invocation);
 
