@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -17,9 +16,9 @@
 #include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
-#include "common/spectra/features_csv.h"
+#include "common/spectra/assemble.h"
 #include "common/spectra/prepare.h"
-#include "common/spectra/prepared_dataset.h"
+#include "common/spectra/sample_file.h"
 #include "common/spectra/sample_table.h"
 #include "common/tensorfile/tensorfile.h"
 
@@ -29,47 +28,18 @@ namespace {
 constexpr size_t kErrorsShown = 5;
 constexpr size_t kMissingShown = 10;
 
-// What is left of a sample once its features file is read.
-struct Prepared {
-  SampleTensors tensors;
-  int64_t fallback_baselines = 0;
-};
-
 bool IsSet(const std::atomic<bool>* flag) {
   return flag != nullptr && flag->load(std::memory_order_relaxed);
 }
 
 // Reads, checks and prepares one sample.
-absl::StatusOr<Prepared> ReadSample(const std::string& directory,
-                                    const SampleRow& row) {
-  const std::string path = JoinPath(directory, row.features_path);
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  const std::string md5 = row.md5.empty() ? "" : Md5Hex(text);
-  const std::string damage =
-      md5 == row.md5
-          ? ""
-          : absl::StrCat("its MD5 is ", md5, ", metadata.csv:", row.line,
-                         " says ", row.md5, ": damaged or edited");
-  // A line that is wrong says more than a digest that is.
-  absl::StatusOr<Readings> readings = ParseFeatures(text, path);
-  if (!readings.ok()) {
-    return absl::Status(readings.status().code(),
-                        absl::StrCat(readings.status().message(),
-                                     damage.empty() ? "" : "; ", damage));
-  }
-  if (!damage.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", damage));
-  }
-  absl::StatusOr<PreparedSample> sample = PrepareSample(
-      *readings, row.instrument_type == kSamTestbed ? Instrument::kSamTestbed
-                                                    : Instrument::kCommercial);
-  if (!sample.ok()) return Annotate(sample.status(), path);
-  Prepared prepared;
-  for (const MzCurve& curve : sample->curves) {
-    prepared.fallback_baselines += curve.fallback_baseline ? 1 : 0;
-  }
-  prepared.tensors = ToTensors(*sample);
-  return prepared;
+absl::StatusOr<SampleFile> ReadSample(const std::string& directory,
+                                      const SampleRow& row) {
+  return ReadSampleFile(JoinPath(directory, row.features_path),
+                        row.instrument_type == kSamTestbed
+                            ? Instrument::kSamTestbed
+                            : Instrument::kCommercial,
+                        row.md5, absl::StrCat("metadata.csv:", row.line));
 }
 
 // Drops the samples of other splits.
@@ -128,10 +98,10 @@ absl::Status TakePresent(const ImportOptions& options, SampleTable* table,
 }
 
 // Prepares all samples on many threads. In order, whoever did which.
-absl::StatusOr<std::vector<Prepared>> PrepareAll(
+absl::StatusOr<std::vector<SampleFile>> PrepareAll(
     const ImportOptions& options, const std::vector<SampleRow>& rows,
     int num_threads, const ImportProgress& progress) {
-  std::vector<Prepared> prepared(rows.size());
+  std::vector<SampleFile> prepared(rows.size());
   std::vector<absl::Status> statuses(rows.size());
   std::atomic<size_t> next{0};
   absl::Mutex mu;
@@ -140,7 +110,8 @@ absl::StatusOr<std::vector<Prepared>> PrepareAll(
     while (!IsSet(options.cancel)) {
       const size_t i = next.fetch_add(1);
       if (i >= rows.size()) return;
-      absl::StatusOr<Prepared> sample = ReadSample(options.directory, rows[i]);
+      absl::StatusOr<SampleFile> sample =
+          ReadSample(options.directory, rows[i]);
       if (sample.ok()) {
         prepared[i] = *std::move(sample);
       } else {
@@ -177,60 +148,6 @@ absl::StatusOr<std::vector<Prepared>> PrepareAll(
           bad > messages.size()
               ? absl::StrCat("\n  and ", bad - messages.size(), " more")
               : ""));
-}
-
-template <typename T>
-absl::string_view BytesOf(const std::vector<T>& values) {
-  return {reinterpret_cast<const char*>(values.data()),
-          values.size() * sizeof(T)};
-}
-
-// The dataset as tensors. The writer borrows from `prepared`.
-TensorFileWriter Assemble(const SampleTable& table,
-                          const std::vector<Prepared>& prepared) {
-  TensorFileWriter writer;
-  nlohmann::json samples = nlohmann::json::array();
-  std::vector<int64_t> scan_offset = {0};
-  std::vector<uint8_t> labels;
-  for (size_t i = 0; i < prepared.size(); ++i) {
-    const SampleRow& row = table.samples[i];
-    samples.push_back({{"id", row.id},
-                       {"split", row.split},
-                       {"instrument_type", row.instrument_type},
-                       {"labelled", row.labelled}});
-    scan_offset.push_back(
-        scan_offset.back() +
-        static_cast<int64_t>(prepared[i].tensors.temperature.size()));
-    labels.insert(labels.end(), row.labels.begin(), row.labels.end());
-  }
-  writer.SetMetadata("format", "foldfarm-prepared");
-  writer.SetMetadata("format_version", "1");
-  writer.SetMetadata("labels", nlohmann::json(table.labels).dump());
-  // Ids are printable, but need not be UTF-8.
-  writer.SetMetadata(
-      "samples",
-      samples.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-  const auto n = static_cast<int64_t>(prepared.size());
-  const int64_t scans = scan_offset.back();
-  writer.AddI64("scan_offset", {n + 1}, scan_offset);
-  writer.AddU8("labels", {n, static_cast<int64_t>(table.labels.size())},
-               labels);
-  const auto add = [&](const char* name, DType dtype,
-                       std::vector<int64_t> shape, auto member) {
-    std::vector<absl::string_view> pieces;
-    for (const Prepared& sample : prepared) {
-      pieces.push_back(BytesOf(sample.tensors.*member));
-    }
-    writer.AddBorrowed(name, dtype, std::move(shape), std::move(pieces));
-  };
-  add("temperature", DType::kF64, {scans}, &SampleTensors::temperature);
-  add("abundance", DType::kF32, {scans, kNumMz}, &SampleTensors::abundance);
-  add("baseline", DType::kF32, {scans, kNumMz}, &SampleTensors::baseline);
-  add("offsets", DType::kF32, {n, kNumMz, kNumOffsets},
-      &SampleTensors::offsets);
-  add("offsets_baseline", DType::kF32, {n, kNumMz, kNumOffsets},
-      &SampleTensors::offsets_baseline);
-  return writer;
 }
 
 // Writes the dataset beside `output`, then renames it.
@@ -274,10 +191,10 @@ absl::StatusOr<ImportResult> ImportDataset(const ImportOptions& options,
   result.threads = std::min(options.threads > 0 ? options.threads : cores,
                             static_cast<int>(table.samples.size()));
   FOLDFARM_ASSIGN_OR_RETURN(
-      const std::vector<Prepared> prepared,
+      const std::vector<SampleFile> prepared,
       PrepareAll(options, table.samples, result.threads, progress));
   FOLDFARM_RETURN_IF_ERROR(
-      WriteDataset(options, Assemble(table, prepared), &result));
+      WriteDataset(options, AssembleDataset(table, prepared), &result));
 
   for (const std::string& label : table.labels) {
     result.labels.push_back({label, 0});
@@ -289,7 +206,7 @@ absl::StatusOr<ImportResult> ImportDataset(const ImportOptions& options,
       result.labels[l].positive += row.labels[l];
     }
   }
-  for (const Prepared& sample : prepared) {
+  for (const SampleFile& sample : prepared) {
     result.scans += static_cast<int64_t>(sample.tensors.temperature.size());
     result.fallback_baselines += sample.fallback_baselines;
   }

@@ -29,8 +29,7 @@ constexpr std::array<double, kNumOffsets> kProbabilities = {0.001, 0.05, 0.1,
 // The m/z row that a reading belongs to, or -1: halfway between two is neither.
 int MzRow(double mz) {
   if (!(mz > -0.5 && mz < kNumMz)) return -1;
-  const double fraction = mz - std::floor(mz);
-  if (fraction >= 0.3 && fraction <= 0.7) return -1;
+  if (IsBetweenMz(mz)) return -1;
   const int row = static_cast<int>(std::floor(mz + 0.5));
   return row < kNumMz ? row : -1;
 }
@@ -103,8 +102,7 @@ absl::StatusOr<PreparedSample> SelectReadings(const Readings& readings,
   size_t kept = 0;
   for (size_t i = 0; i < readings.size(); ++i) {
     const double temperature = readings.temperature[i];
-    const bool inside =
-        temperature > kMinTemperature && temperature < kMaxTemperature;
+    const bool inside = !IsTooCold(temperature) && !IsTooHot(temperature);
     rows[i] = static_cast<int8_t>(inside ? MzRow(readings.mz[i]) : -1);
     if (rows[i] < 0) continue;
     ++kept;
@@ -228,6 +226,15 @@ void Quantiles(std::vector<double>& values,
     out[q] = fraction < 0.5 ? below + (above - below) * fraction
                             : above - (above - below) * (1 - fraction);
   }
+}
+
+bool IsTooCold(double temperature) { return !(temperature > kMinTemperature); }
+
+bool IsTooHot(double temperature) { return !(temperature < kMaxTemperature); }
+
+bool IsBetweenMz(double mz) {
+  const double fraction = mz - std::floor(mz);
+  return mz <= -0.5 || (fraction >= 0.3 && fraction <= 0.7);
 }
 
 absl::StatusOr<PreparedSample> PrepareSample(const Readings& readings,

@@ -18,6 +18,10 @@
 
 namespace foldfarm {
 
+// The version of what is done here and of the prepared dataset's format.
+// Networks predict from samples that were prepared as those they learned from.
+inline constexpr char kPreparationVersion[] = "1";
+
 enum class Instrument { kCommercial, kSamTestbed };
 
 // One m/z of a prepared sample. The vectors are equally long.
@@ -54,6 +58,12 @@ struct PreparedSample {
 // has too few readings.
 absl::StatusOr<PreparedSample> PrepareSample(const Readings& readings,
                                              Instrument instrument);
+
+// Why PrepareSample leaves a reading out: its temperature, degrees C, or an m/z
+// that is halfway between two, or below 0.
+bool IsTooCold(double temperature);
+bool IsTooHot(double temperature);
+bool IsBetweenMz(double mz);
 
 // A prepared sample as the dataset stores it: see prepared_dataset.h. Where
 // several readings of one scan hit an m/z, the last one stays.

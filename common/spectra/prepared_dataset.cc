@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/spectra/prepare.h"
 
 namespace foldfarm {
 namespace {
@@ -14,7 +15,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kFormat[] = "foldfarm-prepared";
-constexpr char kFormatVersion[] = "1";
 
 absl::Status Malformed(const std::string& name, absl::string_view what) {
   return absl::InvalidArgumentError(
@@ -51,10 +51,10 @@ absl::StatusOr<DatasetHeader> ParseDatasetHeader(
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string version,
                             Find(metadata, "format_version", name));
-  if (version != kFormatVersion) {
+  if (version != kPreparationVersion) {
     return absl::FailedPreconditionError(
         absl::StrCat(name, ": format version ", version, ", expected ",
-                     kFormatVersion, "; import the dataset again"));
+                     kPreparationVersion, "; import the dataset again"));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string labels_text,
                             Find(metadata, "labels", name));

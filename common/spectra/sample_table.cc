@@ -152,6 +152,12 @@ absl::Status ReadLabels(const std::string& path, const IndexOfId& index,
 
 }  // namespace
 
+absl::StatusOr<std::vector<SampleRow>> ReadMetadataFile(
+    const std::string& path) {
+  IndexOfId index;
+  return ReadMetadata(path, &index);
+}
+
 absl::StatusOr<SampleTable> ReadSampleTable(
     const std::string& directory, const std::vector<std::string>& labels) {
   SampleTable table;

@@ -32,6 +32,10 @@ struct SampleTable {
   std::vector<SampleRow> samples;   // In metadata.csv's order.
 };
 
+// Reads a metadata.csv alone: its samples without labels. Errors: as below.
+absl::StatusOr<std::vector<SampleRow>> ReadMetadataFile(
+    const std::string& path);
+
 // Reads DIRECTORY/metadata.csv and every DIRECTORY/*_labels.csv. A train sample
 // without a label row is allowed; it is not labelled. Where there is no label
 // file at all, `labels` are the names and no sample is labelled.

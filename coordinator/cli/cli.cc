@@ -173,6 +173,8 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddEnsembleCommand(app, invocation);
   AddResultCommands(app, invocation);
   AddExportCommand(app, invocation);
+  AddBundleCommand(app, invocation);
+  AddExplainCommand(app, invocation);
   AddOptionsCommand(app, invocation);
   AddPredictCommand(app, invocation);
   AddRenderCommand(app, invocation);

@@ -68,11 +68,13 @@ std::pair<CLI::App*, std::shared_ptr<Options>> AddCommand(
   return {command, options};
 }
 
+void AddBundleCommand(CLI::App& app, Invocation& invocation);
 void AddDatasetCommands(CLI::App& app, Invocation& invocation);
 void AddSweepCommands(CLI::App& app, Invocation& invocation);
 void AddSubmitCommand(CLI::App& app, Invocation& invocation);
 void AddWeightsCommands(CLI::App& app, Invocation& invocation);
 void AddEnsembleCommand(CLI::App& app, Invocation& invocation);
+void AddExplainCommand(CLI::App& app, Invocation& invocation);
 void AddExportCommand(CLI::App& app, Invocation& invocation);
 void AddOptionsCommand(CLI::App& app, Invocation& invocation);
 void AddJobCommands(CLI::App& app, Invocation& invocation);

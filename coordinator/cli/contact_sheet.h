@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "coordinator/cli/canvas.h"
 
 namespace foldfarm {
 
@@ -52,16 +53,8 @@ struct ContactSheet {
   std::vector<SheetSection> sections;
 };
 
-struct Rgb {
-  unsigned char red = 0, green = 0, blue = 0;
-};
-
 // The colour at `share` of the scale, clamped to [0, 1].
 Rgb ScaleColour(double share);
-
-struct PixelRect {
-  int x = 0, y = 0, width = 0, height = 0;
-};
 
 // Where a panel stands on the sheet. REQUIRES: it is there.
 PixelRect PanelRect(const ContactSheet& sheet, size_t section, size_t row,

@@ -40,9 +40,12 @@ class Exporter {
     FOLDFARM_RETURN_IF_ERROR(List());
     FOLDFARM_RETURN_IF_ERROR(MakeDirectories(options_.directory));
     FOLDFARM_RETURN_IF_ERROR(Fetch());
-    FOLDFARM_RETURN_IF_ERROR(
-        Write("index.json", absl::StrCat(Index().dump(1), "\n")));
-    FOLDFARM_RETURN_IF_ERROR(Write("README.txt", Readme()));
+    if (options_.index) {
+      FOLDFARM_RETURN_IF_ERROR(
+          Write("index.json", absl::StrCat(Index().dump(1), "\n")));
+      FOLDFARM_RETURN_IF_ERROR(Write("README.txt", Readme()));
+    }
+    Describe();
     return std::move(report_);
   }
 
@@ -66,9 +69,9 @@ class Exporter {
     }
     v1::GetDatasetRequest dataset;
     dataset.set_name(sweep_.dataset());
-    FOLDFARM_ASSIGN_OR_RETURN(const v1::Dataset data,
+    FOLDFARM_ASSIGN_OR_RETURN(report_.dataset,
                               client_.Call(&Farm::GetDataset, dataset));
-    for (const v1::LabelPrevalence& label : data.labels()) {
+    for (const v1::LabelPrevalence& label : report_.dataset.labels()) {
       labels_.push_back(label.label());
     }
     v1::ListJobsRequest list;
@@ -76,18 +79,39 @@ class Exporter {
     FOLDFARM_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs,
                               client_.Call(&Farm::ListJobs, list));
     std::vector<std::string> models;
-    bool known = options_.model.empty();
-    for (const v1::Job& job : jobs.jobs()) {
-      models.push_back(job.model());
-      if (!options_.model.empty() && job.model() != options_.model) continue;
-      known = true;
-      FOLDFARM_RETURN_IF_ERROR(Add(job));
+    for (const v1::Job& job : jobs.jobs()) models.push_back(job.model());
+    const std::vector<std::string>& wanted = options_.models;
+    for (const std::string& model : wanted) {
+      if (std::find(models.begin(), models.end(), model) != models.end()) {
+        continue;
+      }
+      const std::string near = Nearest(model, models);
+      return absl::NotFoundError(absl::StrCat(
+          options_.sweep, " has no model \"", model, "\"",
+          near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)")));
     }
-    if (known) return absl::OkStatus();
-    const std::string near = Nearest(options_.model, models);
-    return absl::NotFoundError(absl::StrCat(
-        options_.sweep, " has no model \"", options_.model, "\"",
-        near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)")));
+    for (const v1::Job& job : jobs.jobs()) {
+      if (wanted.empty() || std::find(wanted.begin(), wanted.end(),
+                                      job.model()) != wanted.end()) {
+        FOLDFARM_RETURN_IF_ERROR(Add(job));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // What the caller may want to know of what was fetched.
+  void Describe() {
+    report_.sweep = sweep_;
+    for (const v1::GetJobResponse& job : jobs_) {
+      report_.models[job.job().model()] = job.model();
+    }
+    for (const Item& item : items_) {
+      const v1::Job& job = jobs_[item.job].job();
+      report_.exported.push_back({.ref = item.ref,
+                                  .path = item.path,
+                                  .model = job.model(),
+                                  .fold = job.fold()});
+    }
   }
 
   absl::Status Add(const v1::Job& job) {
@@ -158,18 +182,6 @@ class Exporter {
     if (options_.progress) options_.progress(done, total_bytes_);
   }
 
-  // The model's labels in the order of its outputs, the dataset's.
-  std::vector<std::string> LabelsOf(const v1::ModelSpec& model) const {
-    if (model.labels().empty()) return labels_;
-    const std::set<std::string> own(model.labels().begin(),
-                                    model.labels().end());
-    std::vector<std::string> labels;
-    std::copy_if(
-        labels_.begin(), labels_.end(), std::back_inserter(labels),
-        [&](const std::string& label) { return own.count(label) > 0; });
-    return labels;
-  }
-
   Json Index() const {
     Json index;
     index["sweep"] = sweep_.id();
@@ -184,7 +196,7 @@ class Exporter {
       file["what"] = item.ref.name();
       file["model"] = job.job().model();
       file["fold"] = job.job().fold();
-      file["labels"] = LabelsOf(job.model());
+      file["labels"] = LabelsOfModel(job.model(), labels_);
       file["sha256"] = item.ref.digest();
       file["bytes"] = item.ref.size_bytes();
       index["files"].push_back(std::move(file));
@@ -275,6 +287,16 @@ std::map<std::string, std::string> ExportNames(
     exported[name] = to;
   }
   return exported;
+}
+
+std::vector<std::string> LabelsOfModel(const v1::ModelSpec& model,
+                                       const std::vector<std::string>& all) {
+  if (model.labels().empty()) return all;
+  const std::set<std::string> own(model.labels().begin(), model.labels().end());
+  std::vector<std::string> labels;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(labels),
+               [&](const std::string& label) { return own.count(label) > 0; });
+  return labels;
 }
 
 absl::StatusOr<ExportReport> ExportModels(FarmClient& client,

@@ -14,21 +14,38 @@
 
 #include "absl/status/statusor.h"
 #include "coordinator/cli/farm_client.h"
+#include "foldfarm/v1/farm.pb.h"
 #include "foldfarm/v1/job.pb.h"
+#include "foldfarm/v1/sweep.pb.h"
 
 namespace foldfarm {
 
 struct ExportOptions {
   std::string sweep;  // Id or name.
   std::string directory;
-  std::string model;  // Empty: all.
+  // Only these; empty: all.
+  std::vector<std::string> models;
+  // Writes index.json and README.txt too.
+  bool index = true;
   // Asked in between; true ends with CANCELLED.
   std::function<bool()> cancelled;
   // Bytes that are there, and all bytes.
   std::function<void(int64_t done, int64_t total)> progress;
 };
 
+// A file that was fetched.
+struct ExportedFile {
+  v1::ArtifactRef ref;
+  std::string path;  // Below the folder: "gru/0.safetensors".
+  std::string model;
+  int fold = 0;
+};
+
 struct ExportReport {
+  v1::Sweep sweep;
+  v1::Dataset dataset;
+  std::map<std::string, v1::ModelSpec> models;  // By name; that have results.
+  std::vector<ExportedFile> exported;
   int64_t jobs = 0;   // That have files.
   int64_t files = 0;  // Of these, `kept` were there already.
   int64_t kept = 0;
@@ -45,6 +62,10 @@ struct ExportReport {
 // GetJob, DownloadFile and of writing.
 absl::StatusOr<ExportReport> ExportModels(FarmClient& client,
                                           const ExportOptions& options);
+
+// A model's labels in the order of its outputs, which is the dataset's.
+std::vector<std::string> LabelsOfModel(const v1::ModelSpec& model,
+                                       const std::vector<std::string>& all);
 
 // Where the files of a job's result go, by artifact's name: "2.safetensors".
 // Predictions are left out; of two with one extension the later one keeps its

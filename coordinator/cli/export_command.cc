@@ -41,7 +41,7 @@ absl::StatusOr<int> Export(CommandContext& context,
     ExportOptions to_export;
     to_export.sweep = options.sweep;
     to_export.directory = options.out;
-    to_export.model = options.model;
+    if (!options.model.empty()) to_export.models = {options.model};
     to_export.cancelled = &InterruptScope::Interrupted;
     to_export.progress = [&](int64_t done, int64_t total) {
       progress.Update(done, total);

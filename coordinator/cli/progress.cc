@@ -22,7 +22,10 @@ std::string Amounts(ProgressUnit unit, int64_t done, int64_t total) {
   if (unit == ProgressUnit::kBytes) {
     return absl::StrCat(FormatBytes(done), " of ", FormatBytes(total));
   }
-  return absl::StrCat(FormatCount(done), "/", FormatPlural(total, "sample"));
+  return absl::StrCat(
+      FormatCount(done), "/",
+      FormatPlural(total,
+                   unit == ProgressUnit::kNetworks ? "network" : "sample"));
 }
 
 std::string Rate(ProgressUnit unit, double per_second) {

@@ -16,7 +16,7 @@
 namespace foldfarm {
 
 // What is counted, and how amounts of it read.
-enum class ProgressUnit { kSamples, kBytes };
+enum class ProgressUnit { kSamples, kBytes, kNetworks };
 
 // "Preparing ━━━───── 120/240 samples  31/s  4s left", at most `columns` wide;
 // without a bar when `columns` is 0. Pure.

@@ -4,7 +4,6 @@
 //  2. foldfarm-trainer draws: only it knows how a sample becomes an image.
 //  3. The sheet is laid out, painted and put in place whole.
 // Everything in between stands in a temporary folder and goes with it.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,13 +13,10 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
-#include "common/base/subprocess.h"
 #include "common/rpc/artifact_client.h"
 #include "common/rpc/retry.h"
 #include "common/spectra/prepared_dataset.h"
@@ -31,13 +27,12 @@
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/render_sheet.h"
 #include "coordinator/cli/suggest.h"
+#include "coordinator/cli/trainer_call.h"
 
 namespace foldfarm {
 namespace {
 
 constexpr char kDatasetFile[] = "dataset.safetensors";
-constexpr int kBadConfiguration = 64;  // The trainer's exit statuses.
-constexpr int kOutOfMemory = 71;
 
 struct RenderCommandOptions {
   std::string dataset;
@@ -89,23 +84,6 @@ absl::StatusOr<v1::ModelSpec> FindModel(const RenderCommandOptions& options) {
     return model;
   }
   return Unknown("model", options.model, options.sweep, names);
-}
-
-// Fails before anything is drawn when the sheet could not be written.
-absl::Status CheckWritable(const std::string& path) {
-  const std::string folder = DirectoryOf(path);
-  if (!IsDirectory(folder)) {
-    return absl::NotFoundError(
-        absl::StrCat("--out ", path, ": there is no folder ", folder));
-  }
-  if (IsDirectory(path)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--out ", path, " is a folder, expected a file to write"));
-  }
-  if (access(folder.c_str(), W_OK) != 0) {
-    return ErrnoStatus(path, "cannot write");
-  }
-  return absl::OkStatus();
 }
 
 // Puts the dataset into `folder`.
@@ -170,61 +148,12 @@ absl::Status WriteDrawFile(const PreparedDataset& dataset,
   return WriteFileAtomically(JoinPath(folder, "draw.json"), draw.dump());
 }
 
-// What the trainer said last, without its name before it.
-std::string LastWords(const std::string& log) {
-  const absl::StatusOr<std::string> text = ReadFile(log);
-  if (!text.ok()) return "";
-  absl::string_view said = absl::StripAsciiWhitespace(*text);
-  said = said.substr(said.rfind('\n') == said.npos ? 0 : said.rfind('\n') + 1);
-  absl::ConsumePrefix(&said, "foldfarm-trainer: ");
-  return std::string(said);
-}
-
-absl::Status Draw(Clock& clock, const std::string& trainer,
-                  const std::string& folder) {
-  const std::string log = JoinPath(folder, "trainer.log");
-  const int descriptor =
-      open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor < 0) return ErrnoStatus(log, "cannot open");
-  SubprocessOptions options;
-  options.argv = {trainer, "draw", folder};
-  options.descriptors = {{1, descriptor}, {2, descriptor}};
-  auto process = Subprocess::Spawn(options);
-  close(descriptor);
-  if (!process.ok()) return process.status();
-  std::optional<ExitState> end;
-  while (!(end = (*process)->Poll()).has_value()) {
-    if (!WaitUnlessCancelled(clock, absl::Milliseconds(20),
-                             &InterruptScope::Interrupted)) {
-      return absl::CancelledError("Stopped; nothing was written.");
-    }
-  }
-  if (end->signal != 0) {
-    return absl::InternalError(
-        absl::StrCat(trainer, " was killed by signal ", end->signal));
-  }
-  if (end->exit_status == 0) return absl::OkStatus();
-  const std::string why = LastWords(log);
-  if (end->exit_status == kBadConfiguration) {
-    return absl::InvalidArgumentError(why);
-  }
-  if (end->exit_status == kOutOfMemory) {
-    return absl::ResourceExhaustedError("not enough memory to draw");
-  }
-  return absl::InternalError(absl::StrCat(trainer, " ended with status ",
-                                          end->exit_status, ": ", why));
-}
-
 absl::StatusOr<int> Render(CommandContext& context,
                            RenderCommandOptions options) {
   FOLDFARM_ASSIGN_OR_RETURN(const v1::ModelSpec model, FindModel(options));
-  FOLDFARM_RETURN_IF_ERROR(CheckWritable(options.out));
-  const std::string trainer =
-      options.trainer.empty() ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
-                              : options.trainer;
-  if (access(trainer.c_str(), X_OK) != 0) {
-    return ErrnoStatus(trainer, "cannot run the program that draws");
-  }
+  FOLDFARM_RETURN_IF_ERROR(CheckPicturePath(options.out));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string trainer,
+                            FindTrainer(options.trainer, "draws"));
   // Each once, in the order given.
   std::vector<std::string> samples;
   for (const std::string& id : options.samples) {
@@ -243,7 +172,9 @@ absl::StatusOr<int> Render(CommandContext& context,
                                                     folder, kDatasetFile)));
   FOLDFARM_RETURN_IF_ERROR(CheckSamples(*dataset, options));
   FOLDFARM_RETURN_IF_ERROR(WriteDrawFile(*dataset, model, options, folder));
-  FOLDFARM_RETURN_IF_ERROR(Draw(context.clock, trainer, folder));
+  FOLDFARM_RETURN_IF_ERROR(
+      CallTrainer(context.clock,
+                  {.trainer = trainer, .command = "draw", .folder = folder}));
   FOLDFARM_ASSIGN_OR_RETURN(
       const auto images,
       TensorFile::Open(JoinPath(folder, "images.safetensors")));

@@ -90,8 +90,10 @@ class BoostedTrees : public TreeTraining {
   double train_seconds() const override { return train_seconds_; }
 
   absl::StatusOr<Metrics> TrainEpoch(const StopRequested& stop) override;
-  absl::StatusOr<std::vector<float>> Predict(
-      const FeatureTable& table) override;
+  absl::StatusOr<std::unique_ptr<TreePredictor>> Trees() const override {
+    return TreePredictor::Create(Best(), num_labels(), input_.train.columns,
+                                 threads());
+  }
   absl::Status SaveCheckpoint(const std::string& directory) const override;
   absl::Status LoadCheckpoint(const std::string& directory) override;
   absl::StatusOr<std::vector<std::string>> SaveResults(
@@ -240,26 +242,6 @@ absl::StatusOr<TreeTraining::Metrics> BoostedTrees::TrainEpoch(
   metrics["seconds"] = seconds;
   train_seconds_ += seconds;
   return metrics;
-}
-
-absl::StatusOr<std::vector<float>> BoostedTrees::Predict(
-    const FeatureTable& table) {
-  std::vector<float> all;
-  if (table.rows == 0) return all;
-  FOLDFARM_ASSIGN_OR_RETURN(
-      const TreeMatrix rows,
-      TreeMatrix::Create(table.values, table.rows, table.columns, threads()));
-  const std::map<std::string, std::string> parameters = {
-      {"nthread", absl::StrCat(threads())}, {"verbosity", "0"}};
-  for (size_t model = 0; model < Best().size(); ++model) {
-    FOLDFARM_ASSIGN_OR_RETURN(
-        const Booster booster,
-        Booster::Load(Best()[model], parameters, /*train=*/nullptr));
-    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<float> part,
-                              booster.Predict(rows));
-    Place(part, model, all);
-  }
-  return all;
 }
 
 void BoostedTrees::AddModels(const char* kind, const Models& models,

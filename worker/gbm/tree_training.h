@@ -21,18 +21,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/clock.h"
+#include "worker/gbm/tree_predictor.h"
 #include "worker/models/model_options.h"
 #include "worker/training/early_stopping.h"
 #include "worker/training/train_options.h"
 
 namespace foldfarm {
-
-// Rows of features, row-major.
-struct FeatureTable {
-  int64_t rows = 0;
-  int64_t columns = 0;
-  std::vector<float> values;  // [rows, columns]
-};
 
 struct TreeInput {
   XgboostOptions options;
@@ -80,10 +74,9 @@ class TreeTraining {
   // CANCELLED.
   virtual absl::StatusOr<Metrics> TrainEpoch(const StopRequested& stop) = 0;
 
-  // Probabilities [rows, labels] by the trees that count: the best ones where
-  // early stopping is on, otherwise all.
-  virtual absl::StatusOr<std::vector<float>> Predict(
-      const FeatureTable& table) = 0;
+  // The trees that count: the best ones where early stopping is on, otherwise
+  // all so far.
+  virtual absl::StatusOr<std::unique_ptr<TreePredictor>> Trees() const = 0;
 
   // A checkpoint is weights.safetensors (the models as bytes) and
   // state.safetensors (where the training is, the best models), in a new folder

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "common/spectra/sample_table.h"
 #include "worker/render/column_candidates.h"
+#include "worker/render/image_chance.h"
 #include "worker/render/sam_augment.h"
 
 namespace foldfarm {
@@ -30,6 +32,7 @@ struct Renderer::State {
   at::Device device = at::kCPU;
   at::Generator generator;
   int64_t num_train = 0;
+  std::vector<std::string> sample_ids;
 
   at::Tensor abundance;         // [s + 1, 100]; the last row is all NaN.
   at::Tensor baseline;          // The same, or none if never subtracted.
@@ -62,6 +65,15 @@ struct Renderer::State {
     return positions.mul(kNumColumns).unsqueeze(1).add(column).reshape({-1});
   }
 
+  // The scans that `u` ([B, 80] in [0, 1)) picks for the columns, [B * 80].
+  at::Tensor PickScans(const at::Tensor& positions, const at::Tensor& u) const {
+    // Single-precision u leaves row + u exact, below row + 1.
+    const at::Tensor entry = at::searchsorted(
+        cumulative, TableRows(positions).to(at::kDouble) + u.reshape({-1}),
+        /*out_int32=*/false, /*right=*/true);
+    return scan.index_select(0, entry);
+  }
+
   Draws DrawChance(const at::Tensor& positions, DrawMode mode);
   at::Tensor Abundance(const at::Tensor& positions, const Draws& draws);
   void PrepareSamAugment(const std::vector<std::string>& instrument_types);
@@ -76,12 +88,7 @@ struct Renderer::State {
 Draws Renderer::State::DrawChance(const at::Tensor& positions, DrawMode mode) {
   const int64_t batch = positions.size(0);
   Draws draws;
-  // Single-precision u leaves row + u exact, below row + 1.
-  const at::Tensor u = Uniform({batch * kNumColumns});
-  const at::Tensor entry =
-      at::searchsorted(cumulative, TableRows(positions).to(at::kDouble) + u,
-                       /*out_int32=*/false, /*right=*/true);
-  draws.scan = scan.index_select(0, entry);
+  draws.scan = PickScans(positions, Uniform({batch * kNumColumns}));
   draws.offset_weights = Uniform({batch, kNumOffsets});
   draws.offset_weights.div_(draws.offset_weights.sum(1, /*keepdim=*/true));
   if (options.mz_var > 0) {
@@ -246,6 +253,7 @@ absl::StatusOr<std::unique_ptr<Renderer>> Renderer::Create(
   state->options = options;
   state->device = at::Device(device);
   state->num_train = num_train;
+  state->sample_ids = sample_ids;
   state->generator =
       at::globalContext().defaultGenerator(state->device).clone();
 
@@ -295,10 +303,8 @@ absl::StatusOr<std::unique_ptr<Renderer>> Renderer::Create(
 
   at::Tensor labels = at::empty({num_samples, num_labels}, at::kFloat);
   for (int64_t n = 0; n < num_samples; ++n) {
-    for (int64_t label = 0; label < num_labels; ++label) {
-      labels.data_ptr<float>()[n * num_labels + label] =
-          dataset.labels()[index[n] * num_labels + label];
-    }
+    std::copy_n(dataset.labels().begin() + index[n] * num_labels, num_labels,
+                labels.data_ptr<float>() + n * num_labels);
   }
   state->labels = labels.to(state->device);
 
@@ -343,6 +349,45 @@ void Renderer::Draw(const at::Tensor& positions, DrawMode mode,
   const at::Tensor helium = state.Factor({batch, 1}, state.options.he_var);
   const at::Tensor scale = state.Factor({batch, 1, 1}, state.options.scale_var);
   images = state.Finish(std::move(x), helium, scale);
+}
+
+at::Tensor Renderer::DrawToPredict(absl::Span<const SampleDraw> draws) {
+  const at::NoGradGuard no_grad;
+  State& state = *state_;
+  const RenderOptions& options = state.options;
+  const auto batch = static_cast<int64_t>(draws.size());
+  at::Tensor where = at::empty({batch}, at::kLong);
+  at::Tensor numbers = at::empty({batch, kNumChances}, at::kFloat);
+  for (int64_t i = 0; i < batch; ++i) {
+    where.data_ptr<int64_t>()[i] = draws[i].position;
+    FillImageChance(
+        SampleSeed(draws[i].seed, state.sample_ids[draws[i].position]),
+        {numbers.data_ptr<float>() + i * kNumChances, kNumChances});
+  }
+  const at::Tensor positions = where.to(state.device);
+  numbers = numbers.to(state.device);
+  const auto factor = [&](int64_t at, int64_t size, double octaves) {
+    return numbers.narrow(1, at, size).mul(octaves).exp2_();
+  };
+  Draws chance;
+  chance.scan =
+      state.PickScans(positions, numbers.narrow(1, kChanceScan, kNumColumns));
+  chance.offset_weights =
+      numbers.narrow(1, kChanceOffsets, kNumOffsets).clone();
+  chance.offset_weights.div_(chance.offset_weights.sum(1, /*keepdim=*/true));
+  if (options.sub_bg_prob > 0) {
+    chance.baseline = numbers.narrow(1, kChanceBaseline, 1)
+                          .lt(options.sub_bg_prob)
+                          .to(at::kFloat)
+                          .view({batch, 1, 1});
+  }
+  if (options.mz_var > 0) {
+    chance.mz_factor = factor(kChanceMz, kNumMz, options.mz_var).unsqueeze(1);
+  }
+  return state.Finish(
+      state.Abundance(positions, chance),
+      factor(kChanceHelium, 1, options.he_var),
+      factor(kChanceScale, 1, options.scale_var).view({batch, 1, 1}));
 }
 
 at::Tensor Renderer::DrawFixed(const at::Tensor& positions,

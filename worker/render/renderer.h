@@ -6,9 +6,10 @@
 // mixing with a second sample; averaging predictions over draws is what makes
 // test-time augmentation work. (The recipe, section 3.)
 //
-// Every draw comes from the renderer's own generator. Seed() sets it, so that a
+// A draw comes from the renderer's own generator. Seed() sets it, so that a
 // stretch of training is reproduced from its seed alone and no generator state
-// need be stored. Not thread-safe.
+// need be stored. Images that predict come from numbers of their own instead:
+// see DrawToPredict. Not thread-safe.
 #ifndef FOLDFARM_WORKER_RENDER_RENDERER_H_
 #define FOLDFARM_WORKER_RENDER_RENDERER_H_
 
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "common/spectra/prepared_dataset.h"
 #include "worker/render/render_options.h"
 
@@ -34,6 +36,12 @@ enum class DrawMode {
   kValidate,
   // No mixing: predictions.
   kPredict,
+};
+
+// An image to predict from: a sample and which of its many images.
+struct SampleDraw {
+  int64_t position = 0;  // Into sample_ids.
+  uint64_t seed = 0;
 };
 
 class Renderer {
@@ -58,6 +66,11 @@ class Renderer {
   // `labels` to F32 [B, L], elementwise maxima where samples were mixed.
   void Draw(const at::Tensor& positions, DrawMode mode, at::Tensor& images,
             at::Tensor& labels);
+
+  // Draws as kPredict does, F32 [B, 100, 80], but each image from its seed and
+  // its sample's id alone: the batch, the samples beside it and the device
+  // change nothing.
+  at::Tensor DrawToPredict(absl::Span<const SampleDraw> draws);
 
   // The image without chance: the mean of the four offsets, the nearest scan,
   // factors of 1, no mixing.

@@ -17,6 +17,7 @@
 #include "worker/init/initial_weights.h"
 #include "worker/models/model.h"
 #include "worker/trainer/attempt_spec.h"
+#include "worker/trainer/predict_attempt.h"
 #include "worker/trainer/predictions.h"
 #include "worker/trainer/torch_errors.h"
 #include "worker/trainer/tree_attempt.h"
@@ -109,11 +110,7 @@ absl::Status Attempt::RunPrior() {
 }
 
 absl::Status Attempt::Prepare() {
-  const at::Device device(spec_.device);
-  if (device.is_cuda() && !torch::cuda::is_available()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "device is ", spec_.device, ", but this trainer sees no GPU"));
-  }
+  FOLDFARM_RETURN_IF_ERROR(CheckDevice(spec_.device));
   ConfigureTorch(spec_.threads, spec_.device);
   StagedTrainingInput input;
   FOLDFARM_ASSIGN_OR_RETURN(input.label_columns,
@@ -193,12 +190,7 @@ absl::Status Attempt::Checkpoint() {
 
 // Writes the predictions and says their scores beside `metrics`.
 absl::Status Attempt::Finish(const Predictions& predictions, Metrics metrics) {
-  for (const float p : predictions.probabilities) {
-    if (!(p >= 0 && p <= 1)) {
-      return absl::InternalError(
-          absl::StrCat("training diverged: a predicted probability is ", p));
-    }
-  }
+  FOLDFARM_RETURN_IF_ERROR(CheckProbabilities(predictions));
   FOLDFARM_RETURN_IF_ERROR(WriteOofFile(JoinPath(directory_, kOofFile),
                                         *dataset_, spec_, predictions));
   FOLDFARM_ASSIGN_OR_RETURN(const Metrics scores,
@@ -217,6 +209,10 @@ absl::Status RunUnguarded(const std::string& directory, EventWriter& events,
                             ParseAttemptSpec(*json, kSpecFile));
   auto dataset = PreparedDataset::Open(JoinPath(directory, kDatasetFile));
   FOLDFARM_RETURN_IF_ERROR(AsInternal(dataset.status()));
+  if (!spec.predict_samples.empty()) {
+    return AsBadConfiguration(
+        RunPredictAttempt(directory, spec, **dataset, events, stop, clock));
+  }
   if (std::holds_alternative<XgboostOptions>(spec.arch)) {
     return AsBadConfiguration(
         RunTreeAttempt(directory, spec, **dataset, events, stop, clock));

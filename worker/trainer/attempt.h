@@ -8,6 +8,7 @@
 //     oof.safetensors.
 //  4. Asked to stop, the attempt drops the epoch under way, leaves a checkpoint
 //     of the last finished one, and ends.
+// An attempt that predicts instead is described in predict_attempt.h.
 //
 // Torch's exceptions end here: what leaves is a Status.
 #ifndef FOLDFARM_WORKER_TRAINER_ATTEMPT_H_

@@ -11,6 +11,33 @@
 #include "worker/training/metrics.h"
 
 namespace foldfarm {
+namespace {
+
+absl::Status WriteFile(const std::string& path, const char* format,
+                       const PreparedDataset& dataset, const AttemptSpec& spec,
+                       const std::vector<std::string>& samples,
+                       const Predictions& predictions) {
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<int64_t> columns,
+                            LabelColumns(dataset.header(), spec.labels));
+  TensorFileWriter writer;
+  writer.SetMetadata("format", format);
+  writer.SetMetadata("format_version", "1");
+  writer.SetMetadata("sample_ids", nlohmann::json(samples).dump());
+  writer.SetMetadata(
+      "labels", nlohmann::json(LabelNames(dataset.header(), columns)).dump());
+  writer.SetMetadata("job", spec.job);
+  writer.SetMetadata("fold", absl::StrCat(spec.fold));
+  writer.AddF32("probabilities",
+                {predictions.num_samples, predictions.num_labels},
+                predictions.probabilities);
+  writer.AddF32(
+      "draws",
+      {predictions.num_draws, predictions.num_samples, predictions.num_labels},
+      predictions.draws);
+  return WriteFileDurably(path, writer.Serialize());
+}
+
+}  // namespace
 
 absl::StatusOr<Predictions> PredictPrior(const PreparedDataset& dataset,
                                          const AttemptSpec& spec) {
@@ -63,25 +90,26 @@ absl::Status WriteOofFile(const std::string& path,
                           const PreparedDataset& dataset,
                           const AttemptSpec& spec,
                           const Predictions& predictions) {
-  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<int64_t> columns,
-                            LabelColumns(dataset.header(), spec.labels));
-  TensorFileWriter writer;
-  writer.SetMetadata("format", "foldfarm-oof");
-  writer.SetMetadata("format_version", "1");
-  writer.SetMetadata("sample_ids",
-                     nlohmann::json(spec.validation_samples).dump());
-  writer.SetMetadata(
-      "labels", nlohmann::json(LabelNames(dataset.header(), columns)).dump());
-  writer.SetMetadata("job", spec.job);
-  writer.SetMetadata("fold", absl::StrCat(spec.fold));
-  writer.AddF32("probabilities",
-                {predictions.num_samples, predictions.num_labels},
-                predictions.probabilities);
-  writer.AddF32(
-      "draws",
-      {predictions.num_draws, predictions.num_samples, predictions.num_labels},
-      predictions.draws);
-  return WriteFileDurably(path, writer.Serialize());
+  return WriteFile(path, "foldfarm-oof", dataset, spec, spec.validation_samples,
+                   predictions);
+}
+
+absl::Status WritePredictionsFile(const std::string& path,
+                                  const PreparedDataset& dataset,
+                                  const AttemptSpec& spec,
+                                  const Predictions& predictions) {
+  return WriteFile(path, "foldfarm-predictions", dataset, spec,
+                   spec.predict_samples, predictions);
+}
+
+absl::Status CheckProbabilities(const Predictions& predictions) {
+  for (const float p : predictions.probabilities) {
+    if (!(p >= 0 && p <= 1)) {
+      return absl::InternalError(
+          absl::StrCat("training diverged: a predicted probability is ", p));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace foldfarm

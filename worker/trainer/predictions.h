@@ -1,6 +1,7 @@
-// Predictions of the held-out samples: their scores, their file, and those of
-// "arch: none". All of them speak of the labels of `spec.labels`, in the
-// dataset's order, and refuse (INVALID_ARGUMENT) one that the dataset lacks.
+// Predictions of held-out and of new samples: their scores, their files, and
+// those of "arch: none". All of them speak of the labels of `spec.labels`, in
+// the dataset's order, and refuse (INVALID_ARGUMENT) one that the dataset
+// lacks.
 #ifndef FOLDFARM_WORKER_TRAINER_PREDICTIONS_H_
 #define FOLDFARM_WORKER_TRAINER_PREDICTIONS_H_
 
@@ -36,6 +37,16 @@ absl::Status WriteOofFile(const std::string& path,
                           const PreparedDataset& dataset,
                           const AttemptSpec& spec,
                           const Predictions& predictions);
+
+// Writes predictions.safetensors, the same of `spec.predict_samples`; its
+// format is "foldfarm-predictions".
+absl::Status WritePredictionsFile(const std::string& path,
+                                  const PreparedDataset& dataset,
+                                  const AttemptSpec& spec,
+                                  const Predictions& predictions);
+
+// INTERNAL when a probability is none: the weights are not finite.
+absl::Status CheckProbabilities(const Predictions& predictions);
 
 }  // namespace foldfarm
 

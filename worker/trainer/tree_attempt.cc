@@ -16,7 +16,9 @@
 #include "worker/models/band_features.h"
 #include "worker/render/renderer.h"
 #include "worker/trainer/predictions.h"
+#include "worker/trainer/predictor.h"
 #include "worker/training/labels.h"
+#include "worker/training/test_time.h"
 #include "worker/training/torch_setup.h"
 
 namespace foldfarm {
@@ -212,27 +214,18 @@ absl::Status TreeAttempt::Train() {
 }
 
 absl::StatusOr<Predictions> TreeAttempt::Predict() {
-  Predictions result;
-  result.num_samples = num_validation();
-  result.num_labels = static_cast<int64_t>(columns_.size());
-  result.num_draws = spec_.tta;
-  std::vector<double> sum(result.num_samples * result.num_labels, 0.0);
-  if (sum.empty()) return result;
-  for (int draw = 0; draw < spec_.tta; ++draw) {
-    FeatureTable table;
-    FOLDFARM_RETURN_IF_ERROR(
-        Draw(num_train(), num_validation(), DrawMode::kPredict,
-             DeriveStreamSeed(spec_.seed, kPredictStream, draw), table,
-             /*labels=*/nullptr));
-    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<float> drawn,
-                              training_->Predict(table));
-    for (size_t i = 0; i < sum.size(); ++i) sum[i] += drawn[i];
-    result.draws.insert(result.draws.end(), drawn.begin(), drawn.end());
-  }
-  for (const double total : sum) {
-    result.probabilities.push_back(static_cast<float>(total / spec_.tta));
-  }
-  return result;
+  FOLDFARM_ASSIGN_OR_RETURN(const auto trees, training_->Trees());
+  return PredictDraws(
+      {.renderer = renderer_.get(),
+       .first = num_train(),
+       .count = num_validation(),
+       .num_labels = static_cast<int64_t>(columns_.size()),
+       .tta = spec_.tta,
+       .seed = spec_.seed},
+      [&](const at::Tensor& images) {
+        return TreeProbabilities(*features_, *trees, images);
+      },
+      stop_);
 }
 
 // Saves the last finished epoch unless the worker has it.

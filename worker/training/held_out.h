@@ -3,7 +3,6 @@
 #define FOLDFARM_WORKER_TRAINING_HELD_OUT_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,11 +12,9 @@
 #include "worker/models/model.h"
 #include "worker/render/renderer.h"
 #include "worker/training/predictions.h"
+#include "worker/training/test_time.h"
 
 namespace foldfarm {
-
-// True when the work should end soon.
-using StopRequested = std::function<bool()>;
 
 // Predicts with the weights that the network has at the moment, in eval mode.
 // Every function returns CANCELLED when `stop` says so between batches.
@@ -41,8 +38,7 @@ struct HeldOut {
   absl::StatusOr<Predictions> Predict(int tta, const StopRequested& stop) const;
 
  private:
-  absl::StatusOr<std::vector<float>> Draw(DrawMode mode, uint64_t seed,
-                                          const StopRequested& stop) const;
+  at::Tensor Probabilities(const at::Tensor& images) const;
 };
 
 }  // namespace foldfarm

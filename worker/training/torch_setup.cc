@@ -7,20 +7,10 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "absl/strings/str_cat.h"
+#include "worker/render/image_chance.h"
+
 namespace foldfarm {
-namespace {
-
-// The finalizer of splitmix64 (Steele et al., 2014): neighbours become
-// strangers.
-uint64_t Scramble(uint64_t z) {
-  z += 0x9E3779B97F4A7C15;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-  return z ^ (z >> 31);
-}
-
-}  // namespace
-
 void ConfigureTorch(int threads, const std::string& device) {
   at::set_num_threads(std::max(threads, 1));
 #ifdef __GLIBC__
@@ -44,13 +34,21 @@ void ConfigureTorch(int threads, const std::string& device) {
   }
 }
 
+absl::Status CheckDevice(const std::string& device) {
+  if (at::Device(device).is_cuda() && !torch::cuda::is_available()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("device is ", device, ", but this trainer sees no GPU"));
+  }
+  return absl::OkStatus();
+}
+
 void SeedWeights(uint32_t seed) {
   torch::manual_seed(DeriveStreamSeed(seed, kWeightsStream, 0));
 }
 
 // 63 bits: some of Torch's seeds are signed.
 uint64_t DeriveStreamSeed(uint64_t seed, uint64_t stream, uint64_t index) {
-  return Scramble(Scramble(Scramble(seed) + stream) + index) >> 1;
+  return ScrambleBits(ScrambleBits(ScrambleBits(seed) + stream) + index) >> 1;
 }
 
 }  // namespace foldfarm

@@ -5,7 +5,13 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
+
 namespace foldfarm {
+
+// Errors: FAILED_PRECONDITION for a GPU that this trainer does not see. Torch's
+// exception passes through for what is no device's name.
+absl::Status CheckDevice(const std::string& device);
 
 // Prepares Torch for a run: `threads` CPU threads, deterministic algorithms,
 // denormals as zero. Once a process, before models are built.

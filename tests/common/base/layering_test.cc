@@ -90,6 +90,7 @@ AllowedFolders() {
   static const auto& allowed =
       *new std::vector<std::pair<std::string, std::vector<std::string>>>{
           {"common/base", {"common/base"}},
+          {"common/bundle", {"common/base", "common/bundle"}},
           {"common/tensorfile", {"common/base", "common/tensorfile"}},
           {"common/weights",
            {"common/base", "common/tensorfile", "common/weights"}},

@@ -137,7 +137,7 @@ TEST_P(TreeKindTest, LearnsAndPredictsWhatItScored) {
   FeatureTable table;
   std::vector<float> labels;
   MakeRows(2, 80, table, labels);
-  const auto predicted = training->Predict(table);
+  const auto predicted = (*training->Trees())->Predict(table);
   ASSERT_TRUE(predicted.ok()) << predicted.status();
   ASSERT_EQ(predicted->size(), labels.size());
   double loss = 0;
@@ -221,8 +221,8 @@ TEST_F(TreeTrainingTest, EarlyStoppingGoesBackToTheBestAlsoWhenResumed) {
   shorter.train_options.early_stopping = 0;
   const auto best = Make(std::move(shorter));
   while (!best->done()) ASSERT_TRUE(best->TrainEpoch(Never).ok());
-  EXPECT_EQ(*training->Predict(input.validation),
-            *best->Predict(input.validation));
+  EXPECT_EQ(*(*training->Trees())->Predict(input.validation),
+            *(*best->Trees())->Predict(input.validation));
 }
 
 TEST_F(TreeTrainingTest, PositivesThatWeighMoreArePredictedHigher) {
@@ -232,7 +232,7 @@ TEST_F(TreeTrainingTest, PositivesThatWeighMoreArePredictedHigher) {
     const FeatureTable table = input.validation;
     const auto training = Make(std::move(input));
     while (!training->done()) EXPECT_TRUE(training->TrainEpoch(Never).ok());
-    const std::vector<float> p = *training->Predict(table);
+    const std::vector<float> p = *(*training->Trees())->Predict(table);
     std::vector<double> sum(kLabels);
     for (size_t i = 0; i < p.size(); ++i) sum[i % kLabels] += p[i] / 80;
     return sum;

@@ -1,0 +1,268 @@
+#include "coordinator/cli/bundle_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <set>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "common/base/status_macros.h"
+#include "common/ensemble/analysis.h"
+#include "common/rpc/status.h"
+#include "coordinator/cli/suggest.h"
+
+namespace foldfarm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+void AddRows(const v1::GetOofResponse& part, OofMatrix& oof) {
+  for (const v1::GetOofResponse::Row& row : part.rows()) {
+    oof.sample_ids.push_back(row.sample_id());
+    oof.instrument_types.push_back(row.instrument_type());
+    oof.folds.push_back(row.fold());
+    oof.truth.insert(oof.truth.end(), row.truth().begin(), row.truth().end());
+    const size_t labels = oof.num_labels();
+    for (size_t m = 0; m < oof.models.size(); ++m) {
+      const auto begin =
+          row.model_probability().begin() + static_cast<int>(m * labels);
+      oof.models[m].probabilities.insert(oof.models[m].probabilities.end(),
+                                         begin,
+                                         begin + static_cast<int>(labels));
+    }
+  }
+}
+
+// The samples of one instrument, without models.
+OofMatrix RowsOf(const OofMatrix& oof, const std::string& instrument,
+                 std::vector<double>& probabilities) {
+  OofMatrix part;
+  part.labels = oof.labels;
+  const size_t labels = oof.num_labels();
+  std::vector<double> chosen;
+  for (size_t i = 0; i < oof.num_samples(); ++i) {
+    if (oof.instrument_types[i] != instrument) continue;
+    part.sample_ids.push_back(oof.sample_ids[i]);
+    part.instrument_types.push_back(instrument);
+    part.folds.push_back(oof.folds[i]);
+    for (size_t l = 0; l < labels; ++l) {
+      part.truth.push_back(oof.truth[i * labels + l]);
+      chosen.push_back(probabilities[i * labels + l]);
+    }
+  }
+  probabilities = std::move(chosen);
+  return part;
+}
+
+Json ScoresJson(const OofScores& scores) {
+  return {{"samples", scores.samples},
+          {"logLoss", scores.log_loss},
+          {"logLossShrink0002", scores.log_loss_shrink_0002},
+          {"accuracy", scores.accuracy}};
+}
+
+}  // namespace
+
+absl::StatusOr<OofMatrix> FetchOof(FarmClient& client,
+                                   const std::string& sweep) {
+  grpc::ClientContext call;
+  v1::GetOofRequest request;
+  request.set_sweep(sweep);
+  const auto stream = client.farm().GetOof(&call, request);
+  OofMatrix oof;
+  v1::GetOofResponse part;
+  bool first = true;
+  while (stream->Read(&part)) {
+    if (std::exchange(first, false)) {
+      oof.labels.assign(part.labels().begin(), part.labels().end());
+      for (const std::string& model : part.models()) {
+        oof.models.push_back({.name = model});
+      }
+    }
+    AddRows(part, oof);
+  }
+  FOLDFARM_RETURN_IF_ERROR(client.Explain(ToStatus(stream->Finish())));
+  if (oof.models.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("no model of ", sweep,
+                     " is complete on all folds; see foldfarm status ", sweep));
+  }
+  for (OofModel& model : oof.models) {
+    for (size_t l = 0; l < oof.num_labels(); ++l) {
+      model.has_label.push_back(!std::isnan(model.probabilities[l]));
+    }
+  }
+  FOLDFARM_RETURN_IF_ERROR(ValidateOof(oof));
+  return oof;
+}
+
+absl::StatusOr<BundlePlan> ChooseModels(const OofMatrix& oof,
+                                        const std::string& choice) {
+  BundlePlan plan;
+  absl::string_view count = choice;
+  if (choice.empty()) {
+    plan.models.resize(oof.models.size());
+    std::iota(plan.models.begin(), plan.models.end(), 0);
+  } else if (absl::ConsumePrefix(&count, "greedy:")) {
+    int models = 0;
+    if (!absl::SimpleAtoi(count, &models) || models < 1) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--models is \"", choice, "\", expected greedy:N with N from 1 on"));
+    }
+    plan.greedy = true;
+    for (const SelectionStep& step : GrowEnsemble(oof)) {
+      if (static_cast<int>(plan.models.size()) < models) {
+        plan.models.push_back(step.model);
+      }
+    }
+  } else {
+    std::vector<std::string> names;
+    for (const OofModel& model : oof.models) names.push_back(model.name);
+    for (const std::string& name :
+         std::vector<std::string>(absl::StrSplit(choice, ','))) {
+      const auto found = std::find(names.begin(), names.end(), name);
+      if (found == names.end()) {
+        const std::string near = Nearest(name, names);
+        return absl::NotFoundError(absl::StrCat(
+            "no model \"", name, "\" is complete on all folds",
+            near.empty()
+                ? absl::StrCat("; complete are ", absl::StrJoin(names, ", "))
+                : absl::StrCat(" (did you mean \"", near, "\"?)")));
+      }
+      const auto index = static_cast<size_t>(found - names.begin());
+      if (std::find(plan.models.begin(), plan.models.end(), index) ==
+          plan.models.end()) {
+        plan.models.push_back(index);
+      }
+    }
+  }
+  plan.weights.assign(plan.models.size(),
+                      1.0 / static_cast<double>(plan.models.size()));
+  return plan;
+}
+
+absl::Status WeighModels(const v1::GetEnsembleResponse& ensemble,
+                         const OofMatrix& oof, const std::string& weights,
+                         BundlePlan& plan) {
+  if (weights == "equal") return absl::OkStatus();
+  const std::string wanted =
+      weights == "least-log-loss" ? "least log loss" : weights;
+  const v1::Weighting* weighting = nullptr;
+  for (const v1::Weighting& w : ensemble.weightings()) {
+    if (w.name() == wanted) weighting = &w;
+  }
+  if (weighting == nullptr ||
+      weighting->weights_size() != ensemble.models_size()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("--weights ", weights,
+                     ": the coordinator computes no such weights; leave it "
+                     "out for equal ones"));
+  }
+  std::vector<double> found;
+  for (const size_t model : plan.models) {
+    double weight = 0;
+    for (int i = 0; i < ensemble.models_size(); ++i) {
+      if (ensemble.models(i).model() == oof.models[model].name) {
+        weight = std::max(0.0, weighting->weights(i));
+      }
+    }
+    found.push_back(weight);
+  }
+  const double sum = std::accumulate(found.begin(), found.end(), 0.0);
+  if (!(sum > 0)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "--weights ", weights,
+        ": all chosen models weigh nothing; choose others or equal weights"));
+  }
+  // Who weighs nothing need not come along.
+  BundlePlan kept = {.greedy = plan.greedy};
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (found[i] == 0) continue;
+    kept.models.push_back(plan.models[i]);
+    kept.weights.push_back(found[i] / sum);
+  }
+  plan = std::move(kept);
+  return absl::OkStatus();
+}
+
+std::vector<double> WeightedMean(const OofMatrix& oof, const BundlePlan& plan) {
+  const size_t labels = oof.num_labels();
+  std::vector<double> mean(oof.num_samples() * labels, 0.0);
+  for (size_t l = 0; l < labels; ++l) {
+    double weight = 0;
+    for (size_t i = 0; i < plan.models.size(); ++i) {
+      if (oof.models[plan.models[i]].Predicts(l)) weight += plan.weights[i];
+    }
+    for (size_t s = 0; s < oof.num_samples(); ++s) {
+      double sum = 0;
+      for (size_t i = 0; i < plan.models.size(); ++i) {
+        const OofModel& model = oof.models[plan.models[i]];
+        if (model.Predicts(l)) {
+          sum += plan.weights[i] * model.probabilities[s * labels + l];
+        }
+      }
+      mean[s * labels + l] = weight > 0 ? sum / weight : kNaN;
+    }
+  }
+  return mean;
+}
+
+BundleFigures FiguresOf(const OofMatrix& oof, const BundlePlan& plan) {
+  BundleFigures figures;
+  const std::vector<double> mean = WeightedMean(oof, plan);
+  figures.ensemble = Score(oof, mean);
+  for (size_t i = 0; i < plan.models.size(); ++i) {
+    const OofModel& model = oof.models[plan.models[i]];
+    figures.models.push_back({.name = model.name,
+                              .weight = plan.weights[i],
+                              .scores = Score(oof, model.probabilities)});
+  }
+  const std::set<std::string> instruments(oof.instrument_types.begin(),
+                                          oof.instrument_types.end());
+  for (const std::string& instrument : instruments) {
+    std::vector<double> its = mean;
+    const OofMatrix rows = RowsOf(oof, instrument, its);
+    figures.instruments.push_back(
+        {.name = instrument, .scores = Score(rows, its)});
+  }
+  const std::vector<double> by_label = LabelLogLoss(oof, mean);
+  for (size_t l = 0; l < oof.num_labels(); ++l) {
+    if (std::isnan(by_label[l])) continue;
+    BundleFigures::Label label = {.name = oof.labels[l],
+                                  .log_loss = by_label[l]};
+    for (size_t s = 0; s < oof.num_samples(); ++s) {
+      label.positive += oof.truth[s * oof.num_labels() + l] > 0.5 ? 1 : 0;
+    }
+    figures.labels.push_back(std::move(label));
+  }
+  figures.folds = *std::max_element(oof.folds.begin(), oof.folds.end()) + 1;
+  return figures;
+}
+
+std::string FiguresJson(const BundleFigures& figures) {
+  Json json = ScoresJson(figures.ensemble);
+  const auto add = [&](const char* key, const std::vector<NamedScores>& all) {
+    json[key] = Json::object();
+    for (const NamedScores& one : all) {
+      json[key][one.name] = ScoresJson(one.scores);
+    }
+  };
+  add("models", figures.models);
+  add("instruments", figures.instruments);
+  json["labels"] = Json::object();
+  for (const BundleFigures::Label& label : figures.labels) {
+    json["labels"][label.name] = {{"logLoss", label.log_loss},
+                                  {"positive", label.positive}};
+  }
+  return json.dump();
+}
+
+}  // namespace foldfarm
