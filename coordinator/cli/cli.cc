@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/cli/command.h"
+#include "coordinator/cli/report_command.h"
 #include "coordinator/cli/suggest.h"
 
 namespace foldfarm {
@@ -171,6 +172,7 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddWatchCommand(app, invocation);
   AddJobCommands(app, invocation);
   AddResultCommands(app, invocation);
+  AddReportCommand(app, invocation);
   AddExportCommand(app, invocation);
   AddOptionsCommand(app, invocation);
   AddRenderCommand(app, invocation);

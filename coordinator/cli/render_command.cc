@@ -21,13 +21,14 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/subprocess.h"
-#include "common/rpc/artifact_client.h"
 #include "common/rpc/retry.h"
 #include "common/spectra/prepared_dataset.h"
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/command.h"
+#include "coordinator/cli/fetch_dataset.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/output_file.h"
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/render_sheet.h"
 #include "coordinator/cli/suggest.h"
@@ -91,23 +92,6 @@ absl::StatusOr<v1::ModelSpec> FindModel(const RenderCommandOptions& options) {
   return Unknown("model", options.model, options.sweep, names);
 }
 
-// Fails before anything is drawn when the sheet could not be written.
-absl::Status CheckWritable(const std::string& path) {
-  const std::string folder = DirectoryOf(path);
-  if (!IsDirectory(folder)) {
-    return absl::NotFoundError(
-        absl::StrCat("--out ", path, ": there is no folder ", folder));
-  }
-  if (IsDirectory(path)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--out ", path, " is a folder, expected a file to write"));
-  }
-  if (access(folder.c_str(), W_OK) != 0) {
-    return ErrnoStatus(path, "cannot write");
-  }
-  return absl::OkStatus();
-}
-
 // Puts the dataset into `folder`.
 absl::Status PlaceDataset(CommandContext& context, const std::string& dataset,
                           const std::string& folder) {
@@ -129,15 +113,9 @@ absl::Status PlaceDataset(CommandContext& context, const std::string& dataset,
       client.Call(&v1::FarmService::StubInterface::GetDataset, request));
   Progress progress(context.console, context.clock, "Fetching",
                     ProgressUnit::kBytes);
-  TransferOptions transfer;
-  transfer.retry.give_up_after = absl::Seconds(30);
-  transfer.clock = &context.clock;
-  transfer.cancelled = &InterruptScope::Interrupted;
-  transfer.progress = [&](int64_t done, int64_t total) {
-    progress.Update(done, total);
-  };
-  return client.Explain(DownloadFile(client.artifacts(), known.digest(),
-                                     known.size_bytes(), path, transfer));
+  return FetchDataset(
+      client, context.clock, known, path, &InterruptScope::Interrupted,
+      [&](int64_t done, int64_t total) { progress.Update(done, total); });
 }
 
 absl::Status CheckSamples(const PreparedDataset& dataset,
@@ -218,7 +196,7 @@ absl::Status Draw(Clock& clock, const std::string& trainer,
 absl::StatusOr<int> Render(CommandContext& context,
                            RenderCommandOptions options) {
   FOLDFARM_ASSIGN_OR_RETURN(const v1::ModelSpec model, FindModel(options));
-  FOLDFARM_RETURN_IF_ERROR(CheckWritable(options.out));
+  FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(options.out));
   const std::string trainer =
       options.trainer.empty() ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
                               : options.trainer;
