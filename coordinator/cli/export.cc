@@ -78,10 +78,7 @@ class Exporter {
       FOLDFARM_RETURN_IF_ERROR(Add(job));
     }
     if (known) return absl::OkStatus();
-    const std::string near = Nearest(options_.model, models);
-    return absl::NotFoundError(absl::StrCat(
-        options_.sweep, " has no model \"", options_.model, "\"",
-        near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)")));
+    return UnknownModel(options_.sweep, options_.model, models);
   }
 
   absl::Status Add(const v1::Job& job) {
@@ -240,6 +237,14 @@ class Exporter {
 
 }  // namespace
 
+absl::Status UnknownModel(const std::string& sweep, const std::string& model,
+                          const std::vector<std::string>& models) {
+  const std::string near = Nearest(model, models);
+  return absl::NotFoundError(absl::StrCat(
+      sweep, " has no model \"", model, "\"",
+      near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)")));
+}
+
 std::map<std::string, std::string> ExportNames(
     const std::vector<v1::ArtifactRef>& artifacts, int fold) {
   std::vector<std::string> names;
@@ -248,14 +253,13 @@ std::map<std::string, std::string> ExportNames(
     names.push_back(ref.name());
   }
   // The weights come first to the short name.
-  std::stable_sort(
-      names.begin(), names.end(),
-      [](const std::string& a, const std::string& b) {
-        const auto rank = [](const std::string& name) {
-          return name == kWeightsFile ? 0 : name == kTrees ? 1 : 2;
-        };
-        return rank(a) < rank(b);
-      });
+  std::stable_sort(names.begin(), names.end(),
+                   [](const std::string& a, const std::string& b) {
+                     const auto rank = [](const std::string& name) {
+                       return name == kWeightsFile ? 0 : name == kTrees ? 1 : 2;
+                     };
+                     return rank(a) < rank(b);
+                   });
   std::map<std::string, std::string> exported;
   std::set<std::string> taken;
   for (const std::string& name : names) {

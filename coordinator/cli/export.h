@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/cli/farm_client.h"
 #include "foldfarm/v1/job.pb.h"
@@ -45,6 +46,11 @@ struct ExportReport {
 // GetJob, DownloadFile and of writing.
 absl::StatusOr<ExportReport> ExportModels(FarmClient& client,
                                           const ExportOptions& options);
+
+// NOT_FOUND for a model that the sweep does not have, with the nearest of
+// `models`.
+absl::Status UnknownModel(const std::string& sweep, const std::string& model,
+                          const std::vector<std::string>& models);
 
 // Where the files of a job's result go, by artifact's name: "2.safetensors".
 // Predictions are left out; of two with one extension the later one keeps its
