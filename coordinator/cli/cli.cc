@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/cli/command.h"
+#include "coordinator/cli/report_command.h"
 #include "coordinator/cli/suggest.h"
 
 namespace foldfarm {
@@ -172,6 +173,7 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddJobCommands(app, invocation);
   AddEnsembleCommand(app, invocation);
   AddResultCommands(app, invocation);
+  AddReportCommand(app, invocation);
   AddExportCommand(app, invocation);
   AddBundleCommand(app, invocation);
   AddExplainCommand(app, invocation);

@@ -18,6 +18,7 @@
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/explanation.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/output_file.h"
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/suggest.h"
 #include "coordinator/cli/trainer_call.h"
@@ -56,7 +57,7 @@ absl::StatusOr<int> ExplainLabel(CommandContext& context,
   FOLDFARM_ASSIGN_OR_RETURN(const Bundle bundle, ReadBundle(options.bundle));
   FOLDFARM_RETURN_IF_ERROR(CheckLabel(bundle, options.label));
   if (!options.out.empty()) {
-    FOLDFARM_RETURN_IF_ERROR(CheckPicturePath(options.out));
+    FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(options.out));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string trainer,
                             FindTrainer(options.trainer, "explains"));

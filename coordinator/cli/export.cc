@@ -85,10 +85,7 @@ class Exporter {
       if (std::find(models.begin(), models.end(), model) != models.end()) {
         continue;
       }
-      const std::string near = Nearest(model, models);
-      return absl::NotFoundError(absl::StrCat(
-          options_.sweep, " has no model \"", model, "\"",
-          near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)")));
+      return UnknownModel(options_.sweep, model, models);
     }
     for (const v1::Job& job : jobs.jobs()) {
       if (wanted.empty() || std::find(wanted.begin(), wanted.end(),
@@ -257,6 +254,14 @@ class Exporter {
 };
 
 }  // namespace
+
+absl::Status UnknownModel(const std::string& sweep, const std::string& model,
+                          const std::vector<std::string>& models) {
+  const std::string near = Nearest(model, models);
+  return absl::NotFoundError(absl::StrCat(
+      sweep, " has no model \"", model, "\"",
+      near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)")));
+}
 
 std::map<std::string, std::string> ExportNames(
     const std::vector<v1::ArtifactRef>& artifacts, int fold) {

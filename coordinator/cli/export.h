@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/cli/farm_client.h"
 #include "foldfarm/v1/farm.pb.h"
@@ -66,6 +67,11 @@ absl::StatusOr<ExportReport> ExportModels(FarmClient& client,
 // A model's labels in the order of its outputs, which is the dataset's.
 std::vector<std::string> LabelsOfModel(const v1::ModelSpec& model,
                                        const std::vector<std::string>& all);
+
+// NOT_FOUND for a model that the sweep does not have, with the nearest of
+// `models`.
+absl::Status UnknownModel(const std::string& sweep, const std::string& model,
+                          const std::vector<std::string>& models);
 
 // Where the files of a job's result go, by artifact's name: "2.safetensors".
 // Predictions are left out; of two with one extension the later one keeps its

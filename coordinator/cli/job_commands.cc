@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/job_records.h"
 #include "coordinator/cli/metrics_table.h"
 
 namespace foldfarm {
@@ -79,14 +80,6 @@ absl::StatusOr<int> Jobs(CommandContext& context, const JobsOptions& options) {
 struct JobOptions {
   std::string job;
 };
-
-std::string AttemptEnd(const v1::Attempt& attempt) {
-  if (attempt.signal() != 0) return absl::StrCat("signal ", attempt.signal());
-  if (attempt.exit_status() != 0) {
-    return absl::StrCat("exit ", attempt.exit_status());
-  }
-  return "";
-}
 
 std::string JobText(const v1::GetJobResponse& reply, absl::Time now,
                     size_t width, bool colour) {

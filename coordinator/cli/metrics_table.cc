@@ -1,7 +1,6 @@
 #include "coordinator/cli/metrics_table.h"
 
 #include <algorithm>
-#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -21,15 +20,6 @@ constexpr const char* kKnown[] = {
     "train_loss", "log_loss", "log_loss_clip_1e_2", "accuracy",
     "lr",         "seconds",  "samples_per_second"};
 
-std::vector<std::string> InOrder(std::set<std::string> names) {
-  std::vector<std::string> order;
-  for (const char* name : kKnown) {
-    if (names.erase(name) > 0) order.push_back(name);
-  }
-  order.insert(order.end(), names.begin(), names.end());
-  return order;
-}
-
 std::string Number(absl::string_view metric, double value) {
   if (metric == "lr") return absl::StrFormat("%.2e", value);
   if (metric == "accuracy") return FormatPercent(value);
@@ -40,6 +30,15 @@ std::string Number(absl::string_view metric, double value) {
 
 }  // namespace
 
+std::vector<std::string> MetricsInOrder(std::set<std::string> names) {
+  std::vector<std::string> order;
+  for (const char* name : kKnown) {
+    if (names.erase(name) > 0) order.push_back(name);
+  }
+  order.insert(order.end(), names.begin(), names.end());
+  return order;
+}
+
 std::string MetricsText(const v1::GetMetricsResponse& reply, size_t width,
                         bool colour) {
   if (reply.epochs().empty() && reply.result().empty()) {
@@ -49,7 +48,7 @@ std::string MetricsText(const v1::GetMetricsResponse& reply, size_t width,
   for (const v1::EpochMetrics& epoch : reply.epochs()) {
     for (const auto& [name, value] : epoch.values()) names.insert(name);
   }
-  const std::vector<std::string> order = InOrder(names);
+  const std::vector<std::string> order = MetricsInOrder(names);
   std::vector<Column> columns = {{"EPOCH", Column::Align::kRight}};
   for (const std::string& name : order) {
     columns.push_back(
@@ -72,7 +71,7 @@ std::string MetricsText(const v1::GetMetricsResponse& reply, size_t width,
                   "\n");
   std::set<std::string> results;
   for (const auto& [name, value] : reply.result()) results.insert(name);
-  for (const std::string& name : InOrder(results)) {
+  for (const std::string& name : MetricsInOrder(results)) {
     absl::StrAppend(&text, "  ", name, " ",
                     Number(name, reply.result().at(name)), "\n");
   }
@@ -86,7 +85,7 @@ std::string MetricsCsv(absl::Span<const JobMetrics> jobs) {
       for (const auto& [name, value] : epoch.values()) names.insert(name);
     }
   }
-  const std::vector<std::string> order = InOrder(names);
+  const std::vector<std::string> order = MetricsInOrder(names);
   std::string csv = "job,model,fold,epoch";
   for (const std::string& name : order) {
     absl::StrAppend(&csv, ",", CsvCell(name));

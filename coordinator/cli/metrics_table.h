@@ -5,6 +5,7 @@
 #define FOLDFARM_COORDINATOR_CLI_METRICS_TABLE_H_
 
 #include <cstddef>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,10 @@
 #include "foldfarm/v1/farm.pb.h"
 
 namespace foldfarm {
+
+// Names of metrics in the order people look at them: the well-known ones, then
+// the others by name.
+std::vector<std::string> MetricsInOrder(std::set<std::string> names);
 
 // A row an epoch, the well-known metrics first; then those of the result.
 std::string MetricsText(const v1::GetMetricsResponse& reply, size_t width,

@@ -17,13 +17,14 @@
 #include "absl/strings/str_join.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/artifact_client.h"
 #include "common/rpc/retry.h"
 #include "common/spectra/prepared_dataset.h"
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/command.h"
+#include "coordinator/cli/fetch_dataset.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/output_file.h"
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/render_sheet.h"
 #include "coordinator/cli/suggest.h"
@@ -107,15 +108,9 @@ absl::Status PlaceDataset(CommandContext& context, const std::string& dataset,
       client.Call(&v1::FarmService::StubInterface::GetDataset, request));
   Progress progress(context.console, context.clock, "Fetching",
                     ProgressUnit::kBytes);
-  TransferOptions transfer;
-  transfer.retry.give_up_after = absl::Seconds(30);
-  transfer.clock = &context.clock;
-  transfer.cancelled = &InterruptScope::Interrupted;
-  transfer.progress = [&](int64_t done, int64_t total) {
-    progress.Update(done, total);
-  };
-  return client.Explain(DownloadFile(client.artifacts(), known.digest(),
-                                     known.size_bytes(), path, transfer));
+  return FetchDataset(
+      client, context.clock, known, path, &InterruptScope::Interrupted,
+      [&](int64_t done, int64_t total) { progress.Update(done, total); });
 }
 
 absl::Status CheckSamples(const PreparedDataset& dataset,
@@ -151,7 +146,7 @@ absl::Status WriteDrawFile(const PreparedDataset& dataset,
 absl::StatusOr<int> Render(CommandContext& context,
                            RenderCommandOptions options) {
   FOLDFARM_ASSIGN_OR_RETURN(const v1::ModelSpec model, FindModel(options));
-  FOLDFARM_RETURN_IF_ERROR(CheckPicturePath(options.out));
+  FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(options.out));
   FOLDFARM_ASSIGN_OR_RETURN(const std::string trainer,
                             FindTrainer(options.trainer, "draws"));
   // Each once, in the order given.

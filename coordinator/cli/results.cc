@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
-#include "common/ensemble/csv.h"
 #include "coordinator/cli/metrics_table.h"
+#include "coordinator/cli/oof_table.h"
 
 namespace foldfarm {
 namespace {
@@ -25,37 +25,16 @@ absl::StatusOr<v1::ListJobsResponse> ListJobs(FarmClient& client,
 
 absl::StatusOr<int64_t> WriteOof(FarmClient& client, const std::string& sweep,
                                  const std::string& path) {
-  grpc::ClientContext call;
-  v1::GetOofRequest request;
-  request.set_sweep(sweep);
-  const auto stream = client.farm().GetOof(&call, request);
-  std::string csv;
-  int64_t rows = 0;
-  bool has_models = false;
-  v1::GetOofResponse part;
-  while (stream->Read(&part)) {
-    if (csv.empty()) {
-      has_models = !part.models().empty();
-      csv = OofCsvHeader(
-          std::vector<std::string>(part.labels().begin(), part.labels().end()),
-          std::vector<std::string>(part.models().begin(), part.models().end()));
-    }
-    for (const v1::GetOofResponse::Row& row : part.rows()) {
-      csv += OofCsvRow(row.sample_id(), row.fold(), row.instrument_type(),
-                       row.truth(), row.probability(), row.model_probability());
-      ++rows;
-    }
-  }
-  FOLDFARM_RETURN_IF_ERROR(client.Explain(ToStatus(stream->Finish())));
-  if (!has_models) {
+  FOLDFARM_ASSIGN_OR_RETURN(const OofTable table, FetchOof(client, sweep));
+  if (table.oof.models.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "no model of ", sweep,
         " is complete on all folds, so there is nothing to write; see foldfarm "
         "status ",
         sweep));
   }
-  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(path, csv));
-  return rows;
+  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(path, OofCsv(table)));
+  return static_cast<int64_t>(table.oof.num_samples());
 }
 
 absl::StatusOr<int64_t> WriteMetrics(FarmClient& client,

@@ -18,6 +18,7 @@
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/local_farm.h"
+#include "coordinator/cli/report.h"
 #include "coordinator/cli/results.h"
 #include "coordinator/cli/run_state.h"
 #include "coordinator/cli/sweep_inputs.h"
@@ -209,11 +210,20 @@ absl::Status Run::WriteResults(const std::string& sweep) {
   to_export.cancelled = &InterruptScope::Interrupted;
   FOLDFARM_ASSIGN_OR_RETURN(const ExportReport exported,
                             ExportModels(*client_, to_export));
+  ReportOptions to_report;
+  to_report.sweep = sweep;
+  to_report.cancelled = &InterruptScope::Interrupted;
+  FOLDFARM_ASSIGN_OR_RETURN(const ReportData report,
+                            FetchReport(*client_, context_.clock, to_report));
+  FOLDFARM_RETURN_IF_ERROR(
+      WriteFileAtomically(Out("report.html"), ReportHtml(report)));
   FOLDFARM_RETURN_IF_ERROR(
       context_.Show(ensemble, [&](size_t width, bool colour) {
         return absl::StrCat("\n", EnsembleText(ensemble, width, colour), "\n");
       }));
   Table files({{"FILE", Column::Align::kLeft, true, 20}, {"WHAT"}});
+  files.AddRow({Out("report.html"),
+                "scores, curves, calibration, the worst samples, failures"});
   files.AddRow({Out("ensemble.json"), "the scores above"});
   if (rows > 0) {
     files.AddRow({Out("oof.csv"), absl::StrCat("out-of-fold predictions of ",

@@ -29,9 +29,6 @@ struct TrainerCall {
 // words when it refuses; RESOURCE_EXHAUSTED; CANCELLED after Ctrl-C; INTERNAL.
 absl::Status CallTrainer(Clock& clock, const TrainerCall& call);
 
-// Fails before any work when a picture could not be written to `path` (--out).
-absl::Status CheckPicturePath(const std::string& path);
-
 }  // namespace foldfarm
 
 #endif  // FOLDFARM_COORDINATOR_CLI_TRAINER_CALL_H_

@@ -143,6 +143,8 @@ TEST_F(RunTest, GoesFromSamplesToAnEnsembleAndLeavesNothingRunning) {
   EXPECT_THAT(Read("run.err"), HasSubstr("4 of 4 jobs done"));
   const auto ensemble = nlohmann::json::parse(Read("out/ensemble.json"));
   EXPECT_EQ(ensemble["models"].size(), 2u);
+  EXPECT_THAT(Read("out/report.html"),
+              AllOf(HasSubstr("ensemble of 2"), HasSubstr("</html>")));
   const std::string oof = Read("out/oof.csv");
   EXPECT_EQ(std::count(oof.begin(), oof.end(), '\n'), 1 + 16);
   const std::string metrics = Read("out/metrics.csv");
