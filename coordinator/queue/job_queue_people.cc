@@ -6,6 +6,7 @@
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
 #include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/near_misses.h"
 #include "coordinator/queue/run_work.h"
 #include "coordinator/queue/sweep_plan.h"
 
@@ -101,16 +102,23 @@ absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitSweep(
     return absl::InvalidArgumentError("request_id is empty");
   }
   std::optional<DatasetRow> dataset;
+  std::vector<std::string> datasets;
   FOLDFARM_RETURN_IF_ERROR(
       store_.Read([&](const Reader& reader) -> absl::Status {
         FOLDFARM_ASSIGN_OR_RETURN(dataset,
                                   reader.FindDataset(request.dataset()));
+        if (dataset.has_value()) return absl::OkStatus();
+        FOLDFARM_ASSIGN_OR_RETURN(const std::vector<DatasetRow> all,
+                                  reader.ListDatasets());
+        for (const DatasetRow& row : all)
+          datasets.push_back(row.dataset.name());
         return absl::OkStatus();
       }));
   if (!dataset.has_value()) {
     return absl::NotFoundError(
-        absl::StrCat("no dataset \"", request.dataset(),
-                     "\"; `foldfarm dataset list` names those there are"));
+        absl::StrCat("no dataset \"", request.dataset(), "\"",
+                     NearMisses(request.dataset(), datasets),
+                     "; `foldfarm dataset list` names those there are"));
   }
   const std::string& digest = dataset->dataset.digest();
   FOLDFARM_ASSIGN_OR_RETURN(const std::string path, files_.Find(digest));
