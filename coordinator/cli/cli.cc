@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/cli/command.h"
+#include "coordinator/cli/completion.h"
 #include "coordinator/cli/report_command.h"
 #include "coordinator/cli/suggest.h"
 
@@ -105,6 +108,43 @@ std::string UnexpectedArgument(const CLI::App& app,
       near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)"));
 }
 
+// The option that an error of CLI11 speaks of ("--state: done not in {...}"),
+// if it takes one of a few words; else null.
+const CLI::Option* OptionWithChoices(const CLI::App& command,
+                                     absl::string_view message) {
+  for (const CLI::App* scope = &command; scope != nullptr;
+       scope = scope->get_parent()) {
+    for (const CLI::Option* option : scope->get_options()) {
+      if (absl::StartsWith(message, option->get_name() + ": ") &&
+          !Choices(option->get_type_name()).empty()) {
+        return option;
+      }
+    }
+  }
+  return nullptr;
+}
+
+// `--state is "runing", expected pending, running or failed (did you mean
+// "running"?)`.
+std::string WrongChoice(const CLI::Option& option) {
+  const std::vector<std::string> choices = Choices(option.get_type_name());
+  std::string wrong;
+  for (const std::string& value : option.results()) {
+    const bool known = std::any_of(
+        choices.begin(), choices.end(), [&](const std::string& choice) {
+          return absl::EqualsIgnoreCase(choice, value);
+        });
+    if (!known) wrong = value;
+  }
+  const std::string near = Nearest(absl::AsciiStrToLower(wrong), choices);
+  const std::vector<std::string> but_last(choices.begin(), choices.end() - 1);
+  return absl::StrCat(
+      option.get_name(), " is \"", wrong, "\", expected ",
+      absl::StrJoin(but_last, ", "), but_last.empty() ? "" : " or ",
+      choices.back(),
+      near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)"));
+}
+
 // "foldfarm dataset" of `foldfarm dataset list`; "" of `foldfarm`.
 std::string ParentName(const CLI::App& command) {
   const CLI::App* parent = command.get_parent();
@@ -131,7 +171,7 @@ int ExitStatus(const Console& console, const absl::StatusOr<int>& result) {
   const absl::Status& status = result.status();
   if (absl::IsCancelled(status)) {
     // The terminal echoed "^C" where this line begins.
-    if (console.err_is_terminal) *console.err << "\r\033[K";
+    if (console.err_redraws) *console.err << "\r\033[K";
     console.Note(std::string(status.message()));
     return kExitInterrupted;
   }
@@ -150,7 +190,8 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
       ->type_name("table|json")
       ->capture_default_str();
   app.add_flag("--no-color,--no-colour", options.no_color,
-               "Print without colour (so does NO_COLOR=1)");
+               "Print without colour. So do NO_COLOR=1, TERM=dumb and whatever "
+               "is not a terminal, unless FORCE_COLOR=1");
 }
 
 }  // namespace
@@ -180,10 +221,22 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddOptionsCommand(app, invocation);
   AddPredictCommand(app, invocation);
   AddRenderCommand(app, invocation);
+  AddCompletionCommand(app, invocation);
 
   if (arguments.empty()) {
     *console.err << Help(app);
     return kExitUsage;
+  }
+  if (arguments[0] == "__complete") {  // The shells' scripts ask.
+    const std::vector<std::string> line(arguments.begin() + 1, arguments.end());
+    const char* named = std::getenv("FOLDFARM_COORDINATOR");
+    const bool is_named = named != nullptr && *named != '\0';
+    *console.out << CompletionText(Complete(
+                        app, line,
+                        CoordinatorNames(
+                            line, is_named ? named : global.coordinator)))
+                 << std::flush;
+    return kExitDone;
   }
   std::vector<std::string> words = arguments;
   if (words[0] == "help") {  // `foldfarm help jobs` is `foldfarm jobs --help`.
@@ -213,7 +266,9 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
       return UsageError(console, Chosen(app),
                         UnexpectedArgument(app, extras.front()));
     }
-    return UsageError(console, Chosen(app), error.what());
+    const CLI::Option* choice = OptionWithChoices(Chosen(app), error.what());
+    return UsageError(console, Chosen(app),
+                      choice == nullptr ? error.what() : WrongChoice(*choice));
   }
   if (global.no_color) console.DisableColour();
   CommandContext context{

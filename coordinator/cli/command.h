@@ -3,6 +3,9 @@
 // A group of commands is a file with one function Add...Commands: it declares
 // subcommands and their options on the parser. Parsing a command line fills in
 // `Invocation::action`; RunCli calls it once the line as a whole is legal.
+//
+// The type name of an option, or the name of an argument without one, stands in
+// --help and tells the shell what to complete: see completion.h.
 #ifndef FOLDFARM_COORDINATOR_CLI_COMMAND_H_
 #define FOLDFARM_COORDINATOR_CLI_COMMAND_H_
 
@@ -69,6 +72,7 @@ std::pair<CLI::App*, std::shared_ptr<Options>> AddCommand(
 }
 
 void AddBundleCommand(CLI::App& app, Invocation& invocation);
+void AddCompletionCommand(CLI::App& app, Invocation& invocation);
 void AddDatasetCommands(CLI::App& app, Invocation& invocation);
 void AddSweepCommands(CLI::App& app, Invocation& invocation);
 void AddSubmitCommand(CLI::App& app, Invocation& invocation);

@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/cli/environment.h"
 
 namespace foldfarm {
 
@@ -56,27 +57,34 @@ Console Console::ForProcess() {
   console.err_fd = STDERR_FILENO;
   console.out_is_terminal = isatty(STDOUT_FILENO) == 1;
   console.err_is_terminal = isatty(STDERR_FILENO) == 1;
-  const char* no_colour = std::getenv("NO_COLOR");
-  const char* term = std::getenv("TERM");
-  const bool wanted = (no_colour == nullptr || *no_colour == '\0') &&
-                      term != nullptr && absl::string_view(term) != "dumb";
-  console.out_colour = console.out_is_terminal && wanted;
-  console.err_colour = console.err_is_terminal && wanted;
+  const auto environment = [](const char* name) -> const char* {
+    return std::getenv(name);
+  };
+  console.out_colour = WantsColour(console.out_is_terminal, environment);
+  console.err_colour = WantsColour(console.err_is_terminal, environment);
+  const bool redraws = CanRedraw(environment);
+  console.out_redraws = console.out_is_terminal && redraws;
+  console.err_redraws = console.err_is_terminal && redraws;
+  console.unicode = IsUtf8(environment);
   return console;
 }
 
+std::string Console::Fit(std::string text) const {
+  return unicode ? text : ToAscii(text);
+}
+
 void Console::Note(absl::string_view text) const {
-  *err << std::string(text) << std::endl;
+  *err << Fit(std::string(text)) << std::endl;
 }
 
 void Console::Warn(absl::string_view text) const {
   *err << Paint("warning:", Style::kWarning, err_colour) << " "
-       << std::string(text) << std::endl;
+       << Fit(std::string(text)) << std::endl;
 }
 
 void Console::Error(absl::string_view text) const {
-  *err << Paint("error:", Style::kBad, err_colour) << " " << std::string(text)
-       << std::endl;
+  *err << Paint("error:", Style::kBad, err_colour) << " "
+       << Fit(std::string(text)) << std::endl;
 }
 
 }  // namespace foldfarm

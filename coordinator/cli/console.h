@@ -37,8 +37,8 @@ struct TerminalSize {
 TerminalSize TerminalSizeOf(int fd);
 
 struct Console {
-  // stdout and stderr of the process, with colour when they are terminals and
-  // neither NO_COLOR nor TERM=dumb says otherwise.
+  // stdout and stderr of the process, with what they are and what the
+  // environment says about them (environment.h).
   static Console ForProcess();
 
   std::ostream* out = nullptr;  // Borrowed.
@@ -47,11 +47,19 @@ struct Console {
   bool err_is_terminal = false;
   bool out_colour = false;
   bool err_colour = false;
+  // A terminal whose lines can be drawn over.
+  bool out_redraws = false;
+  bool err_redraws = false;
+  // The locale has more than ASCII; see Fit.
+  bool unicode = true;
   // Descriptors to ask for a size, or -1.
   int out_fd = -1;
   int err_fd = -1;
 
   void DisableColour() { out_colour = err_colour = false; }
+
+  // Text for people as the locale can show it; not for JSON and files.
+  std::string Fit(std::string text) const;
 
   // A line on stderr: the text alone, after "warning:", after "error:".
   void Note(absl::string_view text) const;

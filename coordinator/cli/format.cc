@@ -1,6 +1,9 @@
 #include "coordinator/cli/format.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -40,6 +43,42 @@ std::string HumanDuration(absl::Duration duration) {
   }
   const int64_t hours = minutes / 60;
   return absl::StrFormat("%dd %02dh", hours / 24, hours % 24);
+}
+
+std::string RoughDuration(absl::Duration duration) {
+  if (duration < absl::ZeroDuration() || duration == absl::InfiniteDuration()) {
+    return "-";
+  }
+  // Rounded to a step of about a twentieth.
+  static constexpr struct {
+    int64_t below;
+    int64_t step;
+  } kSteps[] = {{10, 1},       {60, 5},        {600, 30},      {3600, 60},
+                {36'000, 600}, {86'400, 3600}, {864'000, 7200}};
+  const double exact = absl::ToDoubleSeconds(duration);
+  int64_t seconds = std::llround(exact / 86'400) * 86'400;
+  for (const auto& [below, step] : kSteps) {
+    const int64_t rounded =
+        std::llround(exact / static_cast<double>(step)) * step;
+    if (rounded >= below) continue;
+    seconds = rounded;
+    break;
+  }
+  if (seconds < 60) return absl::StrCat(std::max<int64_t>(seconds, 1), "s");
+  const int64_t minutes = seconds / 60;
+  if (minutes < 60) {
+    return seconds % 60 == 0
+               ? absl::StrCat(minutes, "m")
+               : absl::StrFormat("%dm %02ds", minutes, seconds % 60);
+  }
+  const int64_t hours = minutes / 60;
+  if (hours < 24) {
+    return minutes % 60 == 0
+               ? absl::StrCat(hours, "h")
+               : absl::StrFormat("%dh %02dm", hours, minutes % 60);
+  }
+  return hours % 24 == 0 ? absl::StrCat(hours / 24, "d")
+                         : absl::StrFormat("%dd %02dh", hours / 24, hours % 24);
 }
 
 std::string FormatBytes(int64_t bytes) {
@@ -142,6 +181,44 @@ std::string Truncate(absl::string_view text, size_t width) {
     end = next;
   }
   return absl::StrCat(text.substr(0, end), "…");
+}
+
+std::string Sparkline(absl::Span<const double> values, size_t width) {
+  static constexpr const char* kBars[] = {"▁", "▂", "▃", "▄",
+                                          "▅", "▆", "▇", "█"};
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  const size_t count = std::min(width, values.size());
+  std::vector<double> means;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t begin = i * values.size() / count;
+    const size_t end = (i + 1) * values.size() / count;
+    double sum = 0;
+    int finite = 0;
+    for (size_t k = begin; k < end; ++k) {
+      if (!std::isfinite(values[k])) continue;
+      sum += values[k];
+      ++finite;
+    }
+    means.push_back(finite == 0 ? kNone : sum / finite);
+  }
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
+  for (size_t i = 0; i < count; ++i) {
+    if (std::isnan(means[i])) continue;
+    low = std::min(low, means[i]);
+    if (i >= count / 8) high = std::max(high, means[i]);
+  }
+  std::string text;
+  for (const double mean : means) {
+    if (std::isnan(mean)) {
+      text += ' ';
+      continue;
+    }
+    const double share = high > low ? (mean - low) / (high - low) : 0;
+    text +=
+        kBars[static_cast<size_t>(std::clamp(std::floor(share * 8), 0.0, 7.0))];
+  }
+  return text;
 }
 
 }  // namespace foldfarm

@@ -10,6 +10,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "google/protobuf/timestamp.pb.h"
 
 namespace foldfarm {
@@ -17,6 +18,10 @@ namespace foldfarm {
 // Two units at most: "0.42s", "7.5s", "42s", "3m 12s", "2h 05m", "3d 04h".
 // Negative and infinite durations are "-".
 std::string HumanDuration(absl::Duration duration);
+
+// Two digits that count, for guesses: "25s", "12m", "1h 20m", "14h", "2d 06h".
+// Negative and infinite durations are "-".
+std::string RoughDuration(absl::Duration duration);
 
 // Powers of 1024: "512 B", "1.5 KiB", "38.7 MiB".
 std::string FormatBytes(int64_t bytes);
@@ -55,6 +60,12 @@ size_t DisplayWidth(absl::string_view text);
 // At most `width` columns of `text`; what was cut off shows as "…". `text` has
 // no escape sequences.
 std::string Truncate(absl::string_view text, size_t width);
+
+// "▆▃▂▁▂": values in their order as bars, at most `width` of them; of more
+// values, neighbours are averaged. The lowest value is the lowest bar and the
+// highest one after the first eighth the highest: a steep beginning, which
+// losses have, is cut off so that what follows shows. NaN is a blank.
+std::string Sparkline(absl::Span<const double> values, size_t width);
 
 }  // namespace foldfarm
 

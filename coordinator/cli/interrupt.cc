@@ -2,16 +2,28 @@
 
 #include <unistd.h>
 
+#include <cstring>
 #include <iterator>
 
 namespace foldfarm {
 namespace {
 
 std::atomic<bool> interrupted = false;
+std::atomic<int> farewell_fd = -1;
+std::atomic<const char*> farewell = nullptr;
+// Signal handlers may touch nothing else.
 static_assert(std::atomic<bool>::is_always_lock_free);
+static_assert(std::atomic<int>::is_always_lock_free);
+static_assert(std::atomic<const char*>::is_always_lock_free);
 
 void OnSignal(int /*signal*/) {
-  if (interrupted.exchange(true)) _exit(130);
+  if (!interrupted.exchange(true)) return;
+  if (const char* text = farewell.load(); text != nullptr) {
+    // Whether it arrives or not, the process ends.
+    [[maybe_unused]] const ssize_t n =
+        write(farewell_fd, text, std::strlen(text));
+  }
+  _exit(130);
 }
 
 }  // namespace
@@ -36,5 +48,10 @@ InterruptScope::~InterruptScope() {
 bool InterruptScope::Interrupted() { return interrupted; }
 
 const std::atomic<bool>& InterruptScope::Flag() { return interrupted; }
+
+void InterruptScope::SetFarewell(int fd, const char* text) {
+  farewell_fd = fd;
+  farewell = text;
+}
 
 }  // namespace foldfarm

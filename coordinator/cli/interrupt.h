@@ -24,6 +24,10 @@ class InterruptScope {
   // The same to be asked by others.
   static const std::atomic<bool>& Flag();
 
+  // What is written to `fd` when the second signal ends the process, to leave a
+  // terminal as it was; null: nothing. `text` is a literal. Thread-safe.
+  static void SetFarewell(int fd, const char* text);
+
  private:
   static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
   struct sigaction former_[3];

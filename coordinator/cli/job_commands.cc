@@ -271,7 +271,7 @@ void AddJobCommands(CLI::App& app, Invocation& invocation) {
         ->type_name("")
         ->required();
     command->add_option("--state", options->state, "Only jobs in this state")
-        ->type_name("STATE")
+        ->type_name("pending|running|succeeded|failed|cancelled")
         ->check(CLI::IsMember(
                     {"pending", "running", "succeeded", "failed", "cancelled"},
                     CLI::ignore_case)

@@ -1,7 +1,13 @@
-// A block of lines at the bottom of a terminal that is redrawn in place.
+// A picture of lines on a terminal that is drawn anew in place.
 //
-// Survives a change of the terminal's width: what was drawn is measured anew
-// before the cursor goes back over it. Not thread-safe.
+// kInline: a block at the bottom of what was printed before; what was drawn is
+// measured anew before the cursor goes back over it, for terminals that wrap
+// lines when they become narrower. kFullScreen: the terminal's second screen,
+// as pagers use it, which no change of size can spoil; the last picture is left
+// on the first screen.
+//
+// The cursor is hidden while a picture stands and comes back however that ends:
+// Leave, the destructor, or a second Ctrl-C (InterruptScope). Not thread-safe.
 #ifndef FOLDFARM_COORDINATOR_CLI_LIVE_AREA_H_
 #define FOLDFARM_COORDINATOR_CLI_LIVE_AREA_H_
 
@@ -14,24 +20,38 @@ namespace foldfarm {
 
 class LiveArea {
  public:
-  // `out` is borrowed and must be a terminal.
-  explicit LiveArea(std::ostream& out) : out_(out) {}
+  enum class Mode { kInline, kFullScreen };
 
-  // Replaces the block. `columns` is the terminal's present width.
+  // `out` is borrowed and must be a terminal, `fd` its descriptor or -1.
+  explicit LiveArea(std::ostream& out, Mode mode = Mode::kInline, int fd = -1)
+      : out_(out), mode_(mode), fd_(fd) {}
+  ~LiveArea() { Leave(); }
+  LiveArea(const LiveArea&) = delete;
+  LiveArea& operator=(const LiveArea&) = delete;
+
+  // Replaces the picture. `columns` is the terminal's present width. Full
+  // screen: `lines` are no more than its rows.
   void Draw(const std::vector<std::string>& lines, size_t columns);
 
-  // Takes the block away, so that ordinary lines can be printed.
+  // Takes an inline picture away, so that ordinary lines can be printed.
   void Clear(size_t columns);
 
-  // Leaves the block standing; the next Draw begins below it.
-  void Keep() { widths_.clear(); }
+  // Ends: the picture stays, with `last` in its place if that is not empty, and
+  // what is printed next comes below it.
+  void Leave(const std::vector<std::string>& last = {});
+
+  Mode mode() const { return mode_; }
 
  private:
   // The escape sequence to the block's first column and row.
   std::string ToTop(size_t columns) const;
+  void Enter();
 
   std::ostream& out_;
-  std::vector<size_t> widths_;  // Of the lines that stand there.
+  const Mode mode_;
+  const int fd_;
+  bool entered_ = false;
+  std::vector<std::string> lines_;  // That stand there.
 };
 
 }  // namespace foldfarm

@@ -35,7 +35,7 @@ absl::Status Show(
   }
   const size_t width =
       console.out_is_terminal ? TerminalSizeOf(console.out_fd).columns : 0;
-  *console.out << text(width, console.out_colour) << std::flush;
+  *console.out << console.Fit(text(width, console.out_colour)) << std::flush;
   return absl::OkStatus();
 }
 

@@ -85,12 +85,13 @@ void Progress::Update(int64_t done, int64_t total) {
   absl::MutexLock lock(&mu_);
   const absl::Duration now = clock_.Monotonic();
   const absl::Duration gap = now - last_;
-  if (console_.err_is_terminal) {
+  if (console_.err_redraws) {
     if (drawn_ && gap < kRedraw && done < total) return;
     const size_t columns = TerminalSizeOf(console_.err_fd).columns - 1;
     *console_.err << "\r"
-                  << ProgressText(what_, unit_, done, total, now - start_,
-                                  columns, console_.err_colour)
+                  << console_.Fit(ProgressText(what_, unit_, done, total,
+                                               now - start_, columns,
+                                               console_.err_colour))
                   << "\033[K" << std::flush;
     drawn_ = true;
   } else {

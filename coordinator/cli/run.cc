@@ -166,8 +166,10 @@ absl::StatusOr<v1::Sweep> Run::Train(const std::string& sweep) {
   FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep before, GetSweep(sweep));
   if (before.pending() + before.running() == 0) return before;
   FOLDFARM_RETURN_IF_ERROR(farm_->StartWorkers());
-  SweepWatcher watcher(*client_, sweep, context_.clock,
-                       SweepWatcher::ToErr(console_));
+  // In line with what was said before and will be said after.
+  SweepWatcher::Target target = SweepWatcher::ToErr(console_);
+  target.mode = LiveArea::Mode::kInline;
+  SweepWatcher watcher(*client_, sweep, context_.clock, target);
   while (!watcher.Tick(kTick)) {
     if (InterruptScope::Interrupted()) return DrainWorkers(watcher);
     FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> events,

@@ -1,18 +1,12 @@
 // sweeps, status, cancel, retry.
-#include <algorithm>
-#include <map>
-#include <set>
 #include <variant>
-#include <vector>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "coordinator/cli/command.h"
-#include "coordinator/cli/eta.h"
 #include "coordinator/cli/format.h"
-#include "coordinator/cli/prediction_text.h"
+#include "coordinator/cli/status_text.h"
 
 namespace foldfarm {
 namespace {
@@ -74,86 +68,6 @@ absl::StatusOr<int> Sweeps(CommandContext& context, const std::monostate&) {
   return kExitDone;
 }
 
-// A cell of status's grid: the score of a job that is done, else its state.
-Cell GridCell(const v1::Job& job) {
-  const Style style = StateStyle(job.state());
-  if (job.state() == v1::Job::SUCCEEDED && job.has_log_loss()) {
-    return Cell(FormatScore(job.log_loss()), style);
-  }
-  if (job.state() == v1::Job::RUNNING && job.epochs() > 0) {
-    return Cell(absl::StrCat(100 * job.epoch() / job.epochs(), " %"), style);
-  }
-  return Cell(StateName(job.state()), style);
-}
-
-std::string StatusText(const v1::Sweep& sweep, const v1::ListJobsResponse& jobs,
-                       absl::Time now, size_t width, bool colour) {
-  std::string text = absl::StrCat(
-      Heading(absl::StrCat(sweep.id(), " ", sweep.name()), colour), "  ",
-      Paint(StateName(sweep.state()), StateStyle(sweep.state()), colour),
-      "\ndataset ", sweep.dataset(), ", ",
-      sweep.prediction().empty()
-          ? absl::StrCat(FormatPlural(sweep.models(), "model"), " x ",
-                         FormatPlural(sweep.folds(), "fold"))
-          : DescribePrediction(sweep),
-      ", priority ", sweep.priority(), ", created ",
-      FormatRelative(ToTime(sweep.create_time()), now), "\n", sweep.succeeded(),
-      " succeeded, ", sweep.running(), " running, ", sweep.pending(),
-      " pending, ", sweep.failed(), " failed, ", sweep.cancelled(),
-      " cancelled\n", sweep.note(), sweep.note().empty() ? "" : "\n");
-  const Estimate estimate = EstimateRemaining(
-      std::vector<v1::Job>(jobs.jobs().begin(), jobs.jobs().end()));
-  if (sweep.has_end_time()) {
-    absl::StrAppend(
-        &text, "took ",
-        HumanDuration(ToTime(sweep.end_time()) - ToTime(sweep.create_time())),
-        "\n");
-  } else if (estimate.sweep != absl::InfiniteDuration()) {
-    absl::StrAppend(&text, "about ", HumanDuration(estimate.sweep), " left\n");
-  }
-  std::vector<std::string> models;
-  std::set<int> folds;
-  std::map<std::pair<std::string, int>, const v1::Job*> grid;
-  for (const v1::Job& job : jobs.jobs()) {
-    if (std::find(models.begin(), models.end(), job.model()) == models.end()) {
-      models.push_back(job.model());
-    }
-    folds.insert(job.fold());
-    grid[{job.model(), job.fold()}] = &job;
-  }
-  std::vector<Column> columns = {{"MODEL", Align::kLeft, true}};
-  for (const int fold : folds) {
-    columns.push_back({absl::StrCat("FOLD ", fold), Align::kRight});
-  }
-  if (!sweep.prediction().empty()) {
-    // Parts have no scores and can be many.
-    models.clear();
-    absl::StrAppend(&text, "\n", PredictionTable(jobs, width, colour));
-  }
-  Table table(columns);
-  for (const std::string& model : models) {
-    std::vector<Cell> row = {model};
-    for (const int fold : folds) {
-      const auto job = grid.find({model, fold});
-      row.push_back(job == grid.end() ? Cell("") : GridCell(*job->second));
-    }
-    table.AddRow(std::move(row));
-  }
-  if (!table.empty()) {
-    absl::StrAppend(&text, "\n", table.Render(width, colour));
-  }
-  for (const v1::Job& job : jobs.jobs()) {
-    if (job.state() != v1::Job::FAILED) continue;
-    absl::StrAppend(&text, "\n", Paint(job.name(), Style::kBad, colour), ": ",
-                    job.error());
-  }
-  if (sweep.failed() > 0) {
-    absl::StrAppend(&text, "\n\nTry the failed jobs again: foldfarm retry ",
-                    sweep.id(), "\n");
-  }
-  return text;
-}
-
 struct TargetOptions {
   std::string target;
 };
@@ -165,14 +79,13 @@ absl::StatusOr<int> Status(CommandContext& context,
   request.set_sweep(options.target);
   FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep sweep,
                             client.Call(&Farm::GetSweep, request));
-  v1::ListJobsResponse jobs;
+  StatusInput input;
   if (context.format == OutputFormat::kTable) {
-    v1::ListJobsRequest list;
-    list.set_sweep(sweep.id());
-    FOLDFARM_ASSIGN_OR_RETURN(jobs, client.Call(&Farm::ListJobs, list));
+    FOLDFARM_ASSIGN_OR_RETURN(input, GatherStatus(client, sweep));
   }
   FOLDFARM_RETURN_IF_ERROR(context.Show(sweep, [&](size_t width, bool colour) {
-    return StatusText(sweep, jobs, context.clock.Now(), width, colour);
+    return StatusText(input, context.clock.Now(), absl::LocalTimeZone(), width,
+                      colour);
   }));
   return kExitDone;
 }
@@ -215,7 +128,7 @@ void AddSweepCommands(CLI::App& app, Invocation& invocation) {
   {
     auto [command, options] = AddCommand<TargetOptions>(
         app, invocation, "status",
-        "Show a sweep: counts, a grid of models and folds, failures",
+        "Show a sweep: how far, how good, what is wrong, when it is done",
         "foldfarm status s3", Status);
     command->add_option("SWEEP", options->target, "Id or name of the sweep")
         ->type_name("")

@@ -6,12 +6,20 @@
 #include "absl/strings/str_cat.h"
 #include "common/rpc/retry.h"
 #include "common/rpc/status.h"
+#include "coordinator/cli/watch_view.h"
 
 namespace foldfarm {
 namespace {
 
 // An unchanged picture is drawn anew so often, for the times in it.
 constexpr absl::Duration kRedrawInterval = absl::Seconds(1);
+// Calls beside the stream: how many for what happened before, how often for the
+// workers, and how long any may take.
+constexpr size_t kMostLookUps = 64;
+constexpr absl::Duration kWorkersInterval = absl::Seconds(5);
+constexpr absl::Duration kLookUpTimeout = absl::Seconds(3);
+// What the last picture may take on the first screen.
+constexpr size_t kLastRows = 60;
 
 std::string TimeOfDay(absl::Time time) {
   return absl::FormatTime("%H:%M:%S", time, absl::LocalTimeZone());
@@ -20,12 +28,12 @@ std::string TimeOfDay(absl::Time time) {
 }  // namespace
 
 SweepWatcher::Target SweepWatcher::ToOut(const Console& console) {
-  return {console.out, console.out_is_terminal, console.out_colour,
+  return {&console, console.out, console.out_redraws, console.out_colour,
           console.out_fd};
 }
 
 SweepWatcher::Target SweepWatcher::ToErr(const Console& console) {
-  return {console.err, console.err_is_terminal, console.err_colour,
+  return {&console, console.err, console.err_redraws, console.err_colour,
           console.err_fd};
 }
 
@@ -35,17 +43,31 @@ SweepWatcher::SweepWatcher(FarmClient& client, std::string sweep, Clock& clock,
       name_(std::move(sweep)),
       clock_(clock),
       target_(target),
-      area_(*target.stream),
+      area_(*target.stream, target.mode, target.fd),
       last_heard_(clock.Monotonic()),
-      reader_([this] { Follow(); }) {}
+      reader_([this] { Follow(); }),
+      asker_([this] { LookUp(); }) {}
 
 SweepWatcher::~SweepWatcher() {
   {
     absl::MutexLock lock(&mu_);
     stop_ = true;
     if (call_ != nullptr) call_->TryCancel();
+    changed_.SignalAll();
   }
   reader_.join();
+  asker_.join();
+  if (!target_.redraws) return;
+  std::vector<std::string> last;
+  {
+    absl::MutexLock lock(&mu_);
+    if (state_.has_data()) {
+      TerminalSize size = TerminalSizeOf(target_.fd);
+      size.rows = std::max(size.rows, kLastRows);
+      last = Picture(size);
+    }
+  }
+  area_.Leave(last);
 }
 
 bool SweepWatcher::stopping() {
@@ -68,9 +90,8 @@ absl::Status SweepWatcher::FollowOnce() {
   while (stream->Read(&update)) {
     absl::MutexLock lock(&mu_);
     last_heard_ = clock_.Monotonic();
-    for (std::string& event : state_.Apply(update)) {
-      events_.push_back(
-          absl::StrCat(TimeOfDay(clock_.Now()), "  ", std::move(event)));
+    for (WatchEvent& event : state_.Apply(update, clock_.Now())) {
+      events_.push_back(std::move(event));
     }
     dirty_ = true;
     changed_.SignalAll();
@@ -99,44 +120,125 @@ void SweepWatcher::Follow() {
   absl::MutexLock lock(&mu_);
   result_ = client_.Explain(status);
   ended_ = true;
+  dirty_ = true;
   changed_.SignalAll();
 }
 
-bool SweepWatcher::Tick(absl::Duration wait) {
-  std::vector<std::string> lines;
-  bool ended;
-  bool draw = false;
-  const size_t columns = TerminalSizeOf(target_.fd).columns;
+// What happened before watching began, for the curves and the time left. What
+// cannot be had is done without.
+void SweepWatcher::LookUpPast() {
+  std::vector<std::string> jobs;
   {
     absl::MutexLock lock(&mu_);
-    if (!dirty_ && !ended_) clock_.WaitFor(changed_, mu_, wait);
+    jobs = JobsToLookUp(state_.jobs(), kMostLookUps);
+  }
+  v1::GetSweepRequest get_sweep;
+  get_sweep.set_sweep(name_);
+  const auto sweep = client_.Call(&v1::FarmService::StubInterface::GetSweep,
+                                  get_sweep, kLookUpTimeout);
+  if (sweep.ok()) {
+    absl::MutexLock lock(&mu_);
+    state_.SetPredictionEpochs(
+        PredictionEpochs(sweep->spec().tta(), sweep->folds()));
+  }
+  for (const std::string& job : jobs) {
+    if (stopping()) return;
+    v1::GetMetricsRequest request;
+    request.set_job(job);
+    const auto metrics = client_.Call(
+        &v1::FarmService::StubInterface::GetMetrics, request, kLookUpTimeout);
+    if (absl::IsUnavailable(metrics.status())) return;
+    if (!metrics.ok()) continue;
+    absl::MutexLock lock(&mu_);
+    state_.AddMetrics(job, *metrics);
+    dirty_ = true;
+  }
+}
+
+void SweepWatcher::LookUp() {
+  {
+    absl::MutexLock lock(&mu_);
+    while (!stop_ && !ended_ && !state_.has_data()) changed_.Wait(&mu_);
+    if (stop_ || ended_) return;
+  }
+  bool first = true;
+  while (true) {
+    const auto workers = client_.Call(
+        &v1::FarmService::StubInterface::ListWorkers, {}, kLookUpTimeout);
+    if (workers.ok()) {
+      absl::MutexLock lock(&mu_);
+      state_.SetWorkers(*workers);
+      dirty_ = true;
+      changed_.SignalAll();
+    }
+    if (first) LookUpPast();
+    first = false;
+    const bool goes_on = WaitUnlessCancelled(clock_, kWorkersInterval, [this] {
+      absl::MutexLock lock(&mu_);
+      return stop_ || ended_;
+    });
+    if (!goes_on) return;
+  }
+}
+
+std::vector<std::string> SweepWatcher::Picture(TerminalSize size) {
+  // A line that fills the last column leaves the cursor in limbo.
+  size.columns -= std::min<size_t>(size.columns, 1);
+  std::vector<std::string> lines = WatchLines(
+      state_, clock_.Now(), absl::LocalTimeZone(), size, target_.colour);
+  for (std::string& line : lines) line = target_.console->Fit(std::move(line));
+  return lines;
+}
+
+bool SweepWatcher::Tick(absl::Duration wait) {
+  std::vector<std::string> picture;
+  std::vector<WatchEvent> events;
+  bool ended;
+  bool draw = false;
+  TerminalSize size = TerminalSizeOf(target_.fd);
+  {
+    absl::MutexLock lock(&mu_);
+    const bool resized =
+        size.columns != drawn_size_.columns || size.rows != drawn_size_.rows;
+    if (!dirty_ && !ended_ && !resized) clock_.WaitFor(changed_, mu_, wait);
     ended = ended_;
-    lines.swap(events_);
-    if (target_.is_terminal && state_.has_data()) {
+    events.swap(events_);
+    if (target_.redraws && state_.has_data()) {
       const absl::Time now = clock_.Now();
-      draw = dirty_ || now - last_drawn_ >= kRedrawInterval;
+      size = TerminalSizeOf(target_.fd);
+      draw = dirty_ || resized || now - last_drawn_ >= kRedrawInterval;
       if (draw) {
-        TerminalSize size = TerminalSizeOf(target_.fd);
-        // The cursor stands on the line below the block.
-        size.rows -= std::min<size_t>(size.rows, 1);
-        lines = WatchLines(state_, now, size, target_.colour);
+        TerminalSize room = size;
+        // The cursor stands on the line below an inline picture.
+        if (target_.mode == LiveArea::Mode::kInline) {
+          room.rows -= std::min<size_t>(room.rows, 1);
+        }
+        picture = Picture(room);
         last_drawn_ = now;
+        drawn_size_ = size;
       }
     }
     dirty_ = false;
   }
-  if (target_.is_terminal) {
-    if (draw) area_.Draw(lines, columns);
+  if (target_.redraws) {
+    if (draw) area_.Draw(picture, size.columns);
   } else {
-    for (const std::string& line : lines) *target_.stream << line << "\n";
-    if (!lines.empty()) target_.stream->flush();
+    for (const WatchEvent& event : events) {
+      *target_.stream << Paint(TimeOfDay(event.time), Style::kDim,
+                               target_.colour)
+                      << "  "
+                      << Paint(target_.console->Fit(event.text), event.style,
+                               target_.colour)
+                      << "\n";
+    }
+    if (!events.empty()) target_.stream->flush();
   }
   return ended;
 }
 
 void SweepWatcher::Print(const std::string& line) {
-  if (target_.is_terminal) area_.Clear(TerminalSizeOf(target_.fd).columns);
-  *target_.stream << line << std::endl;
+  if (target_.redraws) area_.Clear(TerminalSizeOf(target_.fd).columns);
+  *target_.stream << target_.console->Fit(line) << std::endl;
   absl::MutexLock lock(&mu_);
   dirty_ = true;
 }

@@ -1,8 +1,13 @@
 // Follows a sweep and shows it: in place on a terminal, line by line elsewhere.
 //
-// A thread reads WatchSweep's stream and takes it up again when the connection
-// breaks (a coordinator that restarts sends everything anew); whoever owns the
-// watcher calls Tick a few times a second, which draws. Not thread-safe.
+// 1. A thread reads WatchSweep's stream and takes it up again when the
+//    connection breaks (a coordinator that restarts sends everything anew).
+// 2. Another asks for what the stream does not bring: once, what jobs did
+// before
+//    watching began (a bounded number of calls); now and then, the workers.
+// 3. Whoever owns the watcher calls Tick a few times a second, which draws when
+//    something changed, once a second, and when the terminal changed its size.
+// Not thread-safe.
 #ifndef FOLDFARM_COORDINATOR_CLI_SWEEP_WATCHER_H_
 #define FOLDFARM_COORDINATOR_CLI_SWEEP_WATCHER_H_
 
@@ -19,29 +24,32 @@
 #include "coordinator/cli/console.h"
 #include "coordinator/cli/farm_client.h"
 #include "coordinator/cli/live_area.h"
-#include "coordinator/cli/watch_view.h"
+#include "coordinator/cli/watch_state.h"
 
 namespace foldfarm {
 
 class SweepWatcher {
  public:
   struct Target {
-    std::ostream* stream = nullptr;  // Borrowed.
-    bool is_terminal = false;
+    const Console* console = nullptr;  // Borrowed.
+    std::ostream* stream = nullptr;    // Borrowed.
+    // The picture is drawn in place, rather than a line an event.
+    bool redraws = false;
     bool colour = false;
     int fd = -1;
+    LiveArea::Mode mode = LiveArea::Mode::kFullScreen;
   };
   // How long the coordinator may be away before watching ends.
   static constexpr absl::Duration kPatience = absl::Seconds(60);
 
-  // stdout of `console`, or its stderr.
+  // stdout of `console`, or its stderr. `console` is borrowed.
   static Target ToOut(const Console& console);
   static Target ToErr(const Console& console);
 
   // Starts to follow. `client` and `clock` are borrowed.
   SweepWatcher(FarmClient& client, std::string sweep, Clock& clock,
                Target target);
-  // Stops; leaves what was last drawn.
+  // Stops; leaves the last picture.
   ~SweepWatcher();
   SweepWatcher(const SweepWatcher&) = delete;
   SweepWatcher& operator=(const SweepWatcher&) = delete;
@@ -64,7 +72,11 @@ class SweepWatcher {
  private:
   void Follow();
   absl::Status FollowOnce();
+  void LookUp();
+  void LookUpPast();
   bool stopping() ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<std::string> Picture(TerminalSize size)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   FarmClient& client_;
   const std::string name_;
@@ -72,18 +84,20 @@ class SweepWatcher {
   const Target target_;
   LiveArea area_;
   absl::Time last_drawn_;
+  TerminalSize drawn_size_;
 
   absl::Mutex mu_;
   absl::CondVar changed_;
   WatchState state_ ABSL_GUARDED_BY(mu_);
-  std::vector<std::string> events_ ABSL_GUARDED_BY(mu_);
+  std::vector<WatchEvent> events_ ABSL_GUARDED_BY(mu_);
   bool dirty_ ABSL_GUARDED_BY(mu_) = false;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status result_ ABSL_GUARDED_BY(mu_);
   absl::Duration last_heard_ ABSL_GUARDED_BY(mu_);
   grpc::ClientContext* call_ ABSL_GUARDED_BY(mu_) = nullptr;
-  std::thread reader_;  // Last: it uses the others.
+  std::thread reader_;  // Last: they use the others.
+  std::thread asker_;
 };
 
 }  // namespace foldfarm

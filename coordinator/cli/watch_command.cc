@@ -37,17 +37,21 @@ absl::StatusOr<int> WatchToTheEnd(CommandContext& context, FarmClient& client,
                                   const std::string& sweep,
                                   SweepWatcher::Target target) {
   InterruptScope interrupt;
-  SweepWatcher watcher(client, sweep, context.clock, target);
-  while (!watcher.Tick(absl::Milliseconds(200))) {
-    if (InterruptScope::Interrupted()) {
-      return absl::CancelledError(absl::StrCat(
-          "Stopped watching; the sweep goes on. Watch it again with: foldfarm "
-          "watch ",
-          sweep, "; cancel it with: foldfarm cancel ", sweep));
+  v1::Sweep last;
+  {
+    // Gone, and with it the picture, before anything else is said.
+    SweepWatcher watcher(client, sweep, context.clock, target);
+    while (!watcher.Tick(absl::Milliseconds(200))) {
+      if (InterruptScope::Interrupted()) {
+        return absl::CancelledError(absl::StrCat(
+            "Stopped watching; the sweep goes on. Watch it again with: "
+            "foldfarm watch ",
+            sweep, "; cancel it with: foldfarm cancel ", sweep));
+      }
     }
+    FOLDFARM_RETURN_IF_ERROR(watcher.result());
+    last = watcher.sweep();
   }
-  FOLDFARM_RETURN_IF_ERROR(watcher.result());
-  const v1::Sweep last = watcher.sweep();
   if (last.state() == v1::Sweep::SUCCEEDED) return kExitDone;
   context.console.Warn(absl::StrCat(
       last.id(), " ", StateName(last.state()), ": ",

@@ -2,301 +2,473 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/str_join.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/output.h"
+#include "coordinator/cli/sweep_summary.h"
 
 namespace foldfarm {
 namespace {
 
-// MODEL/FOLD: the sweep stands in the header already.
-std::string ShortName(const v1::Job& job) {
-  return absl::StrCat(job.model(), "/", job.fold());
+constexpr size_t kGap = 2;
+constexpr size_t kScore = 6;  // "0.1234".
+// More folds than this are counted instead of marked.
+constexpr size_t kMostMarks = 12;
+constexpr size_t kMostName = 28;
+// At most so many failures and ends are named below the models.
+constexpr size_t kMostFailures = 3;
+constexpr size_t kMostRecent = 3;
+
+// Running, in trouble, pending, done.
+int Rank(const ModelSummary& model) {
+  if (model.running > 0) return 0;
+  if (model.trouble != nullptr) return 1;
+  return model.done() ? 3 : 2;
 }
 
-// Running, failed, pending, done.
-int Rank(const v1::Job& job) {
-  switch (job.state()) {
-    case v1::Job::RUNNING:
-      return 0;
-    case v1::Job::FAILED:
-      return 1;
-    case v1::Job::PENDING:
-      return 2;
-    default:
-      return 3;
-  }
-}
-
-double JobShare(const v1::Job& job) {
-  if (Rank(job) == 1 || Rank(job) == 3) return 1;
-  if (job.epochs() <= 0) return 0;
-  return std::min(1.0, static_cast<double>(job.epoch()) / job.epochs());
-}
-
-std::string FirstLine(absl::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
-
-std::string Pad(absl::string_view text, size_t width, bool right = false) {
-  const std::string cut = Truncate(text, width);
-  const std::string blanks(width - std::min(width, DisplayWidth(cut)), ' ');
-  return right ? blanks + cut : cut + blanks;
-}
-
-// What stands behind a job's score: who runs it and for how long yet, why it
-// failed, how long it took.
-std::string Remark(const v1::Job& job, absl::Time now,
-                   const Estimate& estimate) {
-  switch (job.state()) {
-    case v1::Job::RUNNING: {
-      const auto left = estimate.jobs.find(job.name());
-      return absl::StrCat(
-          left == estimate.jobs.end()
-              ? "starting"
-              : absl::StrCat(HumanDuration(left->second), " left"),
-          "  on ", job.worker(),
-          job.attempt_count() > 1
-              ? absl::StrCat("  attempt ", job.attempt_count())
-              : "");
-    }
-    case v1::Job::FAILED:
-      return FirstLine(job.error());
-    case v1::Job::PENDING:
-      if (ToTime(job.not_before_time()) > now) {
-        return absl::StrCat("retried ",
-                            FormatRelative(ToTime(job.not_before_time()), now),
-                            ": ", FirstLine(job.error()));
-      }
-      return "";
-    case v1::Job::SUCCEEDED:
-      if (!job.reused_from().empty()) {
-        return absl::StrCat("reused from ", job.reused_from());
-      }
-      return absl::StrCat("in ", HumanDuration(ToTime(job.end_time()) -
-                                               ToTime(job.start_time())));
-    default:
-      return "";
-  }
-}
-
+// The columns of a model's line; 0: left out.
 struct Layout {
+  size_t columns = 0;
   size_t name = 0;
+  size_t folds = 0;
+  bool marks = true;
+  size_t curve = 0;
+  size_t last = 0;
+  size_t best = 0;
+  size_t score = 0;
   size_t bar = 0;
-  size_t epochs = 0;
+  size_t share = 0;
+  size_t left = 0;  // And what else there is to say, to the end of the line.
 };
 
-std::string JobLine(const v1::Job& job, absl::Time now,
-                    const Estimate& estimate, const Layout& layout,
-                    size_t columns, bool colour) {
-  std::string line = absl::StrCat(
-      Pad(ShortName(job), layout.name), "  ",
-      Paint(Pad(StateName(job.state()), 9), StateStyle(job.state()), colour));
-  size_t used = layout.name + 2 + 9;
-  if (layout.bar > 0) {
-    absl::StrAppend(&line, "  ",
-                    ProgressBar(JobShare(job), layout.bar, colour));
-    used += 2 + layout.bar;
+Layout MakeLayout(const std::vector<ModelSummary>& models, size_t columns) {
+  Layout layout;
+  layout.columns = columns;
+  size_t natural = 5, folds = 0;
+  for (const ModelSummary& model : models) {
+    natural = std::max(natural, DisplayWidth(model.model));
+    folds = std::max(folds, model.jobs.size());
   }
-  absl::StrAppend(
-      &line, "  ",
-      Pad(absl::StrCat(job.epoch(), "/", job.epochs()), layout.epochs, true),
-      "  ",
-      Pad(job.has_log_loss() ? FormatScore(job.log_loss()) : "-", 6, true));
-  used += 2 + layout.epochs + 2 + 6;
-  if (used + 4 < columns) {
-    const Style style =
-        job.state() == v1::Job::FAILED ? Style::kBad : Style::kDim;
-    absl::StrAppend(
-        &line, "  ",
-        Paint(Truncate(Remark(job, now, estimate), columns - used - 2), style,
-              colour));
-  }
-  return line;
+  natural = std::min(natural, kMostName);
+  layout.marks = folds <= kMostMarks;
+  layout.folds = std::max<size_t>(
+      5, layout.marks ? folds : absl::StrCat(folds).size() * 2 + 1);
+  layout.name = std::min<size_t>(natural, 10);
+  size_t used = layout.name + kGap + layout.folds;
+  const auto add = [&](size_t& column, size_t width) {
+    if (used + kGap + width > columns) return;
+    column = width;
+    used += kGap + width;
+  };
+  const auto widen = [&](size_t& column, size_t width) {
+    if (column == 0 || width <= column) return;
+    const size_t more =
+        std::min(width - column, columns - std::min(columns, used));
+    column += more;
+    used += more;
+  };
+  add(layout.last, kScore);
+  add(layout.left, 8);
+  add(layout.curve, 8);
+  add(layout.score, kScore);
+  add(layout.bar, 8);
+  widen(layout.name, std::min<size_t>(natural, 20));
+  add(layout.best, kScore);
+  add(layout.share, 5);
+  widen(layout.name, natural);
+  widen(layout.curve, 16);
+  widen(layout.left, 20);
+  widen(layout.curve, 24);
+  widen(layout.bar, 16);
+  layout.left += layout.left > 0 ? columns - std::min(columns, used) : 0;
+  return layout;
 }
 
-}  // namespace
-
-std::string ProgressBar(double share, size_t width, bool colour) {
-  const size_t full = static_cast<size_t>(
-      std::floor(std::clamp(share, 0.0, 1.0) * static_cast<double>(width)));
-  std::string done, rest;
-  for (size_t i = 0; i < width; ++i) {
-    absl::StrAppend(i < full ? &done : &rest, i < full ? "━" : "─");
+// Joins cells with gaps; blanks at the end are left away.
+class Line {
+ public:
+  void Add(size_t width, absl::string_view text, Style style, bool colour,
+           bool right = false) {
+    if (width == 0) return;
+    AddPainted(width, Paint(Truncate(text, width), style, colour), right);
   }
-  return Paint(done, Style::kGood, colour) + Paint(rest, Style::kDim, colour);
+  void AddPainted(size_t width, const std::string& painted,
+                  bool right = false) {
+    if (width == 0) return;
+    if (!first_) blanks_ += kGap;
+    first_ = false;
+    const size_t pad = width - std::min(width, DisplayWidth(painted));
+    if (right) blanks_ += pad;
+    if (!painted.empty()) {
+      text_.append(blanks_, ' ');
+      text_ += painted;
+      blanks_ = 0;
+    }
+    if (!right) blanks_ += pad;
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+  size_t blanks_ = 0;
+  bool first_ = true;
+};
+
+std::string HeaderLine(const Layout& layout, bool colour) {
+  Line line;
+  const auto add = [&](size_t width, const char* title, bool right = false) {
+    line.Add(width, title, Style::kHeader, colour, right);
+  };
+  add(layout.name, "MODEL");
+  add(layout.folds, "FOLDS");
+  add(layout.curve, "LOG LOSS");
+  add(layout.last, "LAST", true);
+  add(layout.best, "BEST", true);
+  add(layout.score, "SCORE", true);
+  add(layout.bar, "EPOCHS");
+  add(layout.share, "", true);
+  add(layout.left, "LEFT");
+  return line.text();
 }
 
-std::string WatchState::Counts() const {
-  const int done = sweep_.succeeded() + sweep_.failed() + sweep_.cancelled();
-  std::string text = absl::StrCat(
-      done, " of ", FormatPlural(static_cast<int64_t>(jobs_.size()), "job"),
-      " done");
-  const std::pair<int, const char*> parts[] = {
-      {sweep_.running(), "running"},
-      {sweep_.pending(), "pending"},
-      {sweep_.failed(), "failed"},
-      {sweep_.cancelled(), "cancelled"}};
-  for (const auto& [count, name] : parts) {
-    if (count > 0) absl::StrAppend(&text, ", ", count, " ", name);
+std::string Marks(const ModelSummary& model, bool marks, bool colour) {
+  if (!marks) {
+    return absl::StrCat(model.succeeded + model.failed + model.cancelled, "/",
+                        model.jobs.size());
+  }
+  std::string text;
+  for (const v1::Job* job : model.jobs) {
+    const Cell mark = JobMark(*job);
+    absl::StrAppend(&text, Paint(mark.text, mark.style, colour));
   }
   return text;
 }
 
-std::string WatchState::Event(const v1::Job& before, const v1::Job& after,
-                              const Estimate& estimate) const {
-  if (before.state() != after.state() ||
-      before.attempt_count() < after.attempt_count()) {
-    std::string text =
-        absl::StrCat(after.name(), " ", StateName(after.state()));
-    switch (after.state()) {
-      case v1::Job::RUNNING:
-        absl::StrAppend(&text, " on ", after.worker());
-        if (after.attempt_count() > 1) {
-          absl::StrAppend(&text, ", attempt ", after.attempt_count());
-        }
-        break;
-      case v1::Job::PENDING:
-        absl::StrAppend(&text, " again");
-        if (!after.error().empty()) {
-          absl::StrAppend(&text, ": ", FirstLine(after.error()));
-        }
-        break;
-      case v1::Job::SUCCEEDED:
-        if (after.has_log_loss()) {
-          absl::StrAppend(&text, ", log loss ", FormatScore(after.log_loss()));
-        }
-        absl::StrAppend(&text, " (", Counts());
-        if (estimate.sweep != absl::InfiniteDuration() &&
-            estimate.sweep > absl::ZeroDuration()) {
-          absl::StrAppend(&text, ", ", HumanDuration(estimate.sweep), " left");
-        }
-        absl::StrAppend(&text, ")");
-        break;
-      case v1::Job::FAILED:
-        absl::StrAppend(&text, ": ", FirstLine(after.error()));
-        break;
-      default:
-        break;
+// What there is to say of a model at the end of its line.
+std::pair<std::string, Style> Remark(const ModelSummary& model, absl::Time now,
+                                     const Estimate& estimate, size_t room) {
+  const v1::Job* trouble = model.trouble;
+  std::string left;
+  const auto it = estimate.models.find(model.model);
+  if (it != estimate.models.end()) left = ShortLeftText(it->second);
+  std::string about;
+  Style style = Style::kDim;
+  if (trouble != nullptr && trouble->state() == v1::Job::FAILED) {
+    about = absl::StrCat("fold ", trouble->fold(), ": ",
+                         FirstLine(trouble->error()));
+    style = Style::kBad;
+  } else if (trouble != nullptr) {
+    const absl::Time again = ToTime(trouble->not_before_time());
+    about = absl::StrCat(
+        "fold ", trouble->fold(), " again",
+        again > now ? absl::StrCat(" ", FormatRelative(again, now)) : "", ": ",
+        FirstLine(trouble->error()));
+    style = Style::kWarning;
+  } else if (model.running > 0) {
+    std::vector<std::string> workers;
+    for (const v1::Job* job : model.jobs) {
+      if (job->state() != v1::Job::RUNNING) continue;
+      if (std::find(workers.begin(), workers.end(), job->worker()) ==
+          workers.end()) {
+        workers.push_back(job->worker());
+      }
     }
-    return text;
+    if (left.empty()) left = "starts";
+    about = absl::StrCat("on ", absl::StrJoin(workers, ", "));
+    style = Style::kPlain;
+  } else if (model.done() && !model.jobs.front()->reused_from().empty()) {
+    about = "reused";
   }
-  if (after.state() != v1::Job::RUNNING || after.epochs() <= 0) return "";
-  const int quarter = after.epoch() * 4 / after.epochs();
-  if (quarter == before.epoch() * 4 / after.epochs() || quarter == 4) return "";
-  std::string text =
-      absl::StrCat(after.name(), " epoch ", after.epoch(), "/", after.epochs());
-  if (after.has_log_loss()) {
-    absl::StrAppend(&text, ", log loss ", FormatScore(after.log_loss()));
+  if (left.empty()) return {about, style};
+  if (about.empty()) return {left, style};
+  const size_t pad = 8 - std::min<size_t>(8, DisplayWidth(left));
+  if (8 + kGap + 8 > room) {
+    // A failure is worth more than a time.
+    return style == Style::kPlain ? std::pair(left, style)
+                                  : std::pair(about, style);
   }
-  const auto left = estimate.jobs.find(after.name());
-  if (left != estimate.jobs.end()) {
-    absl::StrAppend(&text, ", ", HumanDuration(left->second), " left");
-  }
-  return text;
+  return {absl::StrCat(left, std::string(pad + kGap, ' '), about), style};
 }
 
-std::vector<std::string> WatchState::Apply(
-    const v1::WatchSweepResponse& update) {
-  const bool first = !has_data_;
-  const std::string former_note = sweep_.note();
-  if (update.has_sweep()) sweep_ = update.sweep();
-  std::vector<std::pair<v1::Job, size_t>> changed;
-  for (const v1::Job& job : update.jobs()) {
-    const auto [it, is_new] = index_.emplace(job.name(), jobs_.size());
-    if (is_new) {
-      jobs_.push_back(job);
-    } else {
-      changed.emplace_back(jobs_[it->second], it->second);
-      jobs_[it->second] = job;
-    }
+std::string ModelLine(const ModelSummary& model, absl::Time now,
+                      const Estimate& estimate, const Layout& layout,
+                      bool colour) {
+  Line line;
+  line.Add(layout.name, model.model,
+           Rank(model) == 0 ? Style::kHeader : Style::kPlain, colour);
+  line.AddPainted(layout.folds, Marks(model, layout.marks, colour));
+  line.Add(layout.curve, Sparkline(model.curve, layout.curve), Style::kActive,
+           colour);
+  line.Add(layout.last, FormatScore(model.last), Style::kPlain, colour, true);
+  line.Add(layout.best, FormatScore(model.best), Style::kPlain, colour, true);
+  line.Add(layout.score, FormatScore(model.score), Style::kGood, colour, true);
+  line.AddPainted(layout.bar, ProgressBar(model.share, layout.bar, colour));
+  line.Add(layout.share,
+           absl::StrFormat("%.0f %%", std::floor(model.share * 100)),
+           Style::kPlain, colour, true);
+  if (layout.left > 0) {
+    const auto [text, style] = Remark(model, now, estimate, layout.left);
+    line.Add(layout.left, text, style, colour);
   }
-  has_data_ = true;
-  if (first) {
-    return {absl::StrCat(sweep_.id(), " (", sweep_.name(), ") on dataset ",
-                         sweep_.dataset(), ": ", Counts(),
-                         sweep_.note().empty() ? "" : "; ", sweep_.note())};
+  return line.text();
+}
+
+// A model in few columns: name, marks, score.
+struct Chips {
+  size_t name = 0;
+  size_t folds = 0;
+  bool marks = true;
+  size_t width() const { return name + 1 + folds + 1 + kScore; }
+  size_t per_line(size_t columns) const {
+    return std::max<size_t>(1, (columns + kGap) / (width() + kGap));
   }
+};
+
+std::vector<std::string> ChipLines(
+    const std::vector<const ModelSummary*>& models, const Chips& chips,
+    size_t columns, bool colour) {
   std::vector<std::string> lines;
-  if (sweep_.note() != former_note) {
-    lines.push_back(absl::StrCat(sweep_.id(), " ", sweep_.note()));
-  }
-  const Estimate estimate = EstimateRemaining(jobs_);
-  for (const auto& [before, at] : changed) {
-    std::string line = Event(before, jobs_[at], estimate);
-    if (!line.empty()) lines.push_back(std::move(line));
+  const size_t per_line = chips.per_line(columns);
+  for (size_t begin = 0; begin < models.size(); begin += per_line) {
+    Line line;
+    for (size_t i = begin; i < std::min(models.size(), begin + per_line); ++i) {
+      const ModelSummary& model = *models[i];
+      const bool scored = !std::isnan(model.score);
+      const std::string score = FormatScore(scored ? model.score : model.last);
+      const std::string marks = Marks(model, chips.marks, colour);
+      line.AddPainted(
+          chips.width(),
+          absl::StrCat(Pad(model.model, chips.name), " ", marks,
+                       std::string(chips.folds - std::min(chips.folds,
+                                                          DisplayWidth(marks)),
+                                   ' '),
+                       " ",
+                       Paint(Pad(score, kScore, true),
+                             scored ? Style::kGood : Style::kDim, colour)));
+    }
+    lines.push_back(line.text());
   }
   return lines;
 }
 
-std::vector<std::string> WatchLines(const WatchState& state, absl::Time now,
-                                    TerminalSize size, bool colour) {
-  const v1::Sweep& sweep = state.sweep();
-  const size_t columns = std::max<size_t>(size.columns, 20);
-  const Estimate estimate = EstimateRemaining(state.jobs());
-  double share = 0;
-  Layout layout;
-  for (const v1::Job& job : state.jobs()) {
-    share += JobShare(job);
-    layout.name = std::max(layout.name, DisplayWidth(ShortName(job)));
-    layout.epochs = std::max(
-        layout.epochs, absl::StrCat(job.epochs(), "/", job.epochs()).size());
+// "and 12 more models: 8 done, 4 pending".
+std::string MoreText(const std::vector<const ModelSummary*>& left_out) {
+  static constexpr const char* kNames[] = {"running", "with failures",
+                                           "pending", "done"};
+  int counts[4] = {};
+  for (const ModelSummary* model : left_out) ++counts[Rank(*model)];
+  std::vector<std::string> parts;
+  for (int rank = 0; rank < 4; ++rank) {
+    if (counts[rank] > 0) {
+      parts.push_back(absl::StrCat(counts[rank], " ", kNames[rank]));
+    }
   }
-  if (!state.jobs().empty()) share /= static_cast<double>(state.jobs().size());
-  // The remark gets what the name and the bar leave over.
-  layout.name = std::min(layout.name, columns / 3);
-  layout.bar = columns >= 100 ? 24 : columns >= 70 ? 12 : 0;
+  return absl::StrCat(
+      "and ", FormatPlural(static_cast<int64_t>(left_out.size()), "more model"),
+      ": ", absl::StrJoin(parts, ", "));
+}
 
-  std::string title = absl::StrCat(sweep.id(), " ", sweep.name());
-  std::string since;
-  if (sweep.has_end_time()) {
-    since = absl::StrCat("after ", HumanDuration(ToTime(sweep.end_time()) -
-                                                 ToTime(sweep.create_time())));
-  } else if (sweep.has_create_time()) {
-    since =
-        absl::StrCat("for ", HumanDuration(now - ToTime(sweep.create_time())));
-  }
-  title = Truncate(title, columns - std::min(columns, since.size() + 14));
+// The lines of the models, at most `room`.
+std::vector<std::string> ModelLines(const std::vector<ModelSummary>& models,
+                                    absl::Time now, const Estimate& estimate,
+                                    const Layout& layout, size_t room,
+                                    bool colour) {
   std::vector<std::string> lines;
-  lines.push_back(absl::StrCat(
-      Paint(title, Style::kHeader, colour), "  ",
-      Paint(StateName(sweep.state()), StateStyle(sweep.state()), colour), "  ",
-      Paint(since, Style::kDim, colour)));
-  std::string left;
-  if (estimate.sweep != absl::InfiniteDuration() &&
-      estimate.sweep > absl::ZeroDuration()) {
-    left = absl::StrCat("  ", HumanDuration(estimate.sweep), " left");
+  const auto full = [&](const ModelSummary& model) {
+    lines.push_back(ModelLine(model, now, estimate, layout, colour));
+  };
+  if (models.size() <= room) {
+    for (const ModelSummary& model : models) full(model);
+    return lines;
   }
-  const size_t bar = std::min<size_t>(24, columns / 4);
-  lines.push_back(absl::StrCat(
-      ProgressBar(share, bar, colour), " ",
-      Truncate(absl::StrFormat("%3.0f %%%s  %s", std::floor(share * 100), left,
-                               state.Counts()),
-               columns - bar - 1)));
-  if (!sweep.note().empty()) lines.push_back(Truncate(sweep.note(), columns));
-  lines.push_back("");
-
-  std::vector<const v1::Job*> order;
-  for (const v1::Job& job : state.jobs()) order.push_back(&job);
-  std::stable_sort(
-      order.begin(), order.end(), [](const v1::Job* a, const v1::Job* b) {
-        if (Rank(*a) != Rank(*b)) return Rank(*a) < Rank(*b);
-        // Of the done ones the latest first.
-        return Rank(*a) == 3 && ToTime(a->end_time()) > ToTime(b->end_time());
-      });
-  const size_t room = size.rows > lines.size() ? size.rows - lines.size() : 0;
-  size_t shown = order.size();
-  if (shown > room) shown = room > 0 ? room - 1 : 0;
-  for (size_t i = 0; i < shown; ++i) {
-    lines.push_back(JobLine(*order[i], now, estimate, layout, columns, colour));
+  if (room == 0) return lines;
+  std::vector<const ModelSummary*> order;
+  for (const ModelSummary& model : models) order.push_back(&model);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const ModelSummary* a, const ModelSummary* b) {
+                     return Rank(*a) < Rank(*b);
+                   });
+  Chips chips;
+  chips.marks = layout.marks;
+  chips.folds = layout.folds;
+  for (const ModelSummary& model : models) {
+    chips.name = std::max(chips.name, DisplayWidth(model.model));
   }
-  if (shown < order.size() && room > 0) {
-    lines.push_back(Paint(absl::StrCat("and ", order.size() - shown, " more"),
+  const size_t beside = 1 + chips.folds + 1 + kScore;
+  chips.name = std::min({chips.name, size_t{20},
+                         layout.columns - std::min(layout.columns, beside)});
+  const size_t per_line = chips.per_line(layout.columns);
+  const size_t active = static_cast<size_t>(std::count_if(
+      order.begin(), order.end(),
+      [](const ModelSummary* model) { return Rank(*model) < 2; }));
+  // As many whole lines as leave room for the others side by side; where even
+  // that is too much, all that run, and the last line counts what is left out.
+  size_t whole = order.size() + 1;
+  while (whole > 0) {
+    --whole;
+    const size_t rest = (order.size() - whole + per_line - 1) / per_line;
+    if (whole + rest <= room) break;
+  }
+  const size_t rest = (order.size() - whole + per_line - 1) / per_line;
+  const bool all_fit = whole + rest <= room;
+  if (!all_fit || whole < active) whole = std::min(active, room - 1);
+  for (size_t i = 0; i < whole; ++i) full(*order[i]);
+  std::vector<const ModelSummary*> others(order.begin() + whole, order.end());
+  const size_t places = (room - whole) * per_line;
+  if (others.size() > places) {
+    const size_t shown = (room - whole - 1) * per_line;
+    const std::vector<const ModelSummary*> left_out(others.begin() + shown,
+                                                    others.end());
+    others.resize(shown);
+    for (std::string& line : ChipLines(others, chips, layout.columns, colour)) {
+      lines.push_back(std::move(line));
+    }
+    lines.push_back(Paint(Truncate(MoreText(left_out), layout.columns),
                           Style::kDim, colour));
+    return lines;
   }
+  for (std::string& line : ChipLines(others, chips, layout.columns, colour)) {
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+// What failed for good, newest first, then what ended last.
+std::vector<std::string> TailLines(const WatchState& state, absl::TimeZone zone,
+                                   size_t columns, bool colour) {
+  std::vector<std::string> lines;
+  std::vector<const v1::Job*> failed;
+  for (const v1::Job& job : state.jobs()) {
+    if (job.state() == v1::Job::FAILED) failed.push_back(&job);
+  }
+  std::stable_sort(failed.begin(), failed.end(),
+                   [](const v1::Job* a, const v1::Job* b) {
+                     return ToTime(a->end_time()) > ToTime(b->end_time());
+                   });
+  if (failed.size() > kMostFailures) failed.resize(kMostFailures);
+  for (const v1::Job* job : failed) {
+    lines.push_back(Paint(
+        Truncate(absl::StrCat("✗ ", job->name(), ": ", FirstLine(job->error())),
+                 columns),
+        Style::kBad, colour));
+  }
+  size_t shown = 0;
+  for (auto it = state.recent().rbegin();
+       it != state.recent().rend() && shown < kMostRecent; ++it) {
+    if (it->style == Style::kBad) continue;  // Stands above.
+    ++shown;
+    lines.push_back(Paint(
+        Truncate(absl::StrCat(absl::FormatTime("%H:%M:%S", it->time, zone),
+                              "  ", it->text),
+                 columns),
+        it->style == Style::kWarning ? Style::kWarning : Style::kDim, colour));
+  }
+  return lines;
+}
+
+std::vector<std::string> HeadLines(const WatchState& state,
+                                   const Estimate& estimate, absl::Time now,
+                                   absl::TimeZone zone, size_t columns,
+                                   bool colour) {
+  const v1::Sweep& sweep = state.sweep();
+  std::vector<std::string> lines;
+  const std::string since = SinceText(sweep, now);
+  const std::string sweep_state = StateName(sweep.state());
+  const size_t behind = kGap + sweep_state.size() + kGap + since.size();
+  const std::string title =
+      Truncate(absl::StrCat(sweep.id(), " ", sweep.name()),
+               columns - std::min(columns - 1, behind));
+  Line first;
+  first.AddPainted(DisplayWidth(title), Paint(title, Style::kHeader, colour));
+  const size_t room = columns - std::min(columns, DisplayWidth(title) + kGap);
+  first.Add(std::min(sweep_state.size(), room), sweep_state,
+            StateStyle(sweep.state()), colour);
+  first.Add(columns > behind + 1 ? since.size() : 0, since, Style::kDim,
+            colour);
+  lines.push_back(first.text());
+
+  double share = 0;
+  for (const v1::Job& job : state.jobs()) share += JobShare(job);
+  if (!state.jobs().empty()) share /= static_cast<double>(state.jobs().size());
+  const size_t bar = std::clamp<size_t>(columns / 4, 6, 24);
+  std::string progress = absl::StrFormat("%.0f %%", std::floor(share * 100));
+  const size_t beside = columns - bar - 1;
+  const std::string until = LeftUntilText(estimate.sweep, now, zone);
+  const std::string left = LeftText(estimate.sweep);
+  const std::string& time =
+      DisplayWidth(progress) + kGap + DisplayWidth(until) <= beside ? until
+                                                                    : left;
+  if (!time.empty()) absl::StrAppend(&progress, "  ", time);
+  lines.push_back(absl::StrCat(ProgressBar(share, bar, colour), " ",
+                               Truncate(progress, beside)));
+
+  Line counts;
+  const std::string count_text = Truncate(CountsText(sweep), columns);
+  counts.Add(DisplayWidth(count_text), count_text, Style::kPlain, colour);
+  if (state.has_workers() && !sweep.has_end_time()) {
+    const Cell workers = WorkersText(state.workers());
+    const size_t width = DisplayWidth(workers.text);
+    if (DisplayWidth(count_text) + kGap + width <= columns) {
+      counts.Add(width, workers.text, workers.style, colour);
+      lines.push_back(counts.text());
+    } else {
+      lines.push_back(counts.text());
+      lines.push_back(
+          Paint(Truncate(workers.text, columns), workers.style, colour));
+    }
+  } else {
+    lines.push_back(counts.text());
+  }
+  if (!sweep.note().empty()) {
+    lines.push_back(
+        Paint(Truncate(sweep.note(), columns), Style::kWarning, colour));
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::vector<std::string> WatchLines(const WatchState& state, absl::Time now,
+                                    absl::TimeZone zone, TerminalSize size,
+                                    bool colour) {
+  const size_t columns = std::max<size_t>(size.columns, 20);
+  const Estimate estimate = state.EstimateAt(now);
+  const std::vector<ModelSummary> models =
+      SummarizeModels(state.jobs(), state.history());
+  std::vector<std::string> lines =
+      HeadLines(state, estimate, now, zone, columns, colour);
+  const Layout layout = MakeLayout(models, columns);
+  std::vector<std::string> tail = TailLines(state, zone, columns, colour);
+
+  // The tail gives way to models that still fit whole, but not below two lines.
+  const size_t table = lines.size() + 2;  // A blank line and the titles.
+  const size_t room = size.rows > table ? size.rows - table : 0;
+  size_t for_tail = tail.empty() ? 0 : tail.size() + 1;
+  if (models.size() + for_tail > room) {
+    const size_t least = room >= 10 ? std::min<size_t>(for_tail, 3) : 0;
+    const size_t spare = room > models.size() ? room - models.size() : 0;
+    for_tail = std::max(least, std::min(for_tail, spare));
+    if (for_tail == 1) for_tail = 0;
+  }
+  tail.resize(for_tail > 0 ? for_tail - 1 : 0);
+  lines.push_back("");
+  lines.push_back(HeaderLine(layout, colour));
+  for (std::string& line :
+       ModelLines(models, now, estimate, layout, room - for_tail, colour)) {
+    lines.push_back(std::move(line));
+  }
+  if (!tail.empty()) lines.push_back("");
+  for (std::string& line : tail) lines.push_back(std::move(line));
+  if (lines.size() + 2 <= size.rows && layout.marks &&
+      DisplayWidth(MarkLegend()) <= columns) {
+    lines.push_back("");
+    lines.push_back(Paint(MarkLegend(), Style::kDim, colour));
+  }
+  if (lines.size() > size.rows) lines.resize(size.rows);
   return lines;
 }
 

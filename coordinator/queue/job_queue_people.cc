@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
 #include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/near_misses.h"
 #include "coordinator/queue/run_work.h"
 #include "coordinator/queue/sweep_plan.h"
 
@@ -99,15 +100,20 @@ absl::StatusOr<v1::Dataset> JobQueue::RegisterDataset(
 absl::StatusOr<JobQueue::StoredDataset> JobQueue::OpenDataset(
     const std::string& name) {
   std::optional<DatasetRow> row;
+  std::vector<std::string> names;
   FOLDFARM_RETURN_IF_ERROR(
       store_.Read([&](const Reader& reader) -> absl::Status {
         FOLDFARM_ASSIGN_OR_RETURN(row, reader.FindDataset(name));
+        if (row.has_value()) return absl::OkStatus();
+        FOLDFARM_ASSIGN_OR_RETURN(const std::vector<DatasetRow> all,
+                                  reader.ListDatasets());
+        for (const DatasetRow& one : all) names.push_back(one.dataset.name());
         return absl::OkStatus();
       }));
   if (!row.has_value()) {
     return absl::NotFoundError(
-        absl::StrCat("no dataset \"", name,
-                     "\"; `foldfarm dataset list` names those there are"));
+        absl::StrCat("no dataset \"", name, "\"", NearMisses(name, names),
+                     "; `foldfarm dataset list` names those there are"));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
                             files_.Find(row->dataset.digest()));

@@ -180,7 +180,7 @@ TEST_F(CliTest, WhatTheFarmDecidedByItselfStandsWithTheSweep) {
   const std::string note = "screened: 1 of 2 models goes on\n";
   EXPECT_THAT(Run({"sweeps"}).out, HasSubstr(note));
   EXPECT_THAT(Run({"status", "s1"}).out,
-              HasSubstr(absl::StrCat("0 cancelled\n", note)));
+              HasSubstr(absl::StrCat("\n", note)));
   EXPECT_THAT(Run({"watch", "s1"}).out, HasSubstr(note));
   EXPECT_EQ(Json::parse(Run({"status", "s1", "-o", "json"}).out)["note"],
             "screened: 1 of 2 models goes on");
@@ -211,8 +211,8 @@ TEST_F(CliTest, JobsCanBeChosenByState) {
 TEST_F(CliTest, StatusShowsAGridAndWhatFailed) {
   const Outcome outcome = Run({"status", "s1"});
   EXPECT_EQ(outcome.exit_status, 0);
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("MODEL  FOLD 0  FOLD 1\n"
-                                           "gru    0.1234  failed\n"),
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("MODEL   SCORE  FOLD 0  FOLD 1"),
+                                 HasSubstr("gru    0.1234  0.1234  failed\n"),
                                  HasSubstr("s1/gru/1: exit 70: out of luck"),
                                  HasSubstr("foldfarm retry s1")));
 }
@@ -222,6 +222,18 @@ TEST_F(CliTest, WatchEndsWithFailureWhenAJobFailed) {
   EXPECT_EQ(outcome.exit_status, 1);
   EXPECT_THAT(outcome.out, HasSubstr("2 of 2 jobs done, 1 failed"));
   EXPECT_THAT(outcome.err, HasSubstr("foldfarm status s1"));
+}
+
+TEST_F(CliTest, CompletionAsksTheCoordinatorThatTheLineNames) {
+  const std::string address = absl::StrCat("127.0.0.1:", port_);
+  EXPECT_EQ(RunAsIs({"__complete", "--coordinator", address, "status", ""}).out,
+            "words\ns1\tmars, failed\nmars\ts1, failed\n");
+  EXPECT_EQ(
+      RunAsIs({"__complete", "--coordinator=" + address, "job", "s1/gru/"}).out,
+      "words\ns1/gru/0\tsucceeded\ns1/gru/1\tfailed\n");
+  EXPECT_EQ(
+      RunAsIs({"__complete", "--coordinator", "127.0.0.1:1", "status", ""}).out,
+      "words\n");
 }
 
 TEST_F(CliTest, AnUnknownSweepIsAFailureNamedByTheFarm) {
@@ -316,10 +328,18 @@ INSTANTIATE_TEST_SUITE_P(
                   "unknown option \"--stat\" (did you mean \"--state\"?)"},
         UsageCase{{"submit", "a.yaml", "--datset=x"},
                   "did you mean \"--dataset\"?"},
-        UsageCase{{"jobs", "s1", "--state", "done"}, "--state"},
+        UsageCase{{"jobs", "s1", "--state", "runing"},
+                  "--state is \"runing\", expected pending, running, "
+                  "succeeded, failed or cancelled (did you mean "
+                  "\"running\"?)"},
+        UsageCase{{"jobs", "s1", "--state", "done"}, "--state is \"done\""},
+        UsageCase{{"completion", "fish"},
+                  "SHELL is \"fish\", expected bash or zsh"},
         UsageCase{{"jobs"}, "SWEEP"},
         UsageCase{{"job", "s1/a/0", "s1/a/1"}, "unexpected \"s1/a/1\""},
-        UsageCase{{"sweeps", "-o", "yaml"}, "yaml"},
+        UsageCase{{"sweeps", "-o", "jsno"},
+                  "--output is \"jsno\", expected table or json (did you mean "
+                  "\"json\"?)"},
         UsageCase{{"oof", "s1"}, "--out"},
         UsageCase{{"submit", "a.yaml"}, "--dataset is required"},
         UsageCase{{"dataset"}, "subcommand"}));
@@ -348,6 +368,7 @@ TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
                                              {"render"},
                                              {"export"},
                                              {"options"},
+                                             {"completion"},
                                              {"cancel"},
                                              {"retry"}}) {
     std::string name = "foldfarm";

@@ -1,6 +1,7 @@
 #include "coordinator/cli/format.h"
 
 #include <cmath>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -73,6 +74,48 @@ TEST(FormatMetricTest, HasThreeDigitsFromAThousandOn) {
   EXPECT_EQ(FormatMetric(23'440'000), "23.4 M");
   EXPECT_EQ(FormatMetric(999'600), "1.00 M");
   EXPECT_EQ(FormatMetric(104'000'000'000), "104 G");
+}
+
+TEST(RoughDurationTest, HasTwoDigitsThatCount) {
+  EXPECT_EQ(RoughDuration(absl::Milliseconds(200)), "1s");
+  EXPECT_EQ(RoughDuration(absl::Seconds(7)), "7s");
+  EXPECT_EQ(RoughDuration(absl::Seconds(23)), "25s");
+  EXPECT_EQ(RoughDuration(absl::Seconds(58)), "1m");
+  EXPECT_EQ(RoughDuration(absl::Seconds(137)), "2m 30s");
+  EXPECT_EQ(RoughDuration(absl::Seconds(725)), "12m");
+  EXPECT_EQ(RoughDuration(absl::Minutes(59.9)), "1h");
+  EXPECT_EQ(RoughDuration(absl::Minutes(83)), "1h 20m");
+  EXPECT_EQ(RoughDuration(absl::Hours(13.7)), "14h");
+  EXPECT_EQ(RoughDuration(absl::Hours(53)), "2d 04h");
+  EXPECT_EQ(RoughDuration(absl::Hours(24 * 40)), "40d");
+  EXPECT_EQ(RoughDuration(absl::InfiniteDuration()), "-");
+}
+
+TEST(SparklineTest, DrawsTheLowestValueLowestAndTheHighestHighest) {
+  EXPECT_EQ(Sparkline({0, 1, 2, 3, 4, 5, 6, 7}, 8), "▁▂▃▄▅▆▇█");
+  EXPECT_EQ(Sparkline({7, 0}, 8), "█▁");
+}
+
+TEST(SparklineTest, AveragesNeighboursWhenThereAreMoreThanFit) {
+  EXPECT_EQ(Sparkline({0, 0, 4, 4, 7, 9}, 3), "▁▅█");
+  std::vector<double> many;
+  for (int i = 0; i < 1000; ++i) many.push_back(1000 - i);
+  EXPECT_EQ(DisplayWidth(Sparkline(many, 24)), 24u);
+}
+
+TEST(SparklineTest, CutsOffASteepBeginning) {
+  // Scaled to the first value all others would be one bar.
+  EXPECT_EQ(Sparkline({9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2}, 8), "██▇▆▅▃▂▁");
+}
+
+TEST(SparklineTest, BearsWhatTrainingBrings) {
+  const double nan = std::nan("");
+  EXPECT_EQ(Sparkline({}, 8), "");
+  EXPECT_EQ(Sparkline({0.5}, 0), "");
+  EXPECT_EQ(Sparkline({0.5, 0.5, 0.5}, 8), "▁▁▁");
+  EXPECT_EQ(Sparkline({nan, 1, nan, 0}, 8), " █ ▁");
+  EXPECT_EQ(Sparkline({nan, nan}, 8), "  ");
+  EXPECT_EQ(Sparkline({INFINITY, 1, 0}, 8), " █▁");
 }
 
 }  // namespace

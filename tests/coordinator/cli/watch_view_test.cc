@@ -1,178 +1,196 @@
 #include "coordinator/cli/watch_view.h"
 
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "coordinator/cli/environment.h"
 #include "coordinator/cli/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/coordinator/cli/watch_jobs.h"
 
 namespace foldfarm {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
 
-const absl::Time kNow = absl::FromUnixSeconds(10'000);
-
-v1::Job MakeJob(int fold, v1::Job::State state, int epoch = 0) {
-  v1::Job job;
-  job.set_name("s3/gru/" + std::to_string(fold));
-  job.set_model("gru");
-  job.set_fold(fold);
-  job.set_state(state);
-  job.set_epoch(epoch);
-  job.set_epochs(100);
-  job.set_attempt_count(state == v1::Job::PENDING ? 0 : 1);
-  if (state == v1::Job::RUNNING) {
-    job.set_worker("gpu-1");
-    job.set_seconds_per_epoch(2);
-    job.set_log_loss(0.25);
-  }
-  return job;
+std::vector<std::string> Lines(const WatchState& state, size_t columns,
+                               size_t rows, bool colour = false) {
+  return WatchLines(state, kNow, absl::UTCTimeZone(), {columns, rows}, colour);
 }
 
-v1::WatchSweepResponse Update(const std::vector<v1::Job>& jobs) {
-  v1::WatchSweepResponse update;
-  v1::Sweep& sweep = *update.mutable_sweep();
-  sweep.set_id("s3");
-  sweep.set_name("mars");
-  sweep.set_dataset("mars-data");
-  sweep.set_state(v1::Sweep::RUNNING);
-  sweep.mutable_create_time()->set_seconds(9'910);
-  for (const v1::Job& job : jobs) {
-    *update.add_jobs() = job;
-    switch (job.state()) {
-      case v1::Job::PENDING:
-        sweep.set_pending(sweep.pending() + 1);
-        break;
-      case v1::Job::RUNNING:
-        sweep.set_running(sweep.running() + 1);
-        break;
-      case v1::Job::SUCCEEDED:
-        sweep.set_succeeded(sweep.succeeded() + 1);
-        break;
-      case v1::Job::FAILED:
-        sweep.set_failed(sweep.failed() + 1);
-        break;
-      default:
-        break;
-    }
-  }
-  return update;
+std::string Picture(const WatchState& state, size_t columns, size_t rows) {
+  return absl::StrCat(absl::StrJoin(Lines(state, columns, rows), "\n"), "\n");
 }
 
-TEST(WatchLinesTest, ShowsTheSweepAndThenAJobALine) {
+// Four folds that ran, run and wait; epochs arrive one after the other.
+WatchState FourFolds() {
   WatchState state;
-  state.Apply(Update({MakeJob(0, v1::Job::RUNNING, 50)}));
+  v1::Job done = MakeJob("gru", 0, v1::Job::SUCCEEDED, 100);
+  done.set_log_loss(0.1423);
+  done.set_seconds_per_epoch(2);
+  std::vector<v1::Job> jobs = {done, MakeJob("gru", 1, v1::Job::RUNNING, 0),
+                               MakeJob("gru", 2, v1::Job::PENDING),
+                               MakeJob("gru", 3, v1::Job::PENDING)};
+  state.Apply(Update(jobs), kNow - absl::Seconds(100));
+  for (int epoch = 1; epoch <= 50; ++epoch) {
+    jobs[1] = MakeJob("gru", 1, v1::Job::RUNNING, epoch);
+    jobs[1].set_log_loss(0.15 + 0.5 / epoch);
+    state.Apply(Update(jobs), kNow - absl::Seconds(2 * (50 - epoch)));
+  }
+  return state;
+}
+
+v1::ListWorkersResponse OneWorker() {
+  v1::ListWorkersResponse workers;
+  v1::Worker& worker = *workers.add_workers();
+  worker.set_name("gpu-1");
+  worker.set_state(v1::Worker::ONLINE);
+  worker.set_slots(1);
+  worker.set_busy_slots(1);
+  worker.add_jobs("s3/gru/1");
+  return workers;
+}
+
+TEST(WatchLinesTest, SaysHowFarHowGoodAndWhenItIsDone) {
+  WatchState state = FourFolds();
+  state.SetWorkers(OneWorker());
   EXPECT_THAT(
-      WatchLines(state, kNow, {100, 24}, false),
-      ElementsAre("s3 mars  running  for 1m 30s",
-                  "━━━━━━━━━━━━────────────  50 %  1m 40s left  0 of 1 job "
-                  "done, 1 running",
-                  "",
-                  "gru/0  running    ━━━━━━━━━━━━────────────   50/100  0.2500 "
-                  " 1m 40s left  on gpu-1"));
+      Picture(state, 120, 24),
+      AllOf(StartsWith("s3 mars  running  for 1m 30s\n"), HasSubstr("37 %"),
+            HasSubstr("1 of 4 jobs done, 1 running, 2 pending  1 of 1 slot "
+                      "busy on 1 worker\n"),
+            HasSubstr("gru    ✓▸··"), HasSubstr("0.1600  0.1600  0.1423"),
+            HasSubstr("on gpu-1")));
 }
 
-TEST(WatchLinesTest, PutsRunningFirstThenFailedPendingAndDone) {
+TEST(WatchLinesTest, KeepsTheMostImportantColumnsWhereThereIsLittleRoom) {
+  EXPECT_THAT(Picture(FourFolds(), 40, 24),
+              AllOf(HasSubstr("gru    ✓▸··"), HasSubstr("0.1600"),
+                    Not(HasSubstr("BEST"))));
+}
+
+TEST(WatchLinesTest, NamesFailuresWithTheReason) {
   WatchState state;
-  v1::Job failed = MakeJob(2, v1::Job::FAILED);
+  v1::Job failed = MakeJob("vit", 2, v1::Job::FAILED);
   failed.set_error("exit 64: no such model\nat line 3");
-  state.Apply(
-      Update({MakeJob(0, v1::Job::SUCCEEDED, 100), MakeJob(1, v1::Job::PENDING),
-              failed, MakeJob(3, v1::Job::RUNNING, 5)}));
-  const std::vector<std::string> lines =
-      WatchLines(state, kNow, {100, 24}, false);
-  ASSERT_EQ(lines.size(), 7u);
-  EXPECT_THAT(lines[3], StartsWith("gru/3  running"));
-  EXPECT_THAT(lines[4], AllOf(StartsWith("gru/2  failed"),
-                              HasSubstr("exit 64: no such model")));
-  EXPECT_THAT(lines[5], StartsWith("gru/1  pending"));
-  EXPECT_THAT(lines[6], StartsWith("gru/0  succeeded"));
+  v1::Job again = MakeJob("gru", 1, v1::Job::PENDING);
+  again.set_attempt_count(1);
+  again.set_error("killed by signal 9");
+  again.mutable_not_before_time()->set_seconds(10'042);
+  state.Apply(Update({MakeJob("gru", 0, v1::Job::RUNNING, 50), again, failed}),
+              kNow);
+  const std::string picture = Picture(state, 100, 24);
+  EXPECT_THAT(picture,
+              AllOf(HasSubstr("▸↻"), HasSubstr("✗"),
+                    HasSubstr("fold 1 again in 42s: killed by signal 9"),
+                    HasSubstr("fold 2: exit 64: no such model"),
+                    HasSubstr("✗ s3/vit/2: exit 64: no such model\n"),
+                    Not(HasSubstr("line 3"))));
 }
 
-TEST(WatchLinesTest, FitsTheTerminalAndSaysHowManyItLeavesOut) {
-  std::vector<v1::Job> jobs;
-  for (int fold = 0; fold < 47; ++fold) {
-    jobs.push_back(MakeJob(fold, v1::Job::RUNNING, fold));
-  }
+TEST(WatchLinesTest, SaysWhatTheFarmDecidedAndThatNobodyWorks) {
   WatchState state;
-  state.Apply(Update(jobs));
-  for (const size_t columns : {20u, 40u, 72u, 80u, 99u, 200u}) {
-    const std::vector<std::string> lines =
-        WatchLines(state, kNow, {columns, 14}, true);
-    EXPECT_EQ(lines.size(), 14u);
-    EXPECT_THAT(lines.back(), HasSubstr("and 37 more"));
-    if (columns < 40) continue;
-    for (const std::string& line : lines) {
-      EXPECT_LE(DisplayWidth(line), columns) << line;
+  v1::WatchSweepResponse update = Update({MakeJob("gru", 0, v1::Job::PENDING)});
+  update.mutable_sweep()->set_note("screened: 12 of 26 models go on");
+  state.Apply(update, kNow);
+  state.SetWorkers({});
+  EXPECT_THAT(Lines(state, 80, 24),
+              AllOf(Contains("screened: 12 of 26 models go on"),
+                    Contains("0 of 1 job done, 1 pending  no worker is "
+                             "online")));
+}
+
+// `models` x 4 folds; the first `running` of them run, the next fails.
+WatchState Large(int models, int running) {
+  WatchState state;
+  std::vector<v1::Job> jobs;
+  for (int m = 0; m < models; ++m) {
+    // Those that are done stand in front.
+    const int from_end = models - 1 - m;
+    for (int fold = 0; fold < 4; ++fold) {
+      const std::string name = absl::StrCat("resnet18_model", m);
+      if (from_end < running) {
+        jobs.push_back(MakeJob(name, fold, v1::Job::RUNNING, 30));
+      } else if (from_end == running && fold == 0) {
+        jobs.push_back(MakeJob(name, fold, v1::Job::FAILED, 30));
+        jobs.back().set_error("out of memory");
+      } else if (m % 2 == 0) {
+        jobs.push_back(MakeJob(name, fold, v1::Job::SUCCEEDED, 100));
+        jobs.back().set_log_loss(0.15);
+      } else {
+        jobs.push_back(MakeJob(name, fold, v1::Job::PENDING));
+      }
+    }
+  }
+  state.Apply(Update(jobs), kNow);
+  return state;
+}
+
+TEST(WatchLinesTest, ShowsTwentySixModelsOfFourFoldsOnAUsualTerminal) {
+  const WatchState state = Large(26, 4);
+  const std::string picture = Picture(state, 80, 24);
+  for (int m = 0; m < 26; ++m) {
+    EXPECT_THAT(picture, HasSubstr(absl::StrCat("resnet18_model", m, " ")));
+  }
+  EXPECT_THAT(picture, Not(HasSubstr("more model")));
+  // Where all have a line of their own, they keep the sweep's order.
+  const std::vector<std::string> tall = Lines(state, 80, 40);
+  EXPECT_THAT(tall[5], StartsWith("resnet18_model0 "));
+  EXPECT_THAT(tall[30], StartsWith("resnet18_model25 "));
+}
+
+TEST(WatchLinesTest, PutsRunningAndFailingFirstAndSumsUpTheRest) {
+  const std::vector<std::string> lines = Lines(Large(60, 3), 80, 16);
+  ASSERT_EQ(lines.size(), 16u);
+  EXPECT_THAT(lines[5], StartsWith("resnet18_model57 "));
+  EXPECT_THAT(lines[7], StartsWith("resnet18_model59 "));
+  EXPECT_THAT(lines[8], StartsWith("resnet18_model56 "));
+  EXPECT_THAT(lines,
+              Contains(AllOf(StartsWith("and "), HasSubstr(" more models: "),
+                             HasSubstr(" done"))));
+}
+
+TEST(WatchLinesTest, FitsEveryTerminal) {
+  for (const int models : {1, 4, 26, 200}) {
+    for (const int running : {0, 1, 40}) {
+      const WatchState state = Large(models, std::min(running, models));
+      for (const size_t columns : {20u, 27u, 40u, 60u, 80u, 99u, 120u, 200u}) {
+        for (const size_t rows : {1u, 3u, 6u, 10u, 24u, 60u}) {
+          const std::vector<std::string> lines =
+              Lines(state, columns, rows, true);
+          EXPECT_LE(lines.size(), rows) << models << " models, " << columns;
+          for (const std::string& line : lines) {
+            EXPECT_LE(DisplayWidth(line), columns)
+                << columns << " x " << rows << ": " << line;
+          }
+        }
+      }
     }
   }
 }
 
-TEST(WatchStateTest, BeginsWithASummaryNotAFlood) {
-  WatchState state;
-  EXPECT_THAT(state.Apply(Update({MakeJob(0, v1::Job::RUNNING, 3),
-                                  MakeJob(1, v1::Job::PENDING)})),
-              ElementsAre("s3 (mars) on dataset mars-data: 0 of 2 jobs done, 1 "
-                          "running, 1 pending"));
-}
-
-TEST(WatchStateTest, ReportsEveryQuarterOfAJobsEpochsOnce) {
-  WatchState state;
-  state.Apply(Update({MakeJob(0, v1::Job::RUNNING, 0)}));
-  EXPECT_THAT(state.Apply(Update({MakeJob(0, v1::Job::RUNNING, 24)})),
-              IsEmpty());
-  EXPECT_THAT(
-      state.Apply(Update({MakeJob(0, v1::Job::RUNNING, 25)})),
-      ElementsAre("s3/gru/0 epoch 25/100, log loss 0.2500, 2m 30s left"));
-  EXPECT_THAT(state.Apply(Update({MakeJob(0, v1::Job::RUNNING, 49)})),
-              IsEmpty());
-}
-
-TEST(WatchStateTest, ReportsHowJobsEnd) {
-  WatchState state;
-  state.Apply(Update(
-      {MakeJob(0, v1::Job::RUNNING, 90), MakeJob(1, v1::Job::RUNNING, 90)}));
-  v1::Job done = MakeJob(0, v1::Job::SUCCEEDED, 100);
-  done.set_log_loss(0.2);
-  v1::Job failed = MakeJob(1, v1::Job::FAILED, 90);
-  failed.set_error("out of memory\ndetails");
-  const std::vector<std::string> lines = state.Apply(Update({done, failed}));
-  ASSERT_EQ(lines.size(), 2u);
-  EXPECT_EQ(lines[0],
-            "s3/gru/0 succeeded, log loss 0.2000 (2 of 2 jobs done, 1 failed)");
-  EXPECT_EQ(lines[1], "s3/gru/1 failed: out of memory");
-}
-
-TEST(WatchStateTest, SaysOnceWhatTheFarmDecidedByItself) {
-  WatchState state;
-  v1::WatchSweepResponse update = Update({MakeJob(0, v1::Job::PENDING)});
-  state.Apply(update);
-  update.clear_jobs();
-  update.mutable_sweep()->set_note("screened: 12 of 26 models go on");
-  EXPECT_THAT(state.Apply(update),
-              ElementsAre("s3 screened: 12 of 26 models go on"));
-  EXPECT_THAT(state.Apply(update), IsEmpty());
-  const std::vector<std::string> lines =
-      WatchLines(state, kNow, {.columns = 80, .rows = 24}, false);
-  EXPECT_EQ(lines[2], "screened: 12 of 26 models go on");
-  EXPECT_EQ(lines[3], "");
-}
-
-TEST(WatchStateTest, SaysWhenAJobWaitsAgainAndWhy) {
-  WatchState state;
-  state.Apply(Update({MakeJob(0, v1::Job::RUNNING, 90)}));
-  v1::Job again = MakeJob(0, v1::Job::PENDING);
-  again.set_attempt_count(1);
-  again.set_error("the lease ran out");
-  EXPECT_THAT(state.Apply(Update({again})),
-              ElementsAre("s3/gru/0 pending again: the lease ran out"));
-  v1::Job second = MakeJob(0, v1::Job::RUNNING, 90);
-  second.set_attempt_count(2);
-  EXPECT_THAT(state.Apply(Update({second})),
-              ElementsAre("s3/gru/0 running on gpu-1, attempt 2"));
+TEST(WatchLinesTest, SaysTheSameWithoutColourAndInAscii) {
+  WatchState state = FourFolds();
+  state.SetWorkers(OneWorker());
+  const std::vector<std::string> coloured = Lines(state, 100, 24, true);
+  const std::vector<std::string> plain = Lines(state, 100, 24, false);
+  ASSERT_EQ(coloured.size(), plain.size());
+  for (size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_EQ(DisplayWidth(coloured[i]), DisplayWidth(plain[i]));
+    const std::string ascii = ToAscii(plain[i]);
+    EXPECT_EQ(DisplayWidth(ascii), DisplayWidth(plain[i]));
+    EXPECT_TRUE(std::all_of(ascii.begin(), ascii.end(), [](char c) {
+      return (c & 0x80) == 0;
+    })) << ascii;
+  }
 }
 
 }  // namespace

@@ -1,0 +1,175 @@
+#include "coordinator/cli/completion.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace foldfarm {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::UnorderedElementsAre;
+using Paths = Completion::Paths;
+
+// Two sweeps; s1 has two models of two folds.
+std::vector<Candidate> Names(NameKind kind, const std::string& of) {
+  switch (kind) {
+    case NameKind::kSweep:
+      return {{"s1", "mars, running"}, {"s2", "test, failed"}};
+    case NameKind::kJob:
+      if (of != "s1") return {};
+      return {{"s1/gru/0", ""},
+              {"s1/gru/1", ""},
+              {"s1/vit/0", ""},
+              {"s1/vit/1", ""}};
+    case NameKind::kDataset:
+      return {{"mars", ""}, {"moon", ""}};
+    case NameKind::kWeights:
+      return {{"resnet34", ""}};
+    case NameKind::kWorker:
+      return {{"gpu-1", "online"}};
+  }
+  return {};
+}
+
+class CompleteTest : public testing::Test {
+ protected:
+  CompleteTest() {
+    app_.add_option("-o,--output", text_, "How to print")
+        ->type_name("table|json");
+    app_.add_flag("--no-color", flag_, "Without colour");
+    CLI::App* jobs = app_.add_subcommand("jobs", "List jobs");
+    jobs->add_option("SWEEP", text_, "")->type_name("")->required();
+    jobs->add_option("--state", text_, "")->type_name("pending|failed");
+    app_.add_subcommand("job", "Show a job")
+        ->add_option("JOB", text_, "")
+        ->type_name("");
+    app_.add_subcommand("cancel", "Cancel")
+        ->add_option("SWEEP|JOB", text_, "")
+        ->type_name("");
+    app_.add_subcommand("drain", "Drain")
+        ->add_option("WORKER", text_, "")
+        ->type_name("");
+    CLI::App* submit = app_.add_subcommand("submit", "Submit");
+    submit->add_option("SWEEP.yaml", text_, "")->type_name("");
+    submit->add_option("--dataset", text_, "")->type_name("NAME");
+    submit->add_option("--name", text_, "A new one")->type_name("NAME");
+    submit->add_option("--set", list_, "")->type_name("KEY=VALUE");
+    CLI::App* dataset = app_.add_subcommand("dataset", "Datasets");
+    dataset->add_subcommand("show", "Show")
+        ->add_option("NAME", text_, "")
+        ->type_name("");
+    dataset->add_subcommand("import", "Import")
+        ->add_option("DIR", text_, "")
+        ->type_name("");
+    CLI::App* exported = app_.add_subcommand("export", "Export");
+    exported->add_option("SWEEP", text_, "")->type_name("");
+    exported->add_option("--model", text_, "")->type_name("NAME");
+    app_.add_subcommand("secret", "Hidden")->group("");
+  }
+
+  Completion At(const std::vector<std::string>& words) {
+    return Complete(app_, words, Names);
+  }
+  std::vector<std::string> Words(const std::vector<std::string>& words) {
+    std::vector<std::string> found;
+    for (const Candidate& one : At(words).candidates) found.push_back(one.word);
+    return found;
+  }
+
+  CLI::App app_{"", "foldfarm"};
+  std::string text_;
+  std::vector<std::string> list_;
+  bool flag_ = false;
+};
+
+TEST_F(CompleteTest, OffersCommandsButNotHiddenOnes) {
+  EXPECT_THAT(Words({""}),
+              UnorderedElementsAre("jobs", "job", "cancel", "drain", "submit",
+                                   "dataset", "export"));
+  EXPECT_THAT(Words({"jo"}), UnorderedElementsAre("jobs", "job"));
+  EXPECT_THAT(Words({"-o", "json", "dr"}), ElementsAre("drain"));
+  EXPECT_THAT(Words({"dataset", ""}), UnorderedElementsAre("show", "import"));
+  EXPECT_THAT(Words({"help", "dr"}), ElementsAre("drain"));
+}
+
+TEST_F(CompleteTest, OffersOptionsOfTheCommandAndGlobalOnesOnce) {
+  EXPECT_THAT(
+      Words({"jobs", "--"}),
+      UnorderedElementsAre("--help", "--state", "--output", "--no-color"));
+  EXPECT_THAT(Words({"jobs", "--state", "failed", "--s"}), IsEmpty());
+  EXPECT_THAT(Words({"submit", "--set", "a=1", "--se"}), ElementsAre("--set"));
+  EXPECT_THAT(Words({"jobs", "--", "--"}), IsEmpty());
+}
+
+TEST_F(CompleteTest, OffersChoicesAfterABlankOrAnEqualsSign) {
+  EXPECT_THAT(Words({"jobs", "s1", "--state", ""}),
+              ElementsAre("pending", "failed"));
+  EXPECT_THAT(Words({"jobs", "--state=f"}), ElementsAre("--state=failed"));
+  EXPECT_THAT(Words({"jobs", "-o", "j"}), ElementsAre("json"));
+}
+
+TEST_F(CompleteTest, OffersNamesWhereTheyBelong) {
+  EXPECT_THAT(Words({"jobs", ""}), ElementsAre("s1", "s2"));
+  EXPECT_THAT(Words({"jobs", "--state", "failed", "s2"}), ElementsAre("s2"));
+  EXPECT_THAT(Words({"drain", ""}), ElementsAre("gpu-1"));
+  EXPECT_THAT(Words({"submit", "--dataset", "mo"}), ElementsAre("moon"));
+  EXPECT_THAT(Words({"submit", "--dataset=ma"}), ElementsAre("--dataset=mars"));
+  EXPECT_THAT(Words({"dataset", "show", ""}), ElementsAre("mars", "moon"));
+  EXPECT_THAT(Words({"export", "s1", "--model", ""}),
+              ElementsAre("gru", "vit"));
+  // A new name is the user's to make.
+  EXPECT_THAT(Words({"submit", "--name", ""}), IsEmpty());
+}
+
+TEST_F(CompleteTest, OffersJobsStepByStep) {
+  EXPECT_THAT(Words({"job", "s"}), ElementsAre("s1/", "s2/"));
+  EXPECT_TRUE(At({"job", "s"}).goes_on);
+  EXPECT_THAT(Words({"job", "s1/"}), ElementsAre("s1/gru/", "s1/vit/"));
+  EXPECT_TRUE(At({"job", "s1/"}).goes_on);
+  EXPECT_THAT(Words({"job", "s1/vit/"}), ElementsAre("s1/vit/0", "s1/vit/1"));
+  EXPECT_FALSE(At({"job", "s1/vit/"}).goes_on);
+  EXPECT_THAT(Words({"cancel", "s"}), ElementsAre("s1", "s2"));
+  EXPECT_THAT(Words({"cancel", "s1/g"}), ElementsAre("s1/gru/"));
+}
+
+TEST_F(CompleteTest, LeavesPathsToTheShell) {
+  EXPECT_EQ(At({"submit", ""}).paths, Paths::kFiles);
+  EXPECT_EQ(At({"dataset", "import", "d"}).paths, Paths::kFolders);
+  EXPECT_EQ(At({"jobs", ""}).paths, Paths::kNone);
+}
+
+TEST_F(CompleteTest, HasNothingToSayAfterNonsense) {
+  EXPECT_THAT(Words({"frobnicate", ""}), IsEmpty());
+  EXPECT_THAT(Words({"jobs", "--frobnicate=x"}), IsEmpty());
+  EXPECT_THAT(Words({}), IsEmpty());
+}
+
+TEST_F(CompleteTest, AfterTheLastArgumentOnlyOptionsFollow) {
+  EXPECT_THAT(Words({"jobs", "s1", ""}), Contains("--state"));
+  EXPECT_THAT(Words({"jobs", "s1", ""}), Not(Contains("s1")));
+}
+
+TEST(CompletionTextTest, IsALineOfKindAndThenALineACandidate) {
+  Completion completion;
+  completion.candidates = {{"s1/", "mars,\nrunning"}, {"s2/", ""}};
+  completion.goes_on = true;
+  EXPECT_EQ(CompletionText(completion),
+            "words nospace\ns1/\tmars, running\ns2/\n");
+  completion = Completion();
+  completion.paths = Paths::kFolders;
+  EXPECT_EQ(CompletionText(completion), "folders\n");
+}
+
+TEST(ChoicesTest, AreLowerCaseWordsOnly) {
+  EXPECT_THAT(Choices("table|json"), ElementsAre("table", "json"));
+  EXPECT_THAT(Choices("safetensors"), ElementsAre("safetensors"));
+  EXPECT_THAT(Choices("SWEEP|JOB"), IsEmpty());
+  EXPECT_THAT(Choices("F.csv"), IsEmpty());
+  EXPECT_THAT(Choices(""), IsEmpty());
+}
+
+}  // namespace
+}  // namespace foldfarm
