@@ -27,6 +27,8 @@
 #ifndef FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_
 #define FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_
 
+#include <array>
+#include <atomic>
 #include <functional>
 #include <list>
 #include <map>
@@ -107,6 +109,12 @@ struct WorkerView {
   bool draining = false;
 };
 
+// What has happened since the queue was started, as far as it is on disk.
+struct QueueMetrics {
+  // Attempts that ended, by Attempt.State.
+  std::array<std::atomic<int64_t>, v1::Attempt::State_ARRAYSIZE> ended = {};
+};
+
 class JobQueue : public StoreListener {
  public:
   template <typename Response>
@@ -126,6 +134,7 @@ class JobQueue : public StoreListener {
   void StopWaiting();
 
   const QueueOptions& options() const { return options_; }
+  const QueueMetrics& metrics() const { return metrics_; }
 
   // For workers; contracts in worker.proto.
   void Register(v1::RegisterRequest request,
@@ -342,6 +351,8 @@ class JobQueue : public StoreListener {
   absl::CondVar stop_wake_;
   int64_t changes_ ABSL_GUARDED_BY(mu_) = 1;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+
+  QueueMetrics metrics_;
 
   absl::Mutex timer_mu_;
   absl::CondVar timer_wake_;

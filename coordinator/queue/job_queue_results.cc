@@ -347,6 +347,9 @@ absl::Status JobQueue::EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
   attempt.state = end.state;
   attempt.end_time = now;
   FOLDFARM_RETURN_IF_ERROR(tx.UpdateAttempt(attempt));
+  tx.AfterCommit([&ended = metrics_.ended[end.state]](const absl::Status& s) {
+    if (s.ok()) ended.fetch_add(1, std::memory_order_relaxed);
+  });
   index_.EndRunning(job.sweep, job.slots);
   {
     absl::MutexLock lock(&mu_);

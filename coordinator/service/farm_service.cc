@@ -189,10 +189,8 @@ grpc::Status FarmServiceImpl::GetMetrics(grpc::ServerContext*,
   return ToGrpc(store_.Read([&](const Reader& reader) -> absl::Status {
     FOLDFARM_ASSIGN_OR_RETURN(const JobRow row,
                               ResolveJob(reader, request->job()));
-    // The epochs of a result that was taken over are those of its source.
-    const JobId trained = row.reused_from.value != 0 ? row.reused_from : row.id;
     FOLDFARM_ASSIGN_OR_RETURN(const std::vector<v1::EpochMetrics> epochs,
-                              reader.ListMetrics(trained));
+                              reader.ListMetrics(TrainedJob(row)));
     for (const v1::EpochMetrics& epoch : epochs) {
       *response->add_epochs() = epoch;
     }

@@ -1,5 +1,8 @@
 // The API for people over gRPC: thin; it names, translates and asks the store
 // and the queue. A call holds a thread while it lasts; there are few people.
+//
+// Calls that answer once do not look at their context: the page asks the same
+// questions in this process, with none.
 #ifndef FOLDFARM_COORDINATOR_SERVICE_FARM_SERVICE_H_
 #define FOLDFARM_COORDINATOR_SERVICE_FARM_SERVICE_H_
 

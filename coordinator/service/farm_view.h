@@ -29,6 +29,12 @@ absl::Status CheckTrains(const SweepRow& sweep);
 absl::StatusOr<JobRow> ResolveJob(const Reader& reader,
                                   const std::string& name);
 
+// Whose epochs, log and predictions are the job's: another's when its result
+// was taken over.
+inline JobId TrainedJob(const JobRow& row) {
+  return row.reused_from.value != 0 ? row.reused_from : row.id;
+}
+
 v1::Sweep ToSweep(const SweepRow& row, const SweepCounts& counts,
                   bool with_spec);
 

@@ -4,12 +4,17 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/files.h"
 #include "common/base/log.h"
+#include "common/base/status_macros.h"
 #include "coordinator/service/server.h"
+#include "coordinator/web/http_access.h"
+#include "coordinator/web/web_server.h"
 
 namespace foldfarm {
 namespace {
@@ -19,6 +24,8 @@ constexpr int kExitUsage = 2;
 
 int Run(int argc, char** argv) {
   ServerOptions options;
+  WebOptions web_options;
+  std::string http_token_file;
   double lease_seconds = 30;
   double heartbeat_seconds = 10;
   std::string log_level = "info";
@@ -41,6 +48,12 @@ int Run(int argc, char** argv) {
                  "How often workers report; below a third of the lease")
       ->capture_default_str()
       ->check(CLI::Range(0.02, 86400.0));
+  app.add_option("--http", web_options.listen,
+                 "Serve the page, /metrics and /healthz at HOST:PORT, e.g. "
+                 "127.0.0.1:7078; off unless given");
+  app.add_option("--http-token-file", http_token_file,
+                 "Whoever knows the token in this file may cancel and retry on "
+                 "the page; without it the page only shows");
   app.add_flag("--insecure", insecure,
                "Listen beyond this machine without encryption");
   app.add_option("--log-level", log_level,
@@ -51,9 +64,12 @@ int Run(int argc, char** argv) {
   app.footer(
       "Example:\n"
       "  foldfarm-coordinator --dir /var/lib/foldfarm --listen "
-      "127.0.0.1:7077\n\n"
+      "127.0.0.1:7077 \\\n"
+      "      --http 127.0.0.1:7078\n\n"
       "Ready when it prints \"listening on HOST:PORT\"; DIR/endpoint says the "
-      "same.\nSIGTERM stops it; workers train on and come back.");
+      "same, and\nDIR/http_endpoint where the page is. SIGTERM stops it; "
+      "workers "
+      "train on and come back.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -69,15 +85,33 @@ int Run(int argc, char** argv) {
       !status.ok()) {
     return fail(status, kExitUsage);
   }
-  const auto address = ParseEndpoint(options.listen);
-  if (!address.ok()) return fail(address.status(), kExitUsage);
-  if (!IsLoopback(address->first) && !insecure) {
-    return fail(
-        absl::InvalidArgumentError(absl::StrCat(
-            "--listen ", options.listen,
-            " is open to other machines without encryption or passwords; say "
-            "--insecure if the network is trusted, or listen on 127.0.0.1")),
-        kExitUsage);
+  for (const auto& [flag, listen] : {std::pair("--listen", options.listen),
+                                     std::pair("--http", web_options.listen)}) {
+    if (listen.empty()) continue;
+    const auto address = ParseEndpoint(listen);
+    if (!address.ok()) {
+      return fail(Annotate(address.status(), flag), kExitUsage);
+    }
+    if (!IsLoopback(address->first) && !insecure) {
+      return fail(
+          absl::InvalidArgumentError(absl::StrCat(
+              flag, " ", listen,
+              " is open to other machines without encryption or passwords; say "
+              "--insecure if the network is trusted, or listen on 127.0.0.1")),
+          kExitUsage);
+    }
+  }
+  if (!http_token_file.empty()) {
+    if (web_options.listen.empty()) {
+      return fail(absl::InvalidArgumentError(
+                      "--http-token-file is of no use without --http"),
+                  kExitUsage);
+    }
+    auto token = ReadHttpToken(http_token_file);
+    if (!token.ok()) {
+      return fail(Annotate(token.status(), "--http-token-file"), kExitUsage);
+    }
+    web_options.token = *std::move(token);
   }
   if (heartbeat_seconds > lease_seconds / 2) {
     return fail(absl::InvalidArgumentError(
@@ -99,6 +133,20 @@ int Run(int argc, char** argv) {
 
   auto server = CoordinatorServer::Start(options, Clock::Real());
   if (!server.ok()) return fail(server.status(), kExitFailed);
+  std::unique_ptr<WebServer> web;
+  if (!web_options.listen.empty()) {
+    web_options.directory = options.directory;
+    auto started = WebServer::Start(web_options, **server, Clock::Real());
+    if (!started.ok()) return fail(started.status(), kExitFailed);
+    web = *std::move(started);
+    if (absl::Status status =
+            WriteFileAtomically(JoinPath(options.directory, "http_endpoint"),
+                                absl::StrCat(web->endpoint(), "\n"));
+        !status.ok()) {
+      return fail(status, kExitFailed);
+    }
+    SPDLOG_INFO("page at http://{}/", web->endpoint());
+  }
   std::printf("listening on %s\n", (*server)->endpoint().c_str());
   std::fflush(stdout);
   SPDLOG_INFO("listening on {}, dir={}", (*server)->endpoint(),
@@ -106,6 +154,9 @@ int Run(int argc, char** argv) {
   int got = 0;
   sigwait(&signals, &got);
   SPDLOG_INFO("signal={} stopping", got);
+  // Wakes the pages' streams, so that they end.
+  (*server)->queue().StopWaiting();
+  web.reset();
   server->reset();
   SPDLOG_INFO("stopped");
   return 0;

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -81,6 +82,11 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   grpc::ResourceQuota quota("coordinator");
   quota.SetMaxThreads(kMaxThreads);
   builder.SetResourceQuota(quota);
+  std::vector<
+      std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
+      interceptors;
+  interceptors.push_back(server->rpc_metrics_.MakeInterceptors());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.RegisterService(server->workers_.get());
   builder.RegisterService(server->farm_.get());
   builder.RegisterService(server->artifacts_.get());

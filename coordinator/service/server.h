@@ -12,6 +12,7 @@
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/service/artifact_service.h"
 #include "coordinator/service/farm_service.h"
+#include "coordinator/service/rpc_metrics.h"
 #include "coordinator/service/worker_service.h"
 #include "coordinator/store/artifact_files.h"
 #include "coordinator/store/store.h"
@@ -54,11 +55,15 @@ class CoordinatorServer {
   Store& store() { return *store_; }
   ArtifactFiles& files() { return *files_; }
   JobQueue& queue() { return *queue_; }
+  // Its calls are answered to whoever asks in this process, too.
+  FarmServiceImpl& farm() { return *farm_; }
+  const RpcMetrics& rpc_metrics() const { return rpc_metrics_; }
 
  private:
   CoordinatorServer() = default;
   std::string endpoint_;
   // Destroyed from the last to the first.
+  RpcMetrics rpc_metrics_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<ArtifactFiles> files_;
   std::unique_ptr<JobQueue> queue_;

@@ -87,11 +87,9 @@ absl::Status FarmServiceImpl::StreamLog(
           FOLDFARM_ASSIGN_OR_RETURN(const JobRow job,
                                     ResolveJob(reader, request.job()));
           final_state = IsFinal(job.state);
-          const JobId trained =
-              job.reused_from.value != 0 ? job.reused_from : job.id;
           FOLDFARM_ASSIGN_OR_RETURN(
               std::vector<v1::LogLine> lines,
-              reader.ListLog(trained, token, in_attempt, kLogLines));
+              reader.ListLog(TrainedJob(job), token, in_attempt, kLogLines));
           for (v1::LogLine& line : lines) {
             token = FencingToken{line.token()};
             in_attempt = line.sequence();

@@ -46,6 +46,16 @@ absl::StatusOr<std::unique_ptr<ArtifactFiles>> ArtifactFiles::Open(
   std::unique_ptr<ArtifactFiles> files(new ArtifactFiles(directory));
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(files->artifacts_));
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(files->uploads_));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> folders,
+                            ListDirectory(files->artifacts_));
+  for (const std::string& folder : folders) {
+    const std::string path = JoinPath(files->artifacts_, folder);
+    const auto names = ListDirectory(path);
+    if (!names.ok()) continue;
+    for (const std::string& name : *names) {
+      files->stored_bytes_ += FileSize(JoinPath(path, name)).value_or(0);
+    }
+  }
   return files;
 }
 
@@ -86,7 +96,9 @@ void ArtifactFiles::Remove(const std::string& digest) {
   if (!IsSha256Hex(digest)) return;
   absl::MutexLock lock(&mu_);
   known_.erase(digest);
-  unlink(FinalPath(digest).c_str());
+  const std::string path = FinalPath(digest);
+  const int64_t size = FileSize(path).value_or(0);
+  if (unlink(path.c_str()) == 0) stored_bytes_ -= size;
 }
 
 absl::StatusOr<std::unique_ptr<ArtifactFiles::Upload>>
@@ -181,7 +193,9 @@ absl::Status ArtifactFiles::Upload::Finish() {
     FOLDFARM_RETURN_IF_ERROR(MakeDirectories(folder));
     FOLDFARM_RETURN_IF_ERROR(SyncDirectory(files_.artifacts_));
   }
-  return PublishFile(part, path);
+  FOLDFARM_RETURN_IF_ERROR(PublishFile(part, path));
+  files_.stored_bytes_ += size_bytes_;
+  return absl::OkStatus();
 }
 
 }  // namespace foldfarm

@@ -8,6 +8,7 @@
 #ifndef FOLDFARM_COORDINATOR_STORE_ARTIFACT_FILES_H_
 #define FOLDFARM_COORDINATOR_STORE_ARTIFACT_FILES_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -74,6 +75,9 @@ class ArtifactFiles {
   // Path of a stored file, to read from. Errors: NOT_FOUND.
   absl::StatusOr<std::string> Find(const std::string& digest);
 
+  // Size of all stored files.
+  int64_t StoredBytes() const { return stored_bytes_.load(); }
+
   // Deletes a file that nothing names any more. Whoever is reading it reads on;
   // whoever names it next uploads it again.
   void Remove(const std::string& digest);
@@ -89,6 +93,7 @@ class ArtifactFiles {
   absl::flat_hash_set<std::string> uploading_ ABSL_GUARDED_BY(mu_);
   // Sizes of files seen whole: files never change, so this never ages.
   absl::flat_hash_map<std::string, int64_t> known_ ABSL_GUARDED_BY(mu_);
+  std::atomic<int64_t> stored_bytes_ = 0;
 };
 
 }  // namespace foldfarm

@@ -186,6 +186,17 @@ absl::StatusOr<SweepCounts> Reader::CountJobs(SweepId id) const {
       "SELECT state, count(*), max(end_us), sum(dropped) FROM job WHERE "
       "sweep_id = ? GROUP BY state");
   s.Bind(id.value);
+  return ReadCounts(s);
+}
+
+absl::StatusOr<SweepCounts> Reader::CountAllJobs() const {
+  Statement s = connection_.Prepare(
+      "SELECT state, count(*), max(end_us), sum(dropped) FROM job GROUP BY "
+      "state");
+  return ReadCounts(s);
+}
+
+absl::StatusOr<SweepCounts> Reader::ReadCounts(Statement& s) {
   SweepCounts counts;
   while (true) {
     FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());

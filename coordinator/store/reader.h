@@ -39,6 +39,8 @@ class Reader {
   // Newest first.
   absl::StatusOr<std::vector<SweepRow>> ListSweeps() const;
   absl::StatusOr<SweepCounts> CountJobs(SweepId id) const;
+  // The same of all sweeps together.
+  absl::StatusOr<SweepCounts> CountAllJobs() const;
   // Sample lists by fold: AttemptSpec with only those set.
   absl::StatusOr<std::vector<v1::AttemptSpec>> ListFolds(SweepId id) const;
   // By model and name.
@@ -84,13 +86,19 @@ class Reader {
   absl::StatusOr<std::map<JobId, v1::ArtifactRef>> ListResults(
       SweepId sweep, const std::string& name) const;
   absl::StatusOr<std::map<std::string, double>> ResultMetrics(JobId job) const;
-  absl::StatusOr<std::vector<v1::EpochMetrics>> ListMetrics(JobId job) const;
+  // By epoch; only those after `after_epoch`.
+  absl::StatusOr<std::vector<v1::EpochMetrics>> ListMetrics(
+      JobId job, int after_epoch = 0) const;
   // Lines after (token, sequence), at most `limit`; LogLine.sequence is the
   // one within the attempt.
   absl::StatusOr<std::vector<v1::LogLine>> ListLog(JobId job,
                                                    FencingToken token,
                                                    int64_t sequence,
                                                    int limit) const;
+
+ private:
+  // From rows of state, number of jobs and the newest end.
+  static absl::StatusOr<SweepCounts> ReadCounts(Statement& s);
 
  protected:
   Connection& connection_;

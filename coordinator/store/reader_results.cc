@@ -139,10 +139,11 @@ absl::StatusOr<std::map<std::string, double>> Reader::ResultMetrics(
 }
 
 absl::StatusOr<std::vector<v1::EpochMetrics>> Reader::ListMetrics(
-    JobId job) const {
+    JobId job, int after_epoch) const {
   Statement s = connection_.Prepare(
-      "SELECT metrics FROM metric WHERE job_id = ? ORDER BY epoch");
-  s.Bind(job.value);
+      "SELECT metrics FROM metric WHERE job_id = ? AND epoch > ? "
+      "ORDER BY epoch");
+  s.Bind(job.value, after_epoch);
   std::vector<v1::EpochMetrics> metrics;
   while (true) {
     FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());

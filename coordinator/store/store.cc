@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "coordinator/store/schema.h"
 
@@ -112,6 +113,14 @@ absl::Status Store::Read(absl::FunctionRef<absl::Status(const Reader&)> read) {
   return status;
 }
 
+int64_t Store::SizeBytes() const {
+  int64_t bytes = 0;
+  for (const char* suffix : {"", "-wal"}) {
+    bytes += FileSize(absl::StrCat(path_, suffix)).value_or(0);
+  }
+  return bytes;
+}
+
 void Store::WriterLoop() {
   pthread_setname_np(pthread_self(), "store-writer");
   while (true) {
@@ -157,6 +166,8 @@ void Store::Reload(Tx& tx) {
 }
 
 void Store::RunBatch(std::deque<Request>& batch) {
+  // Measured, never decided by: the machine's clock will do.
+  const absl::Duration begin = Clock::Real().Monotonic();
   Tx tx(*writer_);
   absl::Status commit = writer_->Prepare("BEGIN IMMEDIATE").Run();
   bool alive = commit.ok();
@@ -195,6 +206,11 @@ void Store::RunBatch(std::deque<Request>& batch) {
       writer_->Prepare("ROLLBACK").Run().IgnoreError();
     }
     Reload(tx);
+    metrics_.failed_commits.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    metrics_.commit_seconds.Observe(
+        absl::ToDoubleSeconds(Clock::Real().Monotonic() - begin));
+    metrics_.batch_size.Observe(static_cast<double>(batch.size()));
   }
   if (commit.ok() && listener_ != nullptr) listener_->Committed();
   // An answer that says "undone" must not be taken for one that says "no".

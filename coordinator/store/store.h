@@ -13,6 +13,8 @@
 #ifndef FOLDFARM_COORDINATOR_STORE_STORE_H_
 #define FOLDFARM_COORDINATOR_STORE_STORE_H_
 
+#include <array>
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <string>
@@ -26,6 +28,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/files.h"
+#include "common/base/histogram.h"
 #include "coordinator/store/tx.h"
 
 namespace foldfarm {
@@ -41,6 +44,18 @@ class StoreListener {
   virtual absl::Status Reload(Tx& tx) = 0;
   // The transaction is on disk; its callers are answered next.
   virtual void Committed() = 0;
+};
+
+// How many requests share a transaction.
+inline constexpr std::array<double, 10> kBatchBounds = {1,  2,  4,   8,   16,
+                                                        32, 64, 128, 256, 512};
+
+// What the writer has done since it started.
+struct StoreMetrics {
+  std::atomic<int64_t> failed_commits = 0;
+  // One transaction, its work and the commit; observed when it is on disk.
+  Histogram commit_seconds{kSecondsBounds};
+  Histogram batch_size{kBatchBounds};
 };
 
 class Store {
@@ -74,6 +89,10 @@ class Store {
   // Calls `read` with a reader of its own, on this thread.
   absl::Status Read(absl::FunctionRef<absl::Status(const Reader&)> read);
 
+  const StoreMetrics& metrics() const { return metrics_; }
+  // Bytes of the database on disk, its log included.
+  int64_t SizeBytes() const;
+
  private:
   struct Request {
     Work work;
@@ -105,6 +124,8 @@ class Store {
   absl::Mutex readers_mu_;
   std::vector<std::unique_ptr<Connection>> readers_
       ABSL_GUARDED_BY(readers_mu_);
+
+  StoreMetrics metrics_;
 
   std::thread thread_;
 };

@@ -107,6 +107,8 @@ absl::Status TestCluster::StartCoordinator() {
       absl::StrCat("--heartbeat-seconds=", options_.heartbeat_seconds),
       "--log-file",
       JoinPath(folder_, "coordinator.log")};
+  command.argv.insert(command.argv.end(), options_.coordinator_flags.begin(),
+                      options_.coordinator_flags.end());
   command.descriptors = {{1, fds[1]}};
   auto process = Subprocess::Spawn(command);
   close(fds[1]);

@@ -30,6 +30,8 @@ struct TestClusterOptions {
   // "foldfarm-trainer", or "foldfarm-fake-trainer", which only speaks the
   // contract and does what a model's name says.
   std::string trainer = "foldfarm-fake-trainer";
+  // More flags of the coordinator.
+  std::vector<std::string> coordinator_flags = {};
 };
 
 class TestCluster {

@@ -1,0 +1,360 @@
+#include "coordinator/web/web_server.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "common/base/digest.h"
+#include "common/base/ids.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/retry.h"
+#include "coordinator/web/assets.h"
+#include "coordinator/web/connection_threads.h"
+#include "coordinator/web/event_stream.h"
+#include "coordinator/web/farm_api.h"
+#include "coordinator/web/farm_feed.h"
+#include "coordinator/web/health.h"
+#include "coordinator/web/http_access.h"
+#include "coordinator/web/json.h"
+#include "coordinator/web/metrics_text.h"
+
+namespace foldfarm {
+namespace {
+
+// Threads for short requests, beside those of event streams.
+constexpr int kRequestThreads = 64;
+// A connection that sends or takes nothing for so long is closed.
+constexpr int kIoTimeoutSeconds = 5;
+constexpr int kKeepAliveSeconds = 1;
+constexpr int kMaxRequestsPerConnection = 1000;
+constexpr size_t kMaxBodyBytes = 64 << 10;
+// A piece of an event; between two the deadline is looked at.
+constexpr size_t kPieceBytes = 16 << 10;
+// A reader that takes longer for one batch of events is let go; it reconnects.
+constexpr absl::Duration kBatchTime = absl::Seconds(10);
+constexpr absl::Duration kStartTime = absl::Seconds(10);
+
+constexpr char kApi[] = "/api/v1/";
+constexpr char kJson[] = "application/json";
+constexpr char kText[] = "text/plain; charset=utf-8";
+
+const httplib::Headers& CommonHeaders() {
+  static const auto& headers = *new httplib::Headers{
+      {"Content-Security-Policy",
+       "default-src 'none'; script-src 'self'; style-src 'self'; img-src "
+       "'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+       "frame-ancestors 'none'"},
+      {"X-Content-Type-Options", "nosniff"},
+      {"X-Frame-Options", "DENY"},
+      {"Referrer-Policy", "no-referrer"},
+      {"Cross-Origin-Resource-Policy", "same-origin"}};
+  return headers;
+}
+
+// As a stream of known length: the library would compress a plain body, which
+// costs more than it saves between two ends so near.
+void Reply(httplib::Response& response, int status, const char* type,
+           std::string body) {
+  response.status = status;
+  const auto text = std::make_shared<const std::string>(std::move(body));
+  response.set_content_provider(
+      text->size(), type,
+      [text](size_t offset, size_t length, httplib::DataSink& sink) {
+        return sink.write(text->data() + offset, length);
+      });
+}
+
+void ReplyError(httplib::Response& response, const absl::Status& status) {
+  Reply(response, ToHttpStatus(status.code()), kJson, ErrorToJson(status));
+}
+
+}  // namespace
+
+class WebServer::Impl {
+ public:
+  Impl(const WebOptions& options, CoordinatorServer& server, Clock& clock)
+      : options_(options),
+        server_(server),
+        clock_(clock),
+        feed_(server.store(), server.queue(), clock),
+        api_(server.farm()),
+        health_(server.store(), clock, options.directory) {
+    for (const Asset& asset : Assets()) {
+      assets_[std::string(asset.path)] = {
+          &asset,
+          absl::StrCat("\"", Sha256Hex(asset.content).substr(0, 16), "\"")};
+    }
+  }
+
+  ~Impl() {
+    stopping_ = true;
+    http_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  // Returns the bound address.
+  absl::StatusOr<std::string> Listen();
+
+ private:
+  struct KnownAsset {
+    const Asset* asset = nullptr;
+    std::string etag;
+  };
+
+  void HandleGet(const httplib::Request& request, httplib::Response& response);
+  void HandleChange(const httplib::Request& request,
+                    httplib::Response& response);
+  void ReplyAsset(const KnownAsset& known, const httplib::Request& request,
+                  httplib::Response& response);
+  void ReplyEvents(const httplib::Request& request,
+                   httplib::Response& response);
+  // False: the reader has gone, or is too slow.
+  bool Send(const std::string& batch, httplib::DataSink& sink);
+  bool stopping() const { return stopping_ || server_.queue().stopping(); }
+
+  const WebOptions options_;
+  CoordinatorServer& server_;
+  Clock& clock_;
+  // Names this run, so that a page notices another one.
+  const std::string instance_ = NewRandomId();
+  FarmFeed feed_;
+  FarmApi api_;
+  Health health_;
+  std::map<std::string, KnownAsset> assets_;
+  bool loopback_ = true;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> ended_ = false;
+  std::atomic<int> streams_ = 0;
+  httplib::Server http_;
+  std::thread thread_;
+};
+
+absl::StatusOr<std::string> WebServer::Impl::Listen() {
+  FOLDFARM_ASSIGN_OR_RETURN(const auto address, ParseEndpoint(options_.listen));
+  loopback_ = IsLoopback(address.first);
+  http_.new_task_queue = [max = options_.max_streams + kRequestThreads] {
+    return new ConnectionThreads(max);
+  };
+  // The library's default would let two programs share the port.
+  http_.set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  });
+  http_.set_tcp_nodelay(true);
+  http_.set_default_headers(CommonHeaders());
+  http_.set_read_timeout(kIoTimeoutSeconds);
+  http_.set_write_timeout(kIoTimeoutSeconds);
+  http_.set_keep_alive_timeout(kKeepAliveSeconds);
+  http_.set_keep_alive_max_count(kMaxRequestsPerConnection);
+  http_.set_payload_max_length(kMaxBodyBytes);
+  http_.set_pre_routing_handler([this](const httplib::Request& request,
+                                       httplib::Response& response) {
+    response.set_header("Cache-Control", "no-store");
+    const std::string host = request.get_header_value("Host");
+    const bool reads = request.method == "GET" || request.method == "HEAD";
+    if (!loopback_ || NamesThisMachine(host)) {
+      // What changes something has a body that is to be read first.
+      if (!reads) return httplib::Server::HandlerResponse::Unhandled;
+      HandleGet(request, response);
+      return httplib::Server::HandlerResponse::Handled;
+    }
+    ReplyError(response, absl::PermissionDeniedError(absl::StrCat(
+                             "the Host header is \"", host,
+                             "\", expected localhost, 127.0.0.1 or [::1]")));
+    return httplib::Server::HandlerResponse::Handled;
+  });
+  const auto change = [this](const httplib::Request& request,
+                             httplib::Response& response) {
+    HandleChange(request, response);
+  };
+  constexpr char kAnything[] = R"([\s\S]*)";
+  http_.Post(kAnything, change);
+  http_.Put(kAnything, change);
+  http_.Patch(kAnything, change);
+  http_.Delete(kAnything, change);
+  http_.Options(kAnything, change);
+  http_.set_exception_handler([](const httplib::Request& request,
+                                 httplib::Response& response,
+                                 std::exception_ptr) {
+    SPDLOG_ERROR("http path={} failed with an exception", request.path);
+    ReplyError(response, absl::InternalError("an exception; see the log"));
+  });
+
+  // Brackets belong to an address, not to a host.
+  const std::string host(
+      absl::StripSuffix(absl::StripPrefix(address.first, "["), "]"));
+  int port = address.second;
+  const bool bound = port == 0 ? (port = http_.bind_to_any_port(host)) > 0
+                               : http_.bind_to_port(host, port);
+  if (!bound) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot serve the page at ", options_.listen,
+                     "; is the port taken by another program?"));
+  }
+  thread_ = std::thread([this] {
+    http_.listen_after_bind();
+    ended_ = true;
+  });
+  // stop() is heard only once the server runs.
+  WaitUnlessCancelled(Clock::Real(), kStartTime,
+                      [this] { return http_.is_running() || ended_; });
+  if (!http_.is_running()) {
+    return absl::InternalError(
+        absl::StrCat("the page at ", options_.listen, " does not start"));
+  }
+  return absl::StrCat(address.first, ":", port);
+}
+
+void WebServer::Impl::HandleGet(const httplib::Request& request,
+                                httplib::Response& response) {
+  if (request.path == "/healthz") {
+    const absl::Status status = health_.Check();
+    return Reply(response, status.ok() ? 200 : 503, kText,
+                 status.ok()
+                     ? "ok\n"
+                     : absl::StrCat(std::string(status.message()), "\n"));
+  }
+  if (request.path == "/metrics") {
+    const auto text =
+        RenderMetrics({server_.store(), server_.files(), server_.queue(),
+                       server_.rpc_metrics(), clock_},
+                      streams_);
+    if (!text.ok()) return ReplyError(response, text.status());
+    return Reply(response, 200, "text/plain; version=0.0.4; charset=utf-8",
+                 *text);
+  }
+  if (const auto known = assets_.find(request.path); known != assets_.end()) {
+    return ReplyAsset(known->second, request, response);
+  }
+  absl::string_view path = request.path;
+  if (!absl::ConsumePrefix(&path, kApi)) {
+    return ReplyError(
+        response, absl::NotFoundError(absl::StrCat(
+                      "nothing is at ", request.path, "; the page is at /")));
+  }
+  if (path == "events") return ReplyEvents(request, response);
+  const auto json =
+      api_.Get(std::string(path), request.get_param_value("full") == "true");
+  if (!json.ok()) return ReplyError(response, json.status());
+  Reply(response, 200, kJson, *json);
+}
+
+void WebServer::Impl::HandleChange(const httplib::Request& request,
+                                   httplib::Response& response) {
+  const std::string header = request.get_header_value("Authorization");
+  absl::string_view token = header;
+  const bool bearer = absl::ConsumePrefix(&token, "Bearer ");
+  if (options_.token.empty() || !bearer || !SameSecret(token, options_.token)) {
+    return ReplyError(
+        response,
+        absl::PermissionDeniedError(
+            options_.token.empty()
+                ? "this page is read-only; the coordinator was started without "
+                  "--http-token-file"
+                : "the token is missing or wrong; it is in the file named by "
+                  "the coordinator's --http-token-file"));
+  }
+  absl::string_view path = request.path;
+  if (request.method != "POST" || !absl::ConsumePrefix(&path, kApi)) {
+    return ReplyError(
+        response, absl::NotFoundError(absl::StrCat(
+                      "nothing takes ", request.method, " at ", request.path)));
+  }
+  const std::string target = request.get_param_value("target");
+  const auto json = api_.Post(std::string(path), target);
+  SPDLOG_INFO("http {} target={} {}", std::string(path), target,
+              json.ok() ? "done" : json.status().ToString());
+  if (!json.ok()) return ReplyError(response, json.status());
+  Reply(response, 200, kJson, *json);
+}
+
+void WebServer::Impl::ReplyAsset(const KnownAsset& known,
+                                 const httplib::Request& request,
+                                 httplib::Response& response) {
+  response.headers.erase("Cache-Control");
+  // Kept by the browser and asked about each time: a new program, a new page.
+  response.set_header("Cache-Control", "no-cache");
+  response.set_header("ETag", known.etag);
+  if (request.get_header_value("If-None-Match") == known.etag) {
+    response.status = 304;
+    return;
+  }
+  response.status = 200;
+  const absl::string_view content = known.asset->content;
+  response.set_content_provider(
+      content.size(), std::string(known.asset->content_type),
+      [content](size_t offset, size_t length, httplib::DataSink& sink) {
+        return sink.write(content.data() + offset, length);
+      });
+}
+
+bool WebServer::Impl::Send(const std::string& batch, httplib::DataSink& sink) {
+  const absl::Duration end = clock_.Monotonic() + kBatchTime;
+  for (size_t at = 0; at < batch.size(); at += kPieceBytes) {
+    const size_t size = std::min(kPieceBytes, batch.size() - at);
+    if (!sink.is_writable() || !sink.write(batch.data() + at, size) ||
+        clock_.Monotonic() > end) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void WebServer::Impl::ReplyEvents(const httplib::Request& request,
+                                  httplib::Response& response) {
+  // Counts this stream until it ends, however it ends.
+  const std::shared_ptr<void> counted(nullptr,
+                                      [this](void*) { streams_.fetch_sub(1); });
+  if (streams_.fetch_add(1) >= options_.max_streams) {
+    response.set_header("Retry-After", "10");
+    return ReplyError(
+        response, absl::ResourceExhaustedError(absl::StrCat(
+                      options_.max_streams, " pages are open; close some")));
+  }
+  EventTopic topic{.sweep = request.get_param_value("sweep"),
+                   .job = request.get_param_value("job")};
+  for (size_t i = 0; i < request.get_param_value_count("model"); ++i) {
+    topic.models.push_back(request.get_param_value("model", i));
+  }
+  const auto stream = std::make_shared<EventStream>(
+      feed_, server_.store(), server_.queue(), server_.farm(), clock_,
+      instance_, std::move(topic),
+      EventCursor::Parse(request.get_header_value("Last-Event-ID")));
+  auto first = stream->Next();
+  if (!first.ok()) return ReplyError(response, first.status());
+  response.status = 200;
+  response.set_chunked_content_provider(
+      "text/event-stream", [this, stream, counted, batch = *std::move(first)](
+                               size_t, httplib::DataSink& sink) mutable {
+        if (!Send(batch, sink)) return false;
+        if (!sink.is_writable() || stopping()) return false;
+        auto next = stream->Next();
+        if (!next.ok()) {
+          SPDLOG_WARN("an event stream ended: {}", next.status().ToString());
+          return false;
+        }
+        batch = *std::move(next);
+        return true;
+      });
+}
+
+WebServer::WebServer() = default;
+WebServer::~WebServer() = default;
+
+absl::StatusOr<std::unique_ptr<WebServer>> WebServer::Start(
+    const WebOptions& options, CoordinatorServer& server, Clock& clock) {
+  std::unique_ptr<WebServer> web(new WebServer);
+  web->impl_ = std::make_unique<Impl>(options, server, clock);
+  FOLDFARM_ASSIGN_OR_RETURN(web->endpoint_, web->impl_->Listen());
+  return web;
+}
+
+}  // namespace foldfarm

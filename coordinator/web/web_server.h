@@ -1,0 +1,67 @@
+// The coordinator's page, its questions, /metrics and /healthz over HTTP.
+//
+//   GET  /, /app.js...     the page: HTML, CSS and JavaScript, compiled in
+//   GET  /api/v1/events    server-sent events, see event_stream.h;
+//                          ?sweep=S &job=S/MODEL/FOLD &model=M (repeated)
+//   GET  /api/v1/...       see farm_api.h
+//   POST /api/v1/...       with the token only; without it every method but GET
+//                          and HEAD is 403
+//   GET  /metrics          Prometheus, text format 0.0.4
+//   GET  /healthz          200, or 503 and why
+//
+// Who may ask: whoever reaches the address may read. To change something, a
+// request carries `Authorization: Bearer TOKEN`, which no browser adds by
+// itself, so another site cannot make a visitor's browser do it. On loopback
+// the Host header must name this machine, so that a foreign name that resolves
+// to 127.0.0.1 (DNS rebinding) reads nothing. The page runs no script but its
+// own (Content-Security-Policy) and puts whatever it shows in as text.
+//
+// Thread-safe. A connection holds a thread while it lasts; event streams are
+// counted and limited.
+#ifndef FOLDFARM_COORDINATOR_WEB_WEB_SERVER_H_
+#define FOLDFARM_COORDINATOR_WEB_WEB_SERVER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/base/clock.h"
+#include "coordinator/service/server.h"
+
+namespace foldfarm {
+
+struct WebOptions {
+  // HOST:PORT; port 0 takes a free one.
+  std::string listen;
+  // With it, changes are allowed; empty: never.
+  std::string token;
+  // The coordinator's folder, which /healthz tries to write.
+  std::string directory;
+  // Pages that may be open; more get 503.
+  int max_streams = 256;
+};
+
+class WebServer {
+ public:
+  // Serves from here on. `server` and `clock` are borrowed.
+  // Errors: INVALID_ARGUMENT for an address; FAILED_PRECONDITION when it is
+  // taken.
+  static absl::StatusOr<std::unique_ptr<WebServer>> Start(
+      const WebOptions& options, CoordinatorServer& server, Clock& clock);
+
+  // Ends all connections, within two seconds.
+  ~WebServer();
+
+  // HOST:PORT that was bound.
+  const std::string& endpoint() const { return endpoint_; }
+
+ private:
+  class Impl;
+  WebServer();
+  std::string endpoint_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_WEB_WEB_SERVER_H_
