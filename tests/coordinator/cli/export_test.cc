@@ -1,0 +1,110 @@
+// export: files that other programs load.
+#include "coordinator/cli/export.h"
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "common/base/digest.h"
+#include "common/base/files.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/coordinator/cli/scripted_farm.h"
+
+namespace foldfarm {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+using Json = nlohmann::json;
+
+class ExportTest : public ScriptedFarmTest {
+ protected:
+  void SetUp() override {
+    ScriptedFarmTest::SetUp();
+    farm_.AddJob(
+        "gru", 0, v1::Job::SUCCEEDED,
+        {{"oof.safetensors", "oof"}, {"weights.safetensors", weights_}});
+    farm_.AddJob("gru", 1, v1::Job::FAILED, {});
+    farm_.AddJob("trees", 0, v1::Job::SUCCEEDED, {{"model.ubj", "trees"}});
+    farm_.AddJob("prior", 0, v1::Job::SUCCEEDED, {{"oof.safetensors", "oof"}});
+    farm_.jobs[2].mutable_model()->add_labels("sulfide");
+    for (const std::string& data : {weights_, std::string("trees")}) {
+      store_.stored[Sha256Hex(data)] = data;
+    }
+  }
+  Outcome Export(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words = {"export",      "s1",    "--to",
+                                      "safetensors", "--out", Path("models")};
+    words.insert(words.end(), more.begin(), more.end());
+    return Run(words);
+  }
+};
+
+TEST_F(ExportTest, EveryModelBecomesAFileThatOthersLoad) {
+  const Outcome outcome = Export();
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_EQ(ReadFile(Path("models/gru/0.safetensors")).value(), weights_);
+  EXPECT_EQ(ReadFile(Path("models/trees/0.ubj")).value(), "trees");
+  EXPECT_THAT(
+      outcome.err,
+      AllOf(HasSubstr("no result, hence not exported: s1/gru/1"),
+            HasSubstr("their results hold predictions only: s1/prior/0"),
+            HasSubstr("Exported 2 jobs")));
+  const Json index = Json::parse(ReadFile(Path("models/index.json")).value());
+  EXPECT_EQ(index["labels"], Json({"oxalate", "sulfide"}));
+  EXPECT_EQ(index["files"][0]["path"], "gru/0.safetensors");
+  EXPECT_EQ(index["files"][0]["sha256"], Sha256Hex(weights_));
+  EXPECT_EQ(index["files"][1]["labels"], Json({"sulfide"}));
+  EXPECT_EQ(index["unfinished"], Json({"s1/gru/1"}));
+  EXPECT_THAT(ReadFile(Path("models/README.txt")).value(),
+              AllOf(HasSubstr("oxalate\n  sulfide\n"),
+                    HasSubstr("load_file(\"gru/0.safetensors\")")));
+}
+
+TEST_F(ExportTest, FilesThatAreThereAreKeptAndOthersReplaced) {
+  ASSERT_EQ(Export().exit_status, 0);
+  const size_t fetched = store_.download_offsets.size();
+  Write("models/trees/0.ubj", "other");
+  const Outcome outcome = Export();
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("1 were there already"));
+  EXPECT_EQ(store_.download_offsets.size(), fetched + 1);
+  EXPECT_EQ(ReadFile(Path("models/trees/0.ubj")).value(), "trees");
+}
+
+TEST_F(ExportTest, OneModelCanBeChosen) {
+  EXPECT_EQ(Export({"--model", "trees"}).exit_status, 0);
+  EXPECT_FALSE(FileExists(Path("models/gru/0.safetensors")));
+  const Outcome outcome = Export({"--model", "tree"});
+  EXPECT_EQ(outcome.exit_status, 1);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("s1 has no model \"tree\" (did you mean \"trees\"?)"));
+  EXPECT_EQ(Export({"--model", "prior"}).exit_status, 1);
+}
+
+TEST_F(ExportTest, OtherFormatsAreRefusedWithWhatIsPossible) {
+  const Outcome outcome =
+      Run({"export", "s1", "--to", "csv,onnx", "--out", Path("models")});
+  EXPECT_EQ(outcome.exit_status, 2);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("onnx"), HasSubstr("safetensors")));
+}
+
+TEST(ExportNamesTest, TheWeightsHaveTheShortNameAndNothingLeavesTheFolder) {
+  const auto ref = [](const std::string& name) {
+    v1::ArtifactRef ref;
+    ref.set_name(name);
+    return ref;
+  };
+  EXPECT_THAT(
+      ExportNames({ref("history.safetensors"), ref("oof.safetensors"),
+                   ref("weights.safetensors"), ref("log"), ref("../../etc")},
+                  2),
+      ElementsAre(Pair("history.safetensors", "2.history.safetensors"),
+                  Pair("log", "2.log"),
+                  Pair("weights.safetensors", "2.safetensors")));
+}
+
+}  // namespace
+}  // namespace foldfarm
