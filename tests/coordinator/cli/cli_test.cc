@@ -179,8 +179,7 @@ TEST_F(CliTest, ListsSweepsAsATable) {
 TEST_F(CliTest, WhatTheFarmDecidedByItselfStandsWithTheSweep) {
   const std::string note = "screened: 1 of 2 models goes on\n";
   EXPECT_THAT(Run({"sweeps"}).out, HasSubstr(note));
-  EXPECT_THAT(Run({"status", "s1"}).out,
-              HasSubstr(absl::StrCat("\n", note)));
+  EXPECT_THAT(Run({"status", "s1"}).out, HasSubstr(absl::StrCat("\n", note)));
   EXPECT_THAT(Run({"watch", "s1"}).out, HasSubstr(note));
   EXPECT_EQ(Json::parse(Run({"status", "s1", "-o", "json"}).out)["note"],
             "screened: 1 of 2 models goes on");
