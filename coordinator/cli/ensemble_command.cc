@@ -1,6 +1,7 @@
 // ensemble.
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -54,9 +55,8 @@ class Follower {
         console_(context.console),
         client_(client),
         sweep_(std::move(sweep)),
-        draws_(console_.out_is_terminal &&
-               context.format == OutputFormat::kTable),
-        area_(*console_.out) {}
+        draws_(console_.out_redraws && context.format == OutputFormat::kTable),
+        area_(*console_.out, LiveArea::Mode::kInline, console_.out_fd) {}
 
   // Returns when every job is final.
   absl::Status FollowToTheEnd() {
@@ -137,6 +137,7 @@ class Follower {
           DisplayWidth(line) > size.columns) {
         line = Truncate(line, size.columns);
       }
+      line = console_.Fit(std::move(line));
     }
     area_.Draw(lines, size.columns);
   }

@@ -16,6 +16,7 @@
 #include "common/rpc/status.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/live_area.h"
 #include "coordinator/cli/predict_bundle.h"
 #include "coordinator/cli/predict_source.h"
 #include "coordinator/cli/prediction_text.h"
@@ -193,8 +194,10 @@ absl::StatusOr<v1::Sweep> Prediction::GetSweep() {
 absl::Status Prediction::Watch() {
   FOLDFARM_ASSIGN_OR_RETURN(v1::Sweep sweep, GetSweep());
   if (sweep.pending() + sweep.running() > 0) {
-    SweepWatcher watcher(client_, sweep_, context_.clock,
-                         SweepWatcher::ToErr(console_));
+    // In line with what was said before and will be said after.
+    SweepWatcher::Target target = SweepWatcher::ToErr(console_);
+    target.mode = LiveArea::Mode::kInline;
+    SweepWatcher watcher(client_, sweep_, context_.clock, target);
     while (!watcher.Tick(kTick)) {
       if (InterruptScope::Interrupted()) {
         return absl::CancelledError(absl::StrCat(
