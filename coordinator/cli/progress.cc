@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/format.h"
-#include "coordinator/cli/watch_view.h"
+#include "coordinator/cli/sweep_summary.h"
 
 namespace foldfarm {
 namespace {

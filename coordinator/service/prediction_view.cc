@@ -95,8 +95,10 @@ absl::StatusOr<StoredPrediction> ReadStored(Store& store,
 absl::StatusOr<std::vector<int>> CountsOf(
     const v1::GetPredictionsRequest& request, const v1::SweepSpec& spec) {
   const int all = TtaDraws(spec);
-  std::vector<int> counts(request.tta().begin(), request.tta().end());
-  if (counts.empty()) counts.push_back(all);
+  std::vector<int> counts = {all};
+  if (!request.tta().empty()) {
+    counts.assign(request.tta().begin(), request.tta().end());
+  }
   for (const int count : counts) {
     if (count < 1 || count > all) {
       return absl::InvalidArgumentError(
