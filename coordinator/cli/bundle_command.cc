@@ -237,7 +237,8 @@ absl::StatusOr<int> MakeBundle(CommandContext& context,
   InterruptScope interrupt;
   FOLDFARM_ASSIGN_OR_RETURN(const std::set<std::string> exec,
                             ExecModels(client, options.sweep));
-  FOLDFARM_ASSIGN_OR_RETURN(OofMatrix oof, FetchOof(client, options.sweep));
+  FOLDFARM_ASSIGN_OR_RETURN(OofMatrix oof,
+                            FetchComplete(client, options.sweep));
   FOLDFARM_RETURN_IF_ERROR(DropExecModels(context, exec, options.models, oof));
   FOLDFARM_ASSIGN_OR_RETURN(BundlePlan plan, ChooseModels(oof, options.models));
   if (options.weights != "equal") {

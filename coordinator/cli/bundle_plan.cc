@@ -14,7 +14,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 #include "common/ensemble/analysis.h"
-#include "common/rpc/status.h"
+#include "coordinator/cli/oof_table.h"
 #include "coordinator/cli/suggest.h"
 
 namespace foldfarm {
@@ -23,23 +23,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-void AddRows(const v1::GetOofResponse& part, OofMatrix& oof) {
-  for (const v1::GetOofResponse::Row& row : part.rows()) {
-    oof.sample_ids.push_back(row.sample_id());
-    oof.instrument_types.push_back(row.instrument_type());
-    oof.folds.push_back(row.fold());
-    oof.truth.insert(oof.truth.end(), row.truth().begin(), row.truth().end());
-    const size_t labels = oof.num_labels();
-    for (size_t m = 0; m < oof.models.size(); ++m) {
-      const auto begin =
-          row.model_probability().begin() + static_cast<int>(m * labels);
-      oof.models[m].probabilities.insert(oof.models[m].probabilities.end(),
-                                         begin,
-                                         begin + static_cast<int>(labels));
-    }
-  }
-}
 
 // The samples of one instrument, without models.
 OofMatrix RowsOf(const OofMatrix& oof, const std::string& instrument,
@@ -71,37 +54,16 @@ Json ScoresJson(const OofScores& scores) {
 
 }  // namespace
 
-absl::StatusOr<OofMatrix> FetchOof(FarmClient& client,
-                                   const std::string& sweep) {
-  grpc::ClientContext call;
-  v1::GetOofRequest request;
-  request.set_sweep(sweep);
-  const auto stream = client.farm().GetOof(&call, request);
-  OofMatrix oof;
-  v1::GetOofResponse part;
-  bool first = true;
-  while (stream->Read(&part)) {
-    if (std::exchange(first, false)) {
-      oof.labels.assign(part.labels().begin(), part.labels().end());
-      for (const std::string& model : part.models()) {
-        oof.models.push_back({.name = model});
-      }
-    }
-    AddRows(part, oof);
-  }
-  FOLDFARM_RETURN_IF_ERROR(client.Explain(ToStatus(stream->Finish())));
-  if (oof.models.empty()) {
+absl::StatusOr<OofMatrix> FetchComplete(FarmClient& client,
+                                        const std::string& sweep) {
+  FOLDFARM_ASSIGN_OR_RETURN(OofTable table, FetchOof(client, sweep));
+  if (table.oof.models.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat("no model of ", sweep,
                      " is complete on all folds; see foldfarm status ", sweep));
   }
-  for (OofModel& model : oof.models) {
-    for (size_t l = 0; l < oof.num_labels(); ++l) {
-      model.has_label.push_back(!std::isnan(model.probabilities[l]));
-    }
-  }
-  FOLDFARM_RETURN_IF_ERROR(ValidateOof(oof));
-  return oof;
+  FOLDFARM_RETURN_IF_ERROR(ValidateOof(table.oof));
+  return std::move(table.oof);
 }
 
 absl::StatusOr<BundlePlan> ChooseModels(const OofMatrix& oof,

@@ -1,7 +1,7 @@
 // What goes into a bundle: which models of a sweep, with which weights, and how
 // good that is on out-of-fold predictions.
 //
-// Pure but for FetchOof, which asks the farm.
+// Pure but for FetchComplete, which asks the farm.
 #ifndef FOLDFARM_COORDINATOR_CLI_BUNDLE_PLAN_H_
 #define FOLDFARM_COORDINATOR_CLI_BUNDLE_PLAN_H_
 
@@ -19,8 +19,8 @@ namespace foldfarm {
 
 // Out-of-fold predictions of all models of a sweep that are complete.
 // Errors: those of the call; FAILED_PRECONDITION when no model is complete.
-absl::StatusOr<OofMatrix> FetchOof(FarmClient& client,
-                                   const std::string& sweep);
+absl::StatusOr<OofMatrix> FetchComplete(FarmClient& client,
+                                        const std::string& sweep);
 
 // A choice: of `oof.models`, and the weight of each, sum 1.
 struct BundlePlan {

@@ -40,11 +40,6 @@ double TickStep(double span, int count) {
   return 10 * ten;
 }
 
-std::string TickText(double value) {
-  const double rounded = std::round(value * 1000) / 1000;
-  return absl::StrCat(rounded == 0 ? 0 : rounded);
-}
-
 Canvas::Canvas(cairo_surface_t* surface, cairo_t* cairo)
     : surface_(surface, cairo_surface_destroy), cairo_(cairo, cairo_destroy) {}
 

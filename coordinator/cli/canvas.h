@@ -31,8 +31,6 @@ inline constexpr double kInkBlack = 0.1, kInkGrey = 0.42;
 
 // A round distance between ticks, at most `count` of them over `span`.
 double TickStep(double span, int count);
-// "0.25", without digits that say nothing.
-std::string TickText(double value);
 
 class Canvas {
  public:

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "coordinator/cli/number_text.h"
 
 namespace foldfarm {
 namespace {

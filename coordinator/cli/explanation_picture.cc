@@ -14,6 +14,7 @@
 #include "coordinator/cli/contact_sheet.h"
 #include "coordinator/cli/explanation.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/number_text.h"
 
 namespace foldfarm {
 namespace {

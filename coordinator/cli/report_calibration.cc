@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/ensemble/calibration.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/number_text.h"
 #include "coordinator/cli/report_charts.h"
 #include "coordinator/cli/report_html.h"
 #include "coordinator/cli/report_sections.h"

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/number_text.h"
 #include "coordinator/cli/report_charts.h"
 
 namespace foldfarm {

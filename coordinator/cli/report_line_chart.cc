@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/cli/number_text.h"
 #include "coordinator/cli/report_charts.h"
 
 namespace foldfarm {

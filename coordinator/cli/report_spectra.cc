@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "common/spectra/ions.h"
+
 namespace foldfarm {
 namespace {
 
@@ -12,6 +14,7 @@ constexpr int kBins = 84;  // Up to 1,008 degrees C: all that is kept of a run.
 constexpr int kHelium = 4;
 constexpr size_t kStrongest = 6;
 constexpr double kLeastNamed = 1e-3;
+constexpr size_t kMostNamed = 12;
 // Index of the 5 % quantile among a m/z's offsets.
 constexpr int kQuantile = 1;
 
@@ -57,53 +60,6 @@ IonCurve CurveOf(const Bins& bins, int mz, double offset) {
 
 }  // namespace
 
-absl::string_view IonName(int mz) {
-  switch (mz) {
-    case 2:
-      return "H2";
-    case 12:
-      return "C";
-    case 14:
-      return "N";
-    case 15:
-      return "CH3";
-    case 16:
-      return "O, CH4";
-    case 17:
-      return "OH";
-    case 18:
-      return "H2O";
-    case 28:
-      return "N2, CO";
-    case 30:
-      return "NO";
-    case 32:
-      return "O2";
-    case 34:
-      return "H2S";
-    case 35:
-      return "Cl";
-    case 36:
-      return "HCl";
-    case 40:
-      return "Ar";
-    case 44:
-      return "CO2";
-    case 48:
-      return "SO";
-    case 60:
-      return "COS";
-    case 64:
-      return "SO2";
-    case 76:
-      return "CS2";
-    case 78:
-      return "C6H6";
-    default:
-      return "";
-  }
-}
-
 SampleSpectrum SpectrumOf(const PreparedDataset& dataset, int64_t sample) {
   SampleSpectrum spectrum;
   spectrum.sample_id = dataset.header().samples[sample].id;
@@ -129,7 +85,8 @@ SampleSpectrum SpectrumOf(const PreparedDataset& dataset, int64_t sample) {
     for (double& height : curve.height) height /= largest;
     if (spectrum.strongest.size() < kStrongest) {
       spectrum.strongest.push_back(std::move(curve));
-    } else if (!IonName(curve.mz).empty() && curve.peak >= kLeastNamed) {
+    } else if (spectrum.named.size() < kMostNamed &&
+               FindIon(curve.mz) != nullptr && curve.peak >= kLeastNamed) {
       spectrum.named.push_back(std::move(curve));
     }
   }

@@ -8,14 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/string_view.h"
 #include "common/spectra/prepared_dataset.h"
 
 namespace foldfarm {
-
-// The gas whose ion is commonly seen at this m/z, e.g. "H2O" for 18; "" for
-// those without a usual name.
-absl::string_view IonName(int mz);
 
 // One ion's curve.
 struct IonCurve {
@@ -36,7 +31,8 @@ struct SampleSpectrum {
   std::vector<double> celsius;
   // The strongest six, by falling peak.
   std::vector<IonCurve> strongest;
-  // Others that have a name and reach a thousandth of the largest.
+  // The strongest of the others that have a usual name, at most twelve, down
+  // to a thousandth of the largest.
   std::vector<IonCurve> named;
 };
 

@@ -8,17 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/number_text.h"
 #include "coordinator/cli/report_html.h"
 
 namespace foldfarm {
 namespace {
-
-std::string WithoutTrailingZeros(std::string text) {
-  if (text.find('.') == text.npos) return text;
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text == "-0" ? "0" : text;
-}
 
 std::string Xy(absl::string_view x, absl::string_view y, Point at) {
   return absl::StrCat(" ", x, "=\"", SvgNumber(at.first), "\" ", y, "=\"",
@@ -140,14 +134,6 @@ std::vector<double> Axis::Ticks(int wanted) const {
     ticks.push_back(static_cast<double>(i) * step);
   }
   return ticks;
-}
-
-std::string TickText(double value) {
-  const double whole = std::round(value);
-  if (std::abs(value - whole) < 1e-9 && std::abs(whole) >= 1000) {
-    return FormatCount(static_cast<int64_t>(whole));
-  }
-  return WithoutTrailingZeros(absl::StrFormat("%.4f", value));
 }
 
 std::pair<double, double> RangeOf(absl::Span<const double> values,

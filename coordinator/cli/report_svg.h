@@ -65,9 +65,6 @@ class Axis {
   bool log_;
 };
 
-// "0.125", "1,200": as few digits as the value has, at most four decimals.
-std::string TickText(double value);
-
 // A range that `values` fill, with a margin of `margin` of it on both sides; of
 // equal values a little around them. What is not finite does not count; [0, 1]
 // when nothing does.

@@ -134,7 +134,7 @@ class BundleTest : public testing::Test {
     std::vector<std::string> ids;
     const std::string text = ReadFile(Path("data/train_labels.csv")).value();
     std::vector<std::string> columns;
-    for (const std::string line :
+    for (const std::string& line :
          std::vector<std::string>(absl::StrSplit(text, '\n'))) {
       const std::vector<std::string> cells = absl::StrSplit(line, ',');
       if (columns.empty()) columns = cells;
@@ -302,7 +302,7 @@ TEST_F(BundleTest, BadFilesAreReportedAndTheOthersGoOn) {
 
 TEST_F(BundleTest, ASampleThatEndsEarlyIsPredictedWithTheReason) {
   std::string early;
-  for (const std::string line : std::vector<std::string>(absl::StrSplit(
+  for (const std::string& line : std::vector<std::string>(absl::StrSplit(
            ReadFile(FileOf(With("sulfate")[0])).value(), '\n'))) {
     const std::vector<std::string> cells = absl::StrSplit(line, ',');
     if (cells.size() == 4 && std::atof(cells[1].c_str()) < 300) {

@@ -24,6 +24,7 @@
 #include "common/base/subprocess.h"
 #include "common/ensemble/scores.h"
 #include "common/rpc/artifact_client.h"
+#include "common/rpc/channel.h"
 #include "common/rpc/retry.h"
 #include "common/rpc/status.h"
 #include "common/spectra/synthesize.h"

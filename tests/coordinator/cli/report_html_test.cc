@@ -1,5 +1,6 @@
 #include "coordinator/cli/report_html.h"
 
+#include "coordinator/cli/number_text.h"
 #include "coordinator/cli/report_charts.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

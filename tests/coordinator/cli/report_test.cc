@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/ensemble/scores.h"
+#include "coordinator/cli/ensemble_text.h"
 #include "coordinator/cli/report_sections.h"
 #include "coordinator/cli/results.h"
 #include "coordinator/cli/sweep_text.h"
