@@ -111,8 +111,8 @@ void AddCompletionCommand(CLI::App& app, Invocation& invocation) {
       app, invocation, "completion",
       "Print a script that teaches a shell to complete foldfarm's commands, "
       "options and the farm's names",
-      "source <(foldfarm completion bash)\n"
-      "  foldfarm completion zsh > ~/.zfunc/_foldfarm",
+      "foldfarm completion zsh > ~/.zfunc/_foldfarm\n"
+      "  source <(foldfarm completion bash)",
       PrintScript);
   command->add_option("SHELL", options->shell, "The shell")
       ->type_name("bash|zsh")

@@ -215,8 +215,9 @@ std::string Sparkline(absl::Span<const double> values, size_t width) {
       continue;
     }
     const double share = high > low ? (mean - low) / (high - low) : 0;
-    text +=
-        kBars[static_cast<size_t>(std::clamp(std::floor(share * 8), 0.0, 7.0))];
+    // What lies on the edge of a bar belongs to the upper one.
+    const double bar = std::floor(share * 8 + 1e-9);
+    text += kBars[static_cast<size_t>(std::clamp(bar, 0.0, 7.0))];
   }
   return text;
 }

@@ -93,9 +93,30 @@ std::string Grid(const std::vector<ModelSummary>& models,
   return table.empty() ? "" : table.Render(width, colour);
 }
 
+// Parts joined by `separator`, in as few lines as fit into `width` (0: one).
+std::string WrapParts(const std::vector<std::string>& parts,
+                      absl::string_view separator, size_t width) {
+  std::string text;
+  size_t used = 0;
+  for (const std::string& part : parts) {
+    const size_t needed = DisplayWidth(part);
+    if (text.empty()) {
+      used = needed;
+    } else if (width == 0 || used + separator.size() + needed <= width) {
+      absl::StrAppend(&text, separator);
+      used += separator.size() + needed;
+    } else {
+      absl::StrAppend(&text, "\n");
+      used = needed;
+    }
+    absl::StrAppend(&text, width == 0 ? part : Truncate(part, width));
+  }
+  return text;
+}
+
 // "How good": the best complete model, and the ensemble.
 std::string BestText(const std::vector<ModelSummary>& models,
-                     const StatusInput& input) {
+                     const StatusInput& input, size_t width) {
   const ModelSummary* best = nullptr;
   for (const ModelSummary& model : models) {
     if (std::isnan(model.score) ||
@@ -115,7 +136,7 @@ std::string BestText(const std::vector<ModelSummary>& models,
     parts.push_back(absl::StrCat("best model: ", best->model, " ",
                                  FormatScore(best->score)));
   }
-  return absl::StrJoin(parts, "; ");
+  return WrapParts(parts, "; ", width);
 }
 
 // Failures, and why jobs wait, each reason once.
@@ -246,16 +267,20 @@ std::string StatusText(const StatusInput& input, absl::Time now,
     const Cell use = WorkersText(workers);
     absl::StrAppend(&text, "; ", Paint(use.text, use.style, colour));
   }
-  absl::StrAppend(&text, "\ndataset ", sweep.dataset(), ", ",
-                  sweep.prediction().empty()
-                      ? absl::StrCat(FormatPlural(sweep.models(), "model"),
-                                     " × ", FormatPlural(sweep.folds(), "fold"))
-                      : DescribePrediction(sweep),
-                  ", priority ", sweep.priority(), "\n");
+  absl::StrAppend(
+      &text, "\n",
+      WrapParts({absl::StrCat("dataset ", sweep.dataset()),
+                 sweep.prediction().empty()
+                     ? absl::StrCat(FormatPlural(sweep.models(), "model"),
+                                    " × ", FormatPlural(sweep.folds(), "fold"))
+                     : DescribePrediction(sweep),
+                 absl::StrCat("priority ", sweep.priority())},
+                ", ", width),
+      "\n");
   if (!sweep.note().empty()) {
     absl::StrAppend(&text, Paint(sweep.note(), Style::kWarning, colour), "\n");
   }
-  const std::string best = BestText(models, input);
+  const std::string best = BestText(models, input, width);
   if (!best.empty()) {
     absl::StrAppend(&text, Paint(best, Style::kGood, colour), "\n");
   }

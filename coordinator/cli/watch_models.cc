@@ -18,6 +18,9 @@ constexpr size_t kScore = 6;  // "0.1234".
 // More folds than this are counted instead of marked.
 constexpr size_t kMostMarks = 12;
 constexpr size_t kMostName = 28;
+// "5m 08s    fold 12 again in 59s: " stands before a reason.
+constexpr size_t kMostBefore = 32;
+constexpr size_t kMostReason = 64;
 
 // Running, in trouble, pending, done.
 int Rank(const ModelSummary& model) {
@@ -174,6 +177,14 @@ WatchLayout MakeWatchLayout(const std::vector<ModelSummary>& models,
     natural = std::max(natural, DisplayWidth(model.model));
     folds = std::max(folds, model.jobs.size());
   }
+  // What went wrong is worth more than further columns.
+  size_t reason = 0;
+  for (const ModelSummary& model : models) {
+    if (model.trouble == nullptr) continue;
+    reason = std::max(
+        reason, kMostBefore + DisplayWidth(FirstLine(model.trouble->error())));
+  }
+  reason = std::min(reason, kMostReason);
   natural = std::min(natural, kMostName);
   layout.marks = folds <= kMostMarks;
   layout.folds = std::max<size_t>(
@@ -198,6 +209,7 @@ WatchLayout MakeWatchLayout(const std::vector<ModelSummary>& models,
   add(layout.score, kScore);
   add(layout.bar, 8);
   widen(layout.name, std::min<size_t>(natural, 20));
+  widen(layout.left, reason);
   add(layout.best, kScore);
   add(layout.share, 5);
   widen(layout.name, natural);

@@ -80,7 +80,7 @@ TEST_F(ExplanationTest, ThePictureShowsEvidenceInItsColours) {
     }
   }
   // Cells are 6 pixels wide; rings and names cover some.
-  EXPECT_GE(red, 4 * 36 / 2);
+  EXPECT_GE(red, 4 * 36 / 3);
   EXPECT_GE(blue, 36);
   EXPECT_GE(spectrum, 8000 * 36 * 9 / 10);
 }

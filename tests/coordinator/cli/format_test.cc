@@ -86,7 +86,7 @@ TEST(RoughDurationTest, HasTwoDigitsThatCount) {
   EXPECT_EQ(RoughDuration(absl::Minutes(59.9)), "1h");
   EXPECT_EQ(RoughDuration(absl::Minutes(83)), "1h 20m");
   EXPECT_EQ(RoughDuration(absl::Hours(13.7)), "14h");
-  EXPECT_EQ(RoughDuration(absl::Hours(53)), "2d 04h");
+  EXPECT_EQ(RoughDuration(absl::Hours(52.5)), "2d 04h");
   EXPECT_EQ(RoughDuration(absl::Hours(24 * 40)), "40d");
   EXPECT_EQ(RoughDuration(absl::InfiniteDuration()), "-");
 }

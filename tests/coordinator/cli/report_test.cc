@@ -175,9 +175,12 @@ TEST(ReportTest, EveryTagThatOpensCloses) {
 }
 
 TEST(ReportTest, FiguresReadAsOnTheTerminal) {
-  const ReportData data = Full();
+  ReportData data = Full();
+  v1::LabelScores& oxalate = *data.ensemble.add_label_scores();
+  oxalate.set_label("oxalate");
+  oxalate.set_log_loss(0.1777);
   const std::string html = ReportHtml(data);
-  const std::string terminal = EnsembleText(data.ensemble, 0, false);
+  const std::string terminal = FullEnsembleText(data.ensemble, 0, false);
   for (const char* figure : {"0.1954", "0.2223", "93.2 %", "0.9871", "0.4567",
                              "0.2111 0.2222", "-0.0146", "0.1777"}) {
     EXPECT_THAT(html, HasSubstr(figure));
