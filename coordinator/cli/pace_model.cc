@@ -16,6 +16,7 @@ constexpr double kEpochVariance = 0.15 * 0.15;
 // anything is known of them.
 constexpr double kWorkerSpread = 0.4;
 constexpr double kPriorStartup = 0.5;  // Seconds.
+constexpr double kUsualWarmUp = 1.1;
 
 double Median(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -60,15 +61,22 @@ PaceModel::PaceModel(const EtaInput& input)
 }
 
 void PaceModel::FitWarmUp() {
-  std::vector<double> ratios;
+  std::vector<double> ratios;  // Their logs.
   for (const v1::Job& job : input_.jobs) {
     const SweepHistory::Pace pace = history_.PaceOf(job);
     if (pace.first_seconds <= 0 || pace.first_epochs > 0 || pace.epochs < 2) {
       continue;
     }
-    ratios.push_back(pace.first_seconds / (pace.seconds / pace.epochs));
+    ratios.push_back(
+        std::clamp(std::log(pace.first_seconds / (pace.seconds / pace.epochs)),
+                   std::log(0.5), std::log(20.0)));
   }
-  if (!ratios.empty()) warm_up_ = std::clamp(Median(ratios), 0.5, 20.0);
+  // Few ratios are noise: what is usual counts as so many more.
+  constexpr double kUsualWeight = 2;
+  const auto count = static_cast<double>(ratios.size());
+  warm_up_ = std::exp(
+      (kUsualWeight * std::log(kUsualWarmUp) + count * Median(ratios)) /
+      (kUsualWeight + count));
 }
 
 // Seconds an epoch of the job's own epochs, without warm-up, and how many they
@@ -77,7 +85,15 @@ double PaceModel::OwnPace(const v1::Job& job, int* epochs) const {
   const SweepHistory::Pace pace = history_.PaceOf(job);
   *epochs = pace.epochs;
   if (pace.epochs > 0) {
-    return pace.seconds / (pace.epochs + pace.first_epochs * (warm_up_ - 1));
+    double seconds = pace.seconds;
+    double count = pace.epochs + pace.first_epochs * (warm_up_ - 1);
+    if (pace.first_epochs == 0 && pace.first_seconds > 0) {
+      // Where there are few others, the first one says much.
+      seconds += pace.first_seconds / warm_up_;
+      count += 1;
+      ++*epochs;
+    }
+    return seconds / count;
   }
   // A program that does not say what its epochs take is timed as a whole.
   const double whole = WholeTime(job);
@@ -242,10 +258,10 @@ double PaceModel::Remaining(const v1::Job& job) const {
 }
 
 double PaceModel::Doubt(const v1::Job& job) const {
-  if (CountOf(jobs_done_, job.model()) > 0) return 0.06;
+  if (CountOf(jobs_done_, job.model()) > 0) return 0.08;
   const int epochs = CountOf(epochs_seen_, job.model());
-  if (epochs >= 3) return 0.1;
-  return epochs > 0 ? 0.2 : 0.6;
+  if (epochs >= 3) return 0.13;
+  return epochs > 0 ? 0.25 : 0.6;
 }
 
 }  // namespace foldfarm
