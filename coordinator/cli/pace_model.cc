@@ -260,6 +260,7 @@ double PaceModel::Remaining(const v1::Job& job) const {
 double PaceModel::Doubt(const v1::Job& job) const {
   if (CountOf(jobs_done_, job.model()) > 0) return 0.08;
   const int epochs = CountOf(epochs_seen_, job.model());
+  if (epochs >= 10) return 0.1;
   if (epochs >= 3) return 0.13;
   return epochs > 0 ? 0.25 : 0.6;
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/sweep_summary.h"
 
@@ -29,6 +30,9 @@ std::string Amounts(ProgressUnit unit, int64_t done, int64_t total) {
 }
 
 std::string Rate(ProgressUnit unit, double per_second) {
+  if (unit != ProgressUnit::kBytes && per_second < 10) {
+    return absl::StrFormat("%.1f/s", per_second);
+  }
   const int64_t whole = std::llround(per_second);
   if (unit == ProgressUnit::kBytes) {
     return absl::StrCat(FormatBytes(whole), "/s");

@@ -320,7 +320,7 @@ TEST_F(InteractiveTest, BashCompletesAtTab) {
   shell->Type(
       "\x15"
       "foldfarm job s\t\t1");
-  EXPECT_TRUE(shell->WaitForText("> foldfarm job s1/succeed.a/1"))
+  EXPECT_TRUE(shell->WaitForText("foldfarm job s1/succeed.a/1"))
       << shell->screen().Text();
 }
 
