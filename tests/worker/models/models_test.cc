@@ -194,8 +194,9 @@ TEST(ModelTest, PatchesAreComputedFasterAndComeOutAsTheyAreWrittenDown) {
   images[0][0] = 1;   // The last level,
   images[1][3] = -5;  // and what is out of range.
   std::map<std::string, at::Tensor> weights;
-  for (const auto& [name, tensor] : NamedWeights(model->module())) {
-    weights[name] = tensor;
+  for (const auto& item : model->module().named_parameters()) {
+    at::Tensor tensor = item.value();
+    weights[item.key()] = tensor;
     const at::NoGradGuard no_grad;
     tensor.add_(at::randn_like(tensor), 0.3);
   }
