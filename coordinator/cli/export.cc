@@ -248,14 +248,13 @@ std::map<std::string, std::string> ExportNames(
     names.push_back(ref.name());
   }
   // The weights come first to the short name.
-  std::stable_sort(
-      names.begin(), names.end(),
-      [](const std::string& a, const std::string& b) {
-        const auto rank = [](const std::string& name) {
-          return name == kWeightsFile ? 0 : name == kTrees ? 1 : 2;
-        };
-        return rank(a) < rank(b);
-      });
+  std::stable_sort(names.begin(), names.end(),
+                   [](const std::string& a, const std::string& b) {
+                     const auto rank = [](const std::string& name) {
+                       return name == kWeightsFile ? 0 : name == kTrees ? 1 : 2;
+                     };
+                     return rank(a) < rank(b);
+                   });
   std::map<std::string, std::string> exported;
   std::set<std::string> taken;
   for (const std::string& name : names) {

@@ -43,11 +43,12 @@ TEST(SweepErrorsTest, AnUnknownKeyIsNamedWithItsPlaceAndTheNearestKnownOne) {
 }
 
 TEST(SweepErrorsTest, AKeyLikeNoOtherGetsTheListOfKeys) {
-  EXPECT_THAT(Mistakes(OneModel("arch: {transformer_xl: {}}")),
-              ElementsAre("mars.yaml:3:22: unknown key 'transformer_xl' in "
-                          "arch; known are resnet, rnn, vit1d, conv1d, seresnext, "
-                          "dpn, efficientnet, vit, tabnet, xgboost, exec, "
-                          "none"));
+  EXPECT_THAT(
+      Mistakes(OneModel("arch: {transformer_xl: {}}")),
+      ElementsAre("mars.yaml:3:22: unknown key 'transformer_xl' in "
+                  "arch; known are resnet, rnn, vit1d, conv1d, seresnext, "
+                  "dpn, efficientnet, vit, tabnet, xgboost, exec, "
+                  "none"));
 }
 
 TEST(SweepErrorsTest, OptionsThatOnlyTheFarmSetsAreUnknown) {
