@@ -13,6 +13,92 @@
 #include "common/tensorfile/tensorfile.h"
 
 namespace foldfarm {
+namespace {
+
+// Collects a model's folds.
+class ModelLoader {
+ public:
+  ModelLoader(const OofMatrix& oof, std::string name,
+              std::vector<bool> has_label, bool with_draws)
+      : num_labels_(oof.num_labels()), with_draws_(with_draws) {
+    model_.name = std::move(name);
+    model_.probabilities.resize(oof.truth.size(),
+                                std::numeric_limits<double>::quiet_NaN());
+    for (size_t k = 0; k < num_labels_; ++k) {
+      if (has_label[k]) columns_.push_back(k);
+    }
+    if (columns_.size() < num_labels_) model_.has_label = std::move(has_label);
+  }
+
+  absl::Status AddFold(const std::string& path,
+                       const absl::flat_hash_map<std::string, size_t>& row_of) {
+    FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
+    FOLDFARM_ASSIGN_OR_RETURN(const std::string text,
+                              file->Metadata("sample_ids"));
+    const nlohmann::json ids = nlohmann::json::parse(text, nullptr, false);
+    if (!ids.is_array() || !absl::c_all_of(ids, [](const nlohmann::json& id) {
+          return id.is_string();
+        })) {
+      return absl::DataLossError(absl::StrCat(path, ": it names no samples"));
+    }
+    std::vector<std::optional<size_t>> rows;
+    for (const nlohmann::json& id : ids) {
+      const auto row = row_of.find(id.get<std::string>());
+      rows.push_back(row == row_of.end() ? std::nullopt
+                                         : std::optional(row->second));
+    }
+    const auto n = static_cast<int64_t>(rows.size());
+    const auto labels = static_cast<int64_t>(columns_.size());
+    FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const float> values,
+                              file->F32("probabilities", {n, labels}));
+    Place(values, rows, model_.probabilities.data());
+    if (!with_draws_) return absl::OkStatus();
+    FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const float> draws,
+                              file->F32("draws", {-1, n, labels}));
+    const size_t cells = model_.probabilities.size();
+    const size_t count = values.empty() ? 0 : draws.size() / values.size();
+    if (!first_count_.has_value()) {
+      first_count_ = count;
+      model_.draws.resize(count * cells,
+                          std::numeric_limits<double>::quiet_NaN());
+    }
+    if (count != *first_count_) {
+      // Nothing can be said of a number of draws that folds do not share.
+      with_draws_ = false;
+      model_.draws.clear();
+      return absl::OkStatus();
+    }
+    for (size_t d = 0; d < count; ++d) {
+      Place(draws.subspan(d * values.size(), values.size()), rows,
+            model_.draws.data() + d * cells);
+    }
+    return absl::OkStatus();
+  }
+
+  OofModel Take() && { return std::move(model_); }
+
+ private:
+  void Place(absl::Span<const float> values,
+             const std::vector<std::optional<size_t>>& rows,
+             double* table) const {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (!rows[i].has_value()) continue;
+      for (size_t k = 0; k < columns_.size(); ++k) {
+        table[*rows[i] * num_labels_ + columns_[k]] =
+            values[i * columns_.size() + k];
+      }
+    }
+  }
+
+  const size_t num_labels_;
+  bool with_draws_;
+  OofModel model_;
+  // The model's labels in the table.
+  std::vector<size_t> columns_;
+  std::optional<size_t> first_count_;
+};
+
+}  // namespace
 
 absl::StatusOr<OofReader> OofReader::Open(
     ArtifactFiles& files, const std::string& dataset_digest,
@@ -68,59 +154,17 @@ std::vector<bool> OofReader::LabelsOf(const v1::SweepSpec& spec) const {
   return any;
 }
 
-absl::Status OofReader::AddFile(const std::string& digest,
-                                const std::vector<size_t>& columns,
-                                OofModel& model) {
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string path, files_->Find(digest));
-  FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string text,
-                            file->Metadata("sample_ids"));
-  const nlohmann::json ids = nlohmann::json::parse(text, nullptr, false);
-  if (!ids.is_array() || !absl::c_all_of(ids, [](const nlohmann::json& id) {
-        return id.is_string();
-      })) {
-    return absl::DataLossError(absl::StrCat(path, ": it names no samples"));
-  }
-  FOLDFARM_ASSIGN_OR_RETURN(
-      const absl::Span<const float> values,
-      file->F32("probabilities", {static_cast<int64_t>(ids.size()),
-                                  static_cast<int64_t>(columns.size())}));
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const auto row = row_of_.find(ids[i].get_ref<const std::string&>());
-    if (row == row_of_.end()) continue;
-    for (size_t k = 0; k < columns.size(); ++k) {
-      model.probabilities[row->second * matrix_.num_labels() + columns[k]] =
-          values[i * columns.size() + k];
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status OofReader::AddModel(const v1::ModelSpec& model,
-                                 const std::vector<std::string>& digests) {
-  OofModel added;
-  added.name = model.name();
-  added.probabilities.resize(matrix_.truth.size(),
-                             std::numeric_limits<double>::quiet_NaN());
-  added.has_label = LabelsOf(model);
-  std::vector<size_t> columns;
-  for (size_t l = 0; l < added.has_label.size(); ++l) {
-    if (added.has_label[l]) columns.push_back(l);
-  }
+                                 const std::vector<std::string>& digests,
+                                 bool with_draws) {
+  ModelLoader loader(matrix_, model.name(), LabelsOf(model), with_draws);
   for (const std::string& digest : digests) {
-    FOLDFARM_RETURN_IF_ERROR(AddFile(digest, columns, added));
+    FOLDFARM_ASSIGN_OR_RETURN(const std::string path, files_->Find(digest));
+    FOLDFARM_RETURN_IF_ERROR(loader.AddFold(path, row_of_));
   }
-  for (size_t row = 0; row < matrix_.num_samples(); ++row) {
-    for (const size_t column : columns) {
-      const double p = added.probabilities[row * matrix_.num_labels() + column];
-      // Written so that NaN fails.
-      if (p >= 0.0 && p <= 1.0) continue;
-      return absl::DataLossError(
-          absl::StrCat("sample ", matrix_.sample_ids[row], ", label ",
-                       matrix_.labels[column], ": the stored probability is ",
-                       p, ", expected a number in [0, 1]"));
-    }
-  }
+  OofModel added = std::move(loader).Take();
+  const absl::Status valid = ValidateOofModel(matrix_, added);
+  if (!valid.ok()) return absl::DataLossError(valid.message());
   matrix_.models.push_back(std::move(added));
   return absl::OkStatus();
 }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -30,14 +31,17 @@ class OofReader {
       ArtifactFiles& files, const std::string& dataset_digest,
       const std::vector<v1::AttemptSpec>& folds, std::optional<int> only);
 
-  // Adds a model whose predictions lie in these files, one a fold.
+  // Adds a model whose predictions lie in these files, one a fold. `with_draws`
+  // also fills in OofModel::draws, where all files have equally many.
   //
   // Errors: those of reading the files; DATA_LOSS when a sample is missing or
   // has no probability. Nothing was added then.
   absl::Status AddModel(const v1::ModelSpec& model,
-                        const std::vector<std::string>& digests);
+                        const std::vector<std::string>& digests,
+                        bool with_draws = false);
 
   const OofMatrix& matrix() const { return matrix_; }
+  OofMatrix Take() && { return std::move(matrix_); }
 
   // [labels]: which the model predicts, and which any model of the sweep does.
   std::vector<bool> LabelsOf(const v1::ModelSpec& model) const;
@@ -45,10 +49,6 @@ class OofReader {
 
  private:
   explicit OofReader(ArtifactFiles& files) : files_(&files) {}
-
-  // Puts the predictions of one file into `model`, for `columns` of the matrix.
-  absl::Status AddFile(const std::string& digest,
-                       const std::vector<size_t>& columns, OofModel& model);
 
   ArtifactFiles* files_;
   OofMatrix matrix_;
