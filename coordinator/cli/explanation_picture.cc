@@ -152,18 +152,18 @@ class Painter {
     struct Box {
       double x, y, width;
     };
-    std::vector<Box> taken;
     canvas_.Font(kSmallSize, /*bold=*/true);
-    size_t marked = 0;
-    for (const EvidencePeak& peak : explanation_.speaks_for) {
-      if (marked++ == kMarked ||
-          peak.log_odds <
-              kMarkedShare * explanation_.speaks_for.front().log_odds) {
-        break;
-      }
+    const std::vector<EvidencePeak> peaks = MarkedPeaks();
+    std::vector<Box> taken;
+    for (const EvidencePeak& peak : peaks) {
       const double x = ColumnX(panel, explanation_.CelsiusOf(peak.column));
       const double y = RowY(panel, peak.mz);
-      const std::string text = MzText(peak.mz);
+      canvas_.Ring(x, y, 6);
+      taken.push_back({x, y, 12});
+    }
+    for (size_t i = 0; i < peaks.size(); ++i) {
+      const auto [x, y, ring] = taken[i];
+      const std::string text = MzText(peaks[i].mz);
       const double width = canvas_.TextWidth(text) + 6;
       // To the right, or to the left near the edge.
       const bool left = x + 14 + width > panel.x + panel.width;
@@ -181,9 +181,22 @@ class Painter {
       }
       taken.push_back({middle, at, width});
       canvas_.Line(left ? x - 6 : x + 6, y, left ? x - 14 : x + 14, at);
-      canvas_.Ring(x, y, 6);
       canvas_.Tag(middle, at, text);
     }
+  }
+
+  // The largest peaks that speak for the label.
+  std::vector<EvidencePeak> MarkedPeaks() const {
+    std::vector<EvidencePeak> peaks;
+    for (const EvidencePeak& peak : explanation_.speaks_for) {
+      if (peaks.size() == kMarked ||
+          peak.log_odds <
+              kMarkedShare * explanation_.speaks_for.front().log_odds) {
+        break;
+      }
+      peaks.push_back(peak);
+    }
+    return peaks;
   }
 
   PixelRect ScaleRect(const PixelRect& panel) const {
