@@ -210,6 +210,7 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddDatasetCommands(app, invocation);
   AddWeightsCommands(app, invocation);
   AddSweepCommands(app, invocation);
+  AddControlCommands(app, invocation);
   AddWatchCommand(app, invocation);
   AddJobCommands(app, invocation);
   AddEnsembleCommand(app, invocation);

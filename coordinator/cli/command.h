@@ -75,6 +75,7 @@ void AddBundleCommand(CLI::App& app, Invocation& invocation);
 void AddCompletionCommand(CLI::App& app, Invocation& invocation);
 void AddDatasetCommands(CLI::App& app, Invocation& invocation);
 void AddSweepCommands(CLI::App& app, Invocation& invocation);
+void AddControlCommands(CLI::App& app, Invocation& invocation);
 void AddSubmitCommand(CLI::App& app, Invocation& invocation);
 void AddWeightsCommands(CLI::App& app, Invocation& invocation);
 void AddEnsembleCommand(CLI::App& app, Invocation& invocation);

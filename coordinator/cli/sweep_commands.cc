@@ -1,4 +1,4 @@
-// sweeps, status, cancel, retry.
+// sweeps, status.
 #include <variant>
 
 #include "absl/algorithm/container.h"
@@ -49,7 +49,8 @@ absl::StatusOr<int> Sweeps(CommandContext& context, const std::monostate&) {
       std::vector<Cell> row = {
           sweep.id(),
           sweep.name(),
-          StateCell(sweep.state()),
+          sweep.paused() ? Cell("paused", Style::kWarning)
+                         : StateCell(sweep.state()),
           DoneText(sweep),
           absl::StrCat(sweep.running()),
           Cell(absl::StrCat(sweep.failed()),
@@ -90,34 +91,6 @@ absl::StatusOr<int> Status(CommandContext& context,
   return kExitDone;
 }
 
-absl::StatusOr<int> Cancel(CommandContext& context,
-                           const TargetOptions& options) {
-  FarmClient client(context.coordinator);
-  v1::CancelRequest request;
-  request.set_target(options.target);
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::CancelResponse reply,
-                            client.Call(&Farm::Cancel, request));
-  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
-    return absl::StrCat("Cancelled ", FormatPlural(reply.jobs(), "job"), " of ",
-                        options.target, ".\n");
-  }));
-  return kExitDone;
-}
-
-absl::StatusOr<int> Retry(CommandContext& context,
-                          const TargetOptions& options) {
-  FarmClient client(context.coordinator);
-  v1::RetryRequest request;
-  request.set_target(options.target);
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::RetryResponse reply,
-                            client.Call(&Farm::Retry, request));
-  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
-    return absl::StrCat(options.target, ": ", FormatPlural(reply.jobs(), "job"),
-                        " pending again\n");
-  }));
-  return kExitDone;
-}
-
 }  // namespace
 
 void AddSweepCommands(CLI::App& app, Invocation& invocation) {
@@ -131,25 +104,6 @@ void AddSweepCommands(CLI::App& app, Invocation& invocation) {
         "Show a sweep: how far, how good, what is wrong, when it is done",
         "foldfarm status s3", Status);
     command->add_option("SWEEP", options->target, "Id or name of the sweep")
-        ->type_name("")
-        ->required();
-  }
-  {
-    auto [command, options] = AddCommand<TargetOptions>(
-        app, invocation, "cancel", "Cancel a job, or what is left of a sweep",
-        "foldfarm cancel s3/130_gru/0", Cancel);
-    command->add_option("SWEEP|JOB", options->target, "Sweep or job")
-        ->type_name("")
-        ->required();
-  }
-  {
-    auto [command, options] = AddCommand<TargetOptions>(
-        app, invocation, "retry",
-        "Make failed and cancelled jobs of a sweep pending again, or one job. "
-        "What the sweep dropped by itself (screen, stop_when) is tried when it "
-        "is named, or when nothing else is left to try",
-        "foldfarm retry s3", Retry);
-    command->add_option("SWEEP|JOB", options->target, "Sweep or job")
         ->type_name("")
         ->required();
   }

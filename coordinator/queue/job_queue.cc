@@ -226,6 +226,7 @@ void JobQueue::SetLease(const AttemptRow& attempt, const JobRow& job,
   lease.persisted_until = attempt.lease_until;
   lease.heartbeat = attempt.heartbeat_time;
   lease.cancel = job.cancel_requested;
+  lease.preempt = job.paused;
   next_expiry_ = std::min(next_expiry_, lease.until);
   absl::MutexLock lock(&mu_);
   leases_[attempt.token] = std::move(lease);

@@ -100,6 +100,18 @@ struct HeldLease {
   // When a heartbeat last named it.
   absl::Time heartbeat = absl::InfinitePast();
   bool cancel = false;
+  // It is paused: the attempt is to be handed back.
+  bool preempt = false;
+};
+
+// How jobs are tried again.
+struct RetryWish {
+  // Forget the checkpoints.
+  bool from_scratch = false;
+  // Options of the model to change, "train.batch=4".
+  std::vector<std::string> overrides;
+  // 0: as they were.
+  int slots = 0;
 };
 
 // A worker as the queue knows it.
@@ -164,7 +176,13 @@ class JobQueue : public StoreListener {
       const v1::SubmitPredictionRequest& request, const SweepRow* source);
   // Number of jobs changed; of one job, or of all of the sweep.
   absl::StatusOr<int> Cancel(SweepId sweep, std::optional<JobId> job);
-  absl::StatusOr<int> Retry(SweepId sweep, std::optional<JobId> job);
+  absl::StatusOr<int> Retry(SweepId sweep, std::optional<JobId> job,
+                            const RetryWish& wish = {});
+  // Leases nothing more of a job, or of all of the sweep, and has what runs
+  // handed back; or ends that.
+  absl::StatusOr<int> SetPaused(SweepId sweep, std::optional<JobId> job,
+                                bool paused);
+  absl::StatusOr<int> SetPriority(SweepId sweep, int priority);
 
   std::optional<HeldLease> FindLease(FencingToken token) const;
   std::vector<std::pair<FencingToken, HeldLease>> Leases() const;
@@ -236,6 +254,8 @@ class JobQueue : public StoreListener {
   absl::Status FillLease(Tx& tx, const JobRow& job, const AttemptRow& attempt,
                          const SweepData& sweep, v1::Lease& lease);
   absl::Status ServeWaiters(Tx& tx);
+  // Whether a worker has attempts to stop that it was not told of; once.
+  bool TakeNews(WorkerSession session);
   absl::Status ExpireLeases(Tx& tx);
   absl::Status EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
                           const AttemptEnd& end);
@@ -290,6 +310,11 @@ class JobQueue : public StoreListener {
   // the job is or will be cancelled.
   absl::StatusOr<bool> StopJob(Tx& tx, JobRow row, int priority,
                                const std::string& why);
+
+  // job_queue_control.cc
+  // Changes of a job what `wish` says, before it is tried again.
+  absl::Status ApplyWish(Tx& tx, const RetryWish& wish, const SweepData& sweep,
+                         JobRow& row);
 
   // job_queue_inputs.cc
   // Fills in the digests of weights that models name, and returns the files
@@ -347,6 +372,8 @@ class JobQueue : public StoreListener {
   absl::flat_hash_set<std::string> valid_results_ ABSL_GUARDED_BY(mu_);
   // Those of `undecided_` that are at the trial.
   absl::flat_hash_map<SweepId, Trial> trials_ ABSL_GUARDED_BY(mu_);
+  // Whose attempts are to be stopped, and who has not been told yet.
+  absl::flat_hash_set<WorkerSession> news_ ABSL_GUARDED_BY(mu_);
   absl::CondVar changes_wake_;
   absl::CondVar stop_wake_;
   int64_t changes_ ABSL_GUARDED_BY(mu_) = 1;

@@ -162,6 +162,7 @@ absl::StatusOr<std::vector<InputRow>> JobQueue::ResolveInputs(
 
 std::string JobQueue::WaitingReason(const JobRow& job) const {
   if (job.state != v1::Job::PENDING) return "";
+  if (job.paused) return "it is paused; foldfarm resume lets it go on";
   std::string held_back = HeldBack(job);
   if (!held_back.empty()) return held_back;
   const absl::Time now = clock_.Now();

@@ -41,7 +41,7 @@ void JobQueue::AcquireLeases(v1::AcquireLeasesRequest request, const void* call,
                                        FencingToken{},
                                        state->response.mutable_leases()));
         if (state->response.leases_size() == 0 && wanted.wait_seconds() > 0 &&
-            !stop_waiting_) {
+            !stop_waiting_ && !TakeNews(WorkerSession{wanted.session()})) {
           state->waits = true;
           waiters_.push_back(
               {call, wanted,
@@ -83,7 +83,10 @@ absl::Status JobQueue::ServeWaiters(Tx& tx) {
   const absl::Time now = clock_.Now();
   for (auto it = waiters_.begin(); it != waiters_.end();) {
     v1::AcquireLeasesResponse response;
-    const bool due = stop_waiting_ || it->deadline <= now;
+    // Who has an attempt to stop is to ask at once what: an empty reply makes
+    // it send a heartbeat.
+    const bool due = stop_waiting_ || it->deadline <= now ||
+                     TakeNews(WorkerSession{it->request.session()});
     if (!due && index_.empty()) {
       ++it;
       continue;
@@ -110,6 +113,11 @@ absl::Status JobQueue::ServeWaiters(Tx& tx) {
     it = waiters_.erase(it);
   }
   return absl::OkStatus();
+}
+
+bool JobQueue::TakeNews(WorkerSession session) {
+  absl::MutexLock lock(&mu_);
+  return news_.erase(session) > 0;
 }
 
 absl::Status JobQueue::Grant(
@@ -172,7 +180,9 @@ absl::Status JobQueue::Grant(
 absl::Status JobQueue::FillLease(Tx& tx, const JobRow& job,
                                  const AttemptRow& attempt,
                                  const SweepData& sweep, v1::Lease& lease) {
-  const v1::ModelSpec& model = sweep.spec.models(job.model_index);
+  const v1::ModelSpec& model = job.model_override.has_value()
+                                   ? *job.model_override
+                                   : sweep.spec.models(job.model_index);
   lease.set_token(attempt.token.value);
   lease.set_slots(job.slots);
   *lease.mutable_dataset() = sweep.dataset;

@@ -288,42 +288,11 @@ absl::StatusOr<bool> JobQueue::StopJob(Tx& tx, JobRow row, int priority,
               row.token.value, detail);
   absl::MutexLock lock(&mu_);
   const auto lease = leases_.find(row.token);
-  if (lease != leases_.end()) lease->second.cancel = true;
+  if (lease != leases_.end()) {
+    lease->second.cancel = true;
+    news_.insert(lease->second.session);
+  }
   return true;
-}
-
-absl::StatusOr<int> JobQueue::Retry(SweepId sweep, std::optional<JobId> job) {
-  int count = 0;
-  FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
-    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<JobRow> jobs,
-                              JobsOf(tx, sweep, job));
-    FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> data,
-                              LoadSweep(tx, sweep));
-    const auto can_retry = [](const JobRow& row) {
-      return NextJobState(row.state, JobEvent::kPersonRetries).has_value();
-    };
-    // Who retries what failed does not mean what the farm dropped; who retries
-    // where nothing else is left does.
-    const bool spare_dropped =
-        !job.has_value() && absl::c_any_of(jobs, [&](const JobRow& row) {
-          return can_retry(row) && !row.dropped;
-        });
-    for (JobRow row : jobs) {
-      if (!can_retry(row) || (row.dropped && spare_dropped)) continue;
-      row.failed_count = 0;
-      row.lost_count = 0;
-      row.cancel_requested = false;
-      row.dropped = false;
-      row.not_before = absl::InfinitePast();
-      row.error.clear();
-      FOLDFARM_RETURN_IF_ERROR(ChangeJob(tx, row, JobEvent::kPersonRetries,
-                                         row.token, "retried by a person"));
-      Offer(row, data->spec.priority());
-      ++count;
-    }
-    return absl::OkStatus();
-  }));
-  return count;
 }
 
 absl::StatusOr<std::vector<JobRow>> JobQueue::JobsOf(Tx& tx, SweepId sweep,

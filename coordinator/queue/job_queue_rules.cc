@@ -78,7 +78,8 @@ void JobQueue::NoteJob(const JobRow& job, int opened) {
 }
 
 void JobQueue::Offer(const JobRow& job, int priority) {
-  if (HeldBack(job).empty()) index_.Add(IndexEntry(job, priority));
+  if (!job.paused && HeldBack(job).empty())
+    index_.Add(IndexEntry(job, priority));
 }
 
 std::string JobQueue::HeldBack(const JobRow& job) const {

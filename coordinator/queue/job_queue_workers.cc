@@ -142,6 +142,7 @@ absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
   std::vector<FencingToken> persist, unknown;
   {
     absl::MutexLock lock(&mu_);
+    news_.erase(session);
     workers_[session].draining = request.draining();
     for (const int64_t token : request.tokens()) {
       v1::HeartbeatResponse::Answer& answer = *response.add_answers();
@@ -152,8 +153,9 @@ absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
         continue;
       }
       HeldLease& lease = it->second;
-      answer.set_action(lease.cancel ? v1::HeartbeatResponse::CANCEL
-                                     : v1::HeartbeatResponse::CONTINUE);
+      answer.set_action(lease.cancel    ? v1::HeartbeatResponse::CANCEL
+                        : lease.preempt ? v1::HeartbeatResponse::PREEMPT
+                                        : v1::HeartbeatResponse::CONTINUE);
       lease.until = until;
       lease.heartbeat = now;
       // The database may lag: a restart grants a full term anyway.

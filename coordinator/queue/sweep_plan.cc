@@ -87,6 +87,14 @@ absl::Status CheckStages(const v1::ModelSpec& model,
   return absl::OkStatus();
 }
 
+std::string KeyOf(const std::string& dataset_digest, const std::string& samples,
+                  uint32_t seed, int tta, const std::string& model) {
+  return Sha256Hex(absl::StrCat("trainer protocol ", kTrainerProtocol,
+                                "\ndataset ", dataset_digest, "\nsamples ",
+                                samples, "\nseed ", seed, "\ntta ", tta,
+                                "\nmodel ", model));
+}
+
 std::string SampleDigest(const v1::AttemptSpec& fold) {
   Hasher hasher = Hasher::Sha256();
   const auto add = [&](const auto& ids) {
@@ -284,14 +292,22 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
     job.slots = model.has_slots() ? model.slots() : 1;
     job.needs_exec = model.arch().has_exec();
     job.epochs = EpochsOf(model);
-    job.result_key = Sha256Hex(absl::StrCat(
-        "trainer protocol ", kTrainerProtocol, "\ndataset ", dataset_digest,
-        "\nsamples ", fold_keys[static_cast<size_t>(job.fold)], "\nseed ",
-        JobSeed(spec, model, job.fold), "\ntta ", TtaDraws(spec), "\nmodel ",
-        model_keys[static_cast<size_t>(job.model)]));
+    job.result_key =
+        KeyOf(dataset_digest, fold_keys[static_cast<size_t>(job.fold)],
+              JobSeed(spec, model, job.fold), TtaDraws(spec),
+              model_keys[static_cast<size_t>(job.model)]);
     plan.jobs.push_back(std::move(job));
   }
   return plan;
+}
+
+absl::StatusOr<std::string> ResultKey(const KeyedJob& job) {
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const std::string model,
+      ModelKey(job.model, job.own_labels, job.all_labels));
+  return KeyOf(job.dataset_digest, SampleDigest(job.samples),
+               JobSeed(job.spec, job.model, job.fold), TtaDraws(job.spec),
+               model);
 }
 
 }  // namespace foldfarm

@@ -66,6 +66,23 @@ std::vector<std::string> LabelsOf(const v1::ModelSpec& model,
 // users' programs call so.
 int EpochsOf(const v1::ModelSpec& model);
 
+// What decides the result of one job.
+struct KeyedJob {
+  const v1::SweepSpec& spec;
+  const v1::ModelSpec& model;
+  // Labels that the model predicts, and all of the dataset.
+  const std::vector<std::string>& own_labels;
+  const std::vector<std::string>& all_labels;
+  const std::string& dataset_digest;
+  // Only the sample lists.
+  const v1::AttemptSpec& samples;
+  int fold = 0;
+};
+
+// The key under which its result is found again, as PlanSweep makes it.
+// Errors: INVALID_ARGUMENT when the model is not valid UTF-8.
+absl::StatusOr<std::string> ResultKey(const KeyedJob& job);
+
 // TTA draws of a sweep.
 int TtaDraws(const v1::SweepSpec& spec);
 

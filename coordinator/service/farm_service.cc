@@ -167,7 +167,9 @@ grpc::Status FarmServiceImpl::GetJob(grpc::ServerContext*,
       *response->add_checkpoint() = ref;
     }
     response->set_checkpoint_epoch(row.checkpoint_epoch);
-    *response->mutable_model() = sweep.spec.models(row.model_index);
+    *response->mutable_model() = row.model_override.has_value()
+                                     ? *row.model_override
+                                     : sweep.spec.models(row.model_index);
     FOLDFARM_ASSIGN_OR_RETURN(std::vector<InputRow> inputs,
                               reader.ListInputs(row.sweep));
     std::vector<v1::ArtifactRef> own;
@@ -235,17 +237,6 @@ grpc::Status FarmServiceImpl::Cancel(grpc::ServerContext*,
   const absl::StatusOr<Target> target = FindTarget(request->target());
   if (!target.ok()) return ToGrpc(target.status());
   const absl::StatusOr<int> jobs = queue_.Cancel(target->sweep, target->job);
-  if (!jobs.ok()) return ToGrpc(jobs.status());
-  response->set_jobs(*jobs);
-  return grpc::Status::OK;
-}
-
-grpc::Status FarmServiceImpl::Retry(grpc::ServerContext*,
-                                    const v1::RetryRequest* request,
-                                    v1::RetryResponse* response) {
-  const absl::StatusOr<Target> target = FindTarget(request->target());
-  if (!target.ok()) return ToGrpc(target.status());
-  const absl::StatusOr<int> jobs = queue_.Retry(target->sweep, target->job);
   if (!jobs.ok()) return ToGrpc(jobs.status());
   response->set_jobs(*jobs);
   return grpc::Status::OK;

@@ -82,6 +82,15 @@ class FarmServiceImpl final : public v1::FarmService::Service {
   grpc::Status Retry(grpc::ServerContext* context,
                      const v1::RetryRequest* request,
                      v1::RetryResponse* response) override;
+  grpc::Status Pause(grpc::ServerContext* context,
+                     const v1::PauseRequest* request,
+                     v1::PauseResponse* response) override;
+  grpc::Status Resume(grpc::ServerContext* context,
+                      const v1::ResumeRequest* request,
+                      v1::ResumeResponse* response) override;
+  grpc::Status SetPriority(grpc::ServerContext* context,
+                           const v1::SetPriorityRequest* request,
+                           v1::SetPriorityResponse* response) override;
 
  private:
   // A sweep, or one of its jobs.

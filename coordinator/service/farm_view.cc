@@ -117,6 +117,7 @@ v1::Sweep ToSweep(const SweepRow& row, const SweepCounts& counts,
   if (counts.pending + counts.running > 0) {
     const bool begun = counts.pending < counts.total();
     sweep.set_state(begun ? v1::Sweep::RUNNING : v1::Sweep::PENDING);
+    sweep.set_paused(counts.paused == counts.pending + counts.running);
   } else {
     sweep.set_state(counts.failed > 0                   ? v1::Sweep::FAILED
                     : counts.cancelled > counts.dropped ? v1::Sweep::CANCELLED
@@ -161,6 +162,7 @@ v1::Job ToJob(const JobRow& row, int priority, const std::string& reused_from) {
   job.set_slots(row.slots);
   job.set_reused_from(reused_from);
   job.set_seconds_per_epoch(row.seconds_per_epoch);
+  job.set_paused(row.paused && !IsFinal(row.state));
   return job;
 }
 

@@ -13,13 +13,14 @@ namespace {
   "s.priority, s.models, s.folds, s.reused, s.create_us, s.screened, "   \
   "s.stopped FROM sweep s JOIN dataset d ON d.id = s.dataset_id "
 
-#define FOLDFARM_SELECT_JOB                                                 \
-  "SELECT j.id, j.sweep_id, j.position, j.model, j.model_index, j.fold, "   \
-  "j.state, j.slots, j.attempt_count, j.failed_count, j.lost_count, "       \
-  "j.token, j.not_before_us, j.cancel_requested, j.result_key, "            \
-  "j.reused_from, j.epoch, j.epochs, j.log_loss, j.seconds_per_epoch, "     \
-  "j.error, j.checkpoint_epoch, j.create_us, j.end_us, j.change, a.worker," \
-  " a.start_us, j.needs_exec, j.dropped FROM job j LEFT JOIN attempt a ON " \
+#define FOLDFARM_SELECT_JOB                                                    \
+  "SELECT j.id, j.sweep_id, j.position, j.model, j.model_index, j.fold, "      \
+  "j.state, j.slots, j.attempt_count, j.failed_count, j.lost_count, "          \
+  "j.token, j.not_before_us, j.cancel_requested, j.result_key, "               \
+  "j.reused_from, j.epoch, j.epochs, j.log_loss, j.seconds_per_epoch, "        \
+  "j.error, j.checkpoint_epoch, j.create_us, j.end_us, j.change, a.worker,"    \
+  " a.start_us, j.needs_exec, j.dropped, j.paused, j.model_override FROM job " \
+  "j LEFT JOIN attempt a ON "                                                  \
   "a.token = j.token "
 
 #define FOLDFARM_SELECT_ATTEMPT                                             \
@@ -76,6 +77,12 @@ absl::StatusOr<JobRow> ReadJob(const Statement& s) {
   row.start_time = s.Time(26);
   row.needs_exec = s.Int(27) != 0;
   row.dropped = s.Int(28) != 0;
+  row.paused = s.Int(29) != 0;
+  if (!s.IsNull(30)) {
+    row.model_override.emplace();
+    FOLDFARM_RETURN_IF_ERROR(
+        ParseBlob(s.Bytes(30), "options of a job", *row.model_override));
+  }
   return row;
 }
 
@@ -183,7 +190,8 @@ absl::StatusOr<std::vector<SweepRow>> Reader::ListSweeps() const {
 
 absl::StatusOr<SweepCounts> Reader::CountJobs(SweepId id) const {
   Statement s = connection_.Prepare(
-      "SELECT state, count(*), max(end_us), sum(dropped) FROM job WHERE "
+      "SELECT state, count(*), max(end_us), sum(dropped), sum(paused) FROM "
+      "job WHERE "
       "sweep_id = ? GROUP BY state");
   s.Bind(id.value);
   return ReadCounts(s);
@@ -191,7 +199,8 @@ absl::StatusOr<SweepCounts> Reader::CountJobs(SweepId id) const {
 
 absl::StatusOr<SweepCounts> Reader::CountAllJobs() const {
   Statement s = connection_.Prepare(
-      "SELECT state, count(*), max(end_us), sum(dropped) FROM job GROUP BY "
+      "SELECT state, count(*), max(end_us), sum(dropped), sum(paused) FROM "
+      "job GROUP BY "
       "state");
   return ReadCounts(s);
 }
@@ -205,9 +214,11 @@ absl::StatusOr<SweepCounts> Reader::ReadCounts(Statement& s) {
     switch (s.Int(0)) {
       case v1::Job::PENDING:
         counts.pending = count;
+        counts.paused += static_cast<int>(s.Int(4));
         break;
       case v1::Job::RUNNING:
         counts.running = count;
+        counts.paused += static_cast<int>(s.Int(4));
         break;
       case v1::Job::SUCCEEDED:
         counts.succeeded = count;

@@ -46,6 +46,8 @@ struct SweepCounts {
   int pending = 0, running = 0, succeeded = 0, failed = 0, cancelled = 0;
   // Of the cancelled: those that the farm cancelled by itself.
   int dropped = 0;
+  // Of the pending and running: those that a person paused.
+  int paused = 0;
   // When the last final job ended.
   absl::Time end_time = absl::InfinitePast();
   int total() const {
@@ -89,6 +91,10 @@ struct JobRow {
   absl::Time end_time = absl::InfinitePast();
   // Grows with every change of any job; what a watcher has seen.
   int64_t change = 0;
+  // Not leased until a person resumes it.
+  bool paused = false;
+  // Of a job that was retried with other options than its sweep's.
+  std::optional<v1::ModelSpec> model_override;
 
   // Of the newest attempt; read, never written with the job.
   std::string worker;

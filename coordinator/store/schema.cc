@@ -167,6 +167,12 @@ ALTER TABLE sweep ADD COLUMN stopped TEXT NOT NULL DEFAULT '';
 -- Cancelled, or told to stop, by such a decision and by nobody.
 ALTER TABLE job ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+-- Not leased until a person resumes it.
+ALTER TABLE job ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
+-- ModelSpec: of a job that was retried with other options; NULL: the sweep's.
+ALTER TABLE job ADD COLUMN model_override BLOB;
+)sql",
 };
 
 }  // namespace

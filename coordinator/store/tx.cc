@@ -119,6 +119,27 @@ absl::Status Tx::UpdateJob(const JobRow& row, FencingToken expected) {
       "attempt ", expected.value, " is not the newest of job ", row.id.value));
 }
 
+absl::Status Tx::UpdateWish(const JobRow& row) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  const std::string model = row.model_override.has_value()
+                                ? row.model_override->SerializeAsString()
+                                : "";
+  Statement s = connection_.Prepare(
+      "UPDATE job SET paused = ?, slots = ?, result_key = ?, model_override = "
+      "?, change = ? WHERE id = ?");
+  s.Bind(row.paused, row.slots, row.result_key, nullptr, row.change,
+         row.id.value);
+  if (row.model_override.has_value()) s.BindAt(4, Blob{model});
+  return s.Run();
+}
+
+absl::Status Tx::UpdatePriority(SweepId sweep, int priority) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  return connection_.Prepare("UPDATE sweep SET priority = ? WHERE id = ?")
+      .Bind(priority, sweep.value)
+      .Run();
+}
+
 absl::StatusOr<FencingToken> Tx::InsertAttempt(const AttemptRow& row) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
   Statement s = connection_.Prepare(

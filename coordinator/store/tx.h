@@ -47,6 +47,11 @@ class Tx : public Reader {
   // Errors: ABORTED otherwise, and nothing is changed.
   absl::Status UpdateJob(const JobRow& row, FencingToken expected);
 
+  // Writes what a person wishes of a job: `paused`, `slots`, `result_key`,
+  // `model_override`.
+  absl::Status UpdateWish(const JobRow& row);
+  absl::Status UpdatePriority(SweepId sweep, int priority);
+
   // The new row's id is the fencing token.
   absl::StatusOr<FencingToken> InsertAttempt(const AttemptRow& row);
   // Writes what may change of an attempt.

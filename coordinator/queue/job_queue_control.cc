@@ -1,0 +1,229 @@
+// The part of JobQueue that does what people want of jobs that are there:
+// retry, with other options if need be, pause, resume, another priority.
+#include <utility>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/sweep/set_options.h"
+#include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/sweep_plan.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr int kMostSlots = 1024;
+constexpr int kMostPriority = 1000;
+
+// `model` with the options of `overrides` changed.
+// Errors: INVALID_ARGUMENT for what is no option of the model, or one that
+// decides what its predictions are of.
+absl::StatusOr<v1::ModelSpec> Override(
+    const v1::ModelSpec& model, const std::vector<std::string>& overrides) {
+  SweepErrors errors("--set");
+  SetOptions options = ParseSetOptions(overrides, errors);
+  v1::ModelSpec changed = model;
+  if (errors.empty()) options.ApplyTo(changed);
+  if (errors.empty()) options.ReportUnused(errors);
+  FOLDFARM_RETURN_IF_ERROR(errors.ToStatus());
+  if (options.sweep.ByteSizeLong() > 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--set ", absl::StrJoin(overrides, " "),
+        ": changes the whole sweep; a job that is retried takes options of its "
+        "model only, e.g. train.batch=4"));
+  }
+  if (changed.labels_size() != model.labels_size() ||
+      !absl::c_equal(changed.labels(), model.labels()) ||
+      changed.arch().kind_case() != model.arch().kind_case()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--set ", absl::StrJoin(overrides, " "),
+                     ": a job that is retried keeps its architecture and its "
+                     "labels; submit a sweep with another model"));
+  }
+  return changed;
+}
+
+}  // namespace
+
+absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
+                                 const SweepData& sweep, JobRow& row) {
+  if (wish.from_scratch && row.checkpoint_epoch > 0) {
+    FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(tx, row.id, {}));
+    row.checkpoint_epoch = 0;
+    row.epoch = 0;
+  }
+  if (wish.slots > 0) row.slots = wish.slots;
+  if (!wish.overrides.empty()) {
+    const auto index = static_cast<size_t>(row.model_index);
+    const v1::ModelSpec& own = row.model_override.has_value()
+                                   ? *row.model_override
+                                   : sweep.spec.models(row.model_index);
+    FOLDFARM_ASSIGN_OR_RETURN(row.model_override,
+                              Override(own, wish.overrides));
+    FOLDFARM_ASSIGN_OR_RETURN(const std::optional<SweepRow> stored,
+                              tx.FindSweep(row.sweep));
+    if (!stored.has_value()) {
+      return absl::DataLossError(
+          absl::StrCat("database: sweep ", row.sweep.value, " is missing"));
+    }
+    std::vector<std::string> all;
+    for (const v1::LabelPrevalence& label : stored->dataset.labels()) {
+      all.push_back(label.label());
+    }
+    FOLDFARM_ASSIGN_OR_RETURN(
+        row.result_key,
+        ResultKey({.spec = sweep.spec,
+                   .model = *row.model_override,
+                   .own_labels = sweep.labels[index],
+                   .all_labels = all,
+                   .dataset_digest = sweep.dataset.digest(),
+                   .samples = sweep.folds[static_cast<size_t>(row.fold)],
+                   .fold = row.fold}));
+    row.epochs = EpochsOf(*row.model_override);
+    if (wish.slots == 0 && row.model_override->has_slots()) {
+      row.slots = row.model_override->slots();
+    }
+  }
+  row.paused = false;
+  return tx.UpdateWish(row);
+}
+
+absl::StatusOr<int> JobQueue::Retry(SweepId sweep, std::optional<JobId> job,
+                                    const RetryWish& wish) {
+  if (wish.slots < 0 || wish.slots > kMostSlots) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("slots is ", wish.slots, ", expected 1 to ", kMostSlots));
+  }
+  int count = 0;
+  FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
+    count = 0;
+    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<JobRow> jobs,
+                              JobsOf(tx, sweep, job));
+    FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> data,
+                              LoadSweep(tx, sweep));
+    if (data->spec.has_prediction() && !wish.overrides.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "sweep ", SweepName(sweep),
+          " predicts with networks that are trained; --set has nothing to "
+          "change there"));
+    }
+    const auto can_retry = [](const JobRow& row) {
+      return NextJobState(row.state, JobEvent::kPersonRetries).has_value();
+    };
+    if (job.has_value() && !jobs.empty() && !can_retry(jobs[0])) {
+      const JobRow& row = jobs[0];
+      return absl::FailedPreconditionError(
+          absl::StrCat("job ", JobName(row.sweep, row.model, row.fold), " is ",
+                       JobStateName(row.state),
+                       "; only jobs that are FAILED or CANCELLED are retried"));
+    }
+    // Who retries what failed does not mean what the farm dropped; who retries
+    // where nothing else is left does.
+    const bool spare_dropped =
+        !job.has_value() && absl::c_any_of(jobs, [&](const JobRow& row) {
+          return can_retry(row) && !row.dropped;
+        });
+    for (JobRow row : jobs) {
+      if (!can_retry(row) || (row.dropped && spare_dropped)) continue;
+      FOLDFARM_RETURN_IF_ERROR(ApplyWish(tx, wish, *data, row));
+      row.failed_count = 0;
+      row.lost_count = 0;
+      row.cancel_requested = false;
+      row.dropped = false;
+      row.not_before = absl::InfinitePast();
+      row.error.clear();
+      FOLDFARM_RETURN_IF_ERROR(ChangeJob(tx, row, JobEvent::kPersonRetries,
+                                         row.token, "retried by a person"));
+      Offer(row, data->spec.priority());
+      ++count;
+    }
+    return absl::OkStatus();
+  }));
+  return count;
+}
+
+absl::StatusOr<int> JobQueue::SetPaused(SweepId sweep, std::optional<JobId> job,
+                                        bool paused) {
+  int count = 0;
+  FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
+    count = 0;
+    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<JobRow> jobs,
+                              JobsOf(tx, sweep, job));
+    FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> data,
+                              LoadSweep(tx, sweep));
+    for (JobRow row : jobs) {
+      if (IsFinal(row.state) || row.cancel_requested) continue;
+      ++count;
+      if (row.paused == paused) continue;
+      row.paused = paused;
+      row.change = ++last_change_;
+      changed_ = true;
+      FOLDFARM_RETURN_IF_ERROR(tx.UpdateWish(row));
+      const char* const detail = paused ? "paused" : "resumed";
+      FOLDFARM_RETURN_IF_ERROR(
+          tx.InsertEvent(clock_.Now(), row.id, row.token, row.state, detail));
+      SPDLOG_INFO("job={} {}", JobName(row.sweep, row.model, row.fold), detail);
+      const int priority = data->spec.priority();
+      if (row.state == v1::Job::PENDING) {
+        if (paused) {
+          index_.Remove(IndexEntry(row, priority));
+        } else {
+          Offer(row, priority);
+        }
+        continue;
+      }
+      absl::MutexLock lock(&mu_);
+      const auto lease = leases_.find(row.token);
+      if (lease == leases_.end()) continue;
+      lease->second.preempt = paused;
+      if (paused) news_.insert(lease->second.session);
+    }
+    return absl::OkStatus();
+  }));
+  return count;
+}
+
+absl::StatusOr<int> JobQueue::SetPriority(SweepId sweep, int priority) {
+  if (priority < -kMostPriority || priority > kMostPriority) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("priority is ", priority, ", expected ", -kMostPriority,
+                     " to ", kMostPriority));
+  }
+  int count = 0;
+  FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
+    count = 0;
+    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<JobRow> jobs,
+                              tx.ListJobs(sweep));
+    FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> former,
+                              LoadSweep(tx, sweep));
+    FOLDFARM_RETURN_IF_ERROR(tx.UpdatePriority(sweep, priority));
+    auto data = std::make_shared<SweepData>(*former);
+    data->spec.set_priority(priority);
+    sweeps_[sweep] = std::move(data);
+    // The index holds a sweep at one priority: all leave, then all come back.
+    for (const JobRow& row : jobs) {
+      if (row.state == v1::Job::PENDING) {
+        index_.Remove(IndexEntry(row, former->spec.priority()));
+      } else if (row.state == v1::Job::RUNNING) {
+        index_.EndRunning(row.sweep, row.slots);
+      }
+    }
+    for (const JobRow& row : jobs) {
+      if (IsFinal(row.state)) continue;
+      ++count;
+      if (row.state == v1::Job::PENDING) {
+        Offer(row, priority);
+      } else {
+        index_.AddRunning(row.sweep, priority, row.slots);
+      }
+    }
+    changed_ = true;
+    return absl::OkStatus();
+  }));
+  SPDLOG_INFO("sweep={} priority={}", SweepName(sweep), priority);
+  return count;
+}
+
+}  // namespace foldfarm
