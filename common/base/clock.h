@@ -21,7 +21,8 @@ class Clock {
 
   // Waits on `condition` for at most `timeout` of this clock's time. Returns
   // true when it was signalled, false when the time was up. Spurious wake-ups
-  // return true. REQUIRES: `mu` is held.
+  // return true. Monotonic time: setting the machine's clock changes nothing.
+  // REQUIRES: `mu` is held.
   virtual bool WaitFor(absl::CondVar& condition, absl::Mutex& mu,
                        absl::Duration timeout) = 0;
 

@@ -2,7 +2,17 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
 namespace foldfarm {
+namespace {
+
+// A message travels in a header, at up to three bytes a byte, and 8 KiB of
+// headers are all that the other side takes.
+constexpr size_t kMaxStatusMessage = 2000;
+
+}  // namespace
 
 // Both number the canonical codes of google.rpc.Code.
 static_assert(static_cast<int>(grpc::StatusCode::ABORTED) ==
@@ -16,8 +26,16 @@ absl::Status ToStatus(const grpc::Status& status) {
 }
 
 grpc::Status ToGrpc(const absl::Status& status) {
+  absl::string_view message = status.message();
+  if (message.size() > kMaxStatusMessage) {
+    // Not within a character of UTF-8.
+    size_t size = kMaxStatusMessage;
+    while (size > 0 && (message[size] & 0xc0) == 0x80) --size;
+    return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
+                        absl::StrCat(message.substr(0, size), "..."));
+  }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
-                      std::string(status.message()));
+                      std::string(message));
 }
 
 }  // namespace foldfarm

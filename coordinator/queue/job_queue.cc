@@ -27,7 +27,7 @@ absl::StatusOr<std::unique_ptr<JobQueue>> JobQueue::Start(
   std::unique_ptr<JobQueue> queue(new JobQueue(store, files, clock, options));
   FOLDFARM_RETURN_IF_ERROR(store.RunAndWait([&](Tx& tx) -> absl::Status {
     FOLDFARM_RETURN_IF_ERROR(queue->Reload(tx));
-    return queue->ExtendAfterRestart(tx);
+    return queue->ExtendLeases(tx, "restarted");
   }));
   queue->judge_ = std::make_unique<JudgeThread>(
       [&queue = *queue](SweepId sweep) { return queue.JudgeSweep(sweep); });
@@ -76,9 +76,12 @@ void JobQueue::TimerLoop() {
   pthread_setname_np(pthread_self(), "queue-timer");
   absl::MutexLock lock(&timer_mu_);
   while (!timer_stop_) {
-    const absl::Duration wait = next_due_ - clock_.Now();
+    const absl::Time now = clock_.Now();
+    Tick(now);
+    const absl::Duration wait = next_due_ - now;
     if (wait > absl::ZeroDuration()) {
-      clock_.WaitFor(timer_wake_, timer_mu_, wait);
+      clock_.WaitFor(timer_wake_, timer_mu_,
+                     std::min(wait, options_.stall / 4));
       continue;
     }
     // The batch sets the next one.
@@ -145,13 +148,21 @@ absl::Status JobQueue::Reload(Tx& tx) {
   return absl::OkStatus();
 }
 
-absl::Status JobQueue::ExtendAfterRestart(Tx& tx) {
+void JobQueue::Tick(absl::Time now) {
+  if (last_tick_.has_value() &&
+      absl::AbsDuration(now - *last_tick_) > options_.stall) {
+    stood_still_ = true;
+  }
+  last_tick_ = now;
+}
+
+absl::Status JobQueue::ExtendLeases(Tx& tx, absl::string_view why) {
   const absl::Time now = clock_.Now();
   std::vector<FencingToken> tokens;
   {
     absl::MutexLock lock(&mu_);
     for (auto& [token, lease] : leases_) {
-      lease.until = std::max(lease.until, now + options_.lease_duration);
+      lease.until = now + options_.lease_duration;
       lease.persisted_until = lease.until;
       tokens.push_back(token);
       next_expiry_ = std::min(next_expiry_, lease.until);
@@ -165,7 +176,7 @@ absl::Status JobQueue::ExtendAfterRestart(Tx& tx) {
         tx.ExtendLease(token, lease->until, lease->heartbeat));
   }
   if (!tokens.empty()) {
-    SPDLOG_WARN("restarted with leases={}, each runs for another {}",
+    SPDLOG_WARN("{} with leases={}, each runs for another {}", std::string(why),
                 tokens.size(), absl::FormatDuration(options_.lease_duration));
   }
   return absl::OkStatus();

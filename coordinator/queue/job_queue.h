@@ -66,6 +66,9 @@ struct QueueOptions {
   absl::Duration lease_duration = absl::Seconds(30);
   absl::Duration heartbeat_interval = absl::Seconds(10);
   RetryOptions retry;
+  // When this process stood still for longer (the machine slept, its clock was
+  // set), nobody could be heard: leases get one more full term.
+  absl::Duration stall = absl::InfiniteDuration();
   // Called between judging a sweep and deciding, for tests; may be null.
   std::function<void()> before_decision;
 };
@@ -236,7 +239,10 @@ class JobQueue : public StoreListener {
   void TimerLoop();
   absl::StatusOr<std::shared_ptr<const SweepData>> LoadSweep(Tx& tx,
                                                              SweepId id);
-  absl::Status ExtendAfterRestart(Tx& tx);
+  // Gives every lease one more full term, since nobody could be heard.
+  absl::Status ExtendLeases(Tx& tx, absl::string_view why);
+  // Notes that this process runs now, and whether it stood still before.
+  void Tick(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(timer_mu_);
   void SetLease(const AttemptRow& attempt, const JobRow& job,
                 std::shared_ptr<const SweepData> sweep);
   JobIndex::Entry IndexEntry(const JobRow& job, int priority) const;
@@ -385,6 +391,9 @@ class JobQueue : public StoreListener {
   absl::CondVar timer_wake_;
   absl::Time next_due_ ABSL_GUARDED_BY(timer_mu_) = absl::InfiniteFuture();
   bool timer_stop_ ABSL_GUARDED_BY(timer_mu_) = false;
+  std::optional<absl::Time> last_tick_ ABSL_GUARDED_BY(timer_mu_);
+  // Until leases have been extended for it.
+  bool stood_still_ ABSL_GUARDED_BY(timer_mu_) = false;
   std::thread timer_;
 
   // Of the judge thread alone: complete models when a sweep was judged last.

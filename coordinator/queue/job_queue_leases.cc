@@ -210,6 +210,16 @@ absl::Status JobQueue::FillLease(Tx& tx, const JobRow& job,
 
 absl::Status JobQueue::ExpireLeases(Tx& tx) {
   const absl::Time now = clock_.Now();
+  bool stood_still = false;
+  {
+    absl::MutexLock lock(&timer_mu_);
+    Tick(now);
+    std::swap(stood_still, stood_still_);
+  }
+  if (stood_still) {
+    next_expiry_ = absl::InfiniteFuture();
+    return ExtendLeases(tx, "stood still");
+  }
   if (now < next_expiry_) return absl::OkStatus();
   std::vector<std::pair<FencingToken, std::string>> expired;
   absl::Time next = absl::InfiniteFuture();

@@ -9,13 +9,12 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/report_limits.h"
 #include "coordinator/queue/result_check.h"
 #include "coordinator/queue/run_work.h"
 
 namespace foldfarm {
 namespace {
-
-constexpr int kMaxLogTail = 200;
 
 absl::Status StaleToken(int64_t token) {
   return absl::AbortedError(
@@ -37,12 +36,18 @@ absl::Status JobQueue::CheckStored(
           absl::StrCat(what, " names ", ref.name(), " (", ref.digest(),
                        "), which is not stored; upload it and repeat"));
     }
+    if (ref.size_bytes() != stat.size_bytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          what, " says that ", ref.name(), " has ", ref.size_bytes(),
+          " bytes; ", stat.size_bytes, " are stored"));
+    }
   }
   return absl::OkStatus();
 }
 
 void JobQueue::ReportProgress(v1::ReportProgressRequest request,
                               Answer<v1::ReportProgressResponse> answer) {
+  ClipReport(request);
   RunWork<v1::ReportProgressResponse>(
       store_,
       [this, request = std::move(request)](
@@ -73,11 +78,21 @@ absl::Status JobQueue::DoReport(Tx& tx,
   if (request.started() && attempt->device.empty()) {
     attempt->device = request.device();
     attempt->start_time = clock_.Now();
-    attempt->resumed_epoch = request.resumed_epoch();
+    attempt->resumed_epoch =
+        std::clamp(request.resumed_epoch(), 0, attempt->resumed_epoch);
     FOLDFARM_RETURN_IF_ERROR(tx.UpdateAttempt(*attempt));
     if (request.epochs_total() > 0) job->epochs = request.epochs_total();
   }
+  // A user's program may do more than it announced.
+  const int epochs = job->needs_exec ? 0 : job->epochs;
+  if (request.checkpoint_size() > 0) {
+    FOLDFARM_RETURN_IF_ERROR(
+        CheckEpoch("a checkpoint", request.checkpoint_epoch(), epochs));
+  }
   for (v1::EpochMetrics metrics : request.epochs()) {
+    FOLDFARM_RETURN_IF_ERROR(CheckMetrics(metrics, epochs));
+    // Those before are another attempt's to tell, and told.
+    if (metrics.epoch() <= attempt->resumed_epoch) continue;
     metrics.set_token(request.token());
     FOLDFARM_RETURN_IF_ERROR(tx.PutMetrics(job->id, metrics));
     if (metrics.epoch() <= job->epoch) continue;
@@ -177,6 +192,7 @@ absl::Status JobQueue::CheckResult(const v1::FinishAttemptRequest& request) {
 
 void JobQueue::FinishAttempt(v1::FinishAttemptRequest request,
                              Answer<v1::FinishAttemptResponse> answer) {
+  ClipFinish(request);
   absl::Status valid;
   if (request.outcome() == v1::Attempt::SUCCEEDED) {
     // Files are read here, before the writer's turn.
@@ -238,6 +254,13 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
   if (!job.has_value() || job->token != token) {
     return StaleToken(request.token());
   }
+  if (attempt->session != WorkerSession{request.session()}) {
+    // Its own worker's former session: that one registers again and repeats.
+    FOLDFARM_RETURN_IF_ERROR(TouchWorker(request.session()).status());
+    return absl::AbortedError(
+        absl::StrCat("attempt ", request.token(), " is held by worker ",
+                     attempt->worker, " and by no other"));
+  }
   attempt->outcome = request.outcome();
   attempt->exit_status = request.exit_status();
   attempt->signal = request.signal();
@@ -261,8 +284,7 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
   }
   attempt->error = end.error;
   if (end.state != v1::Attempt::SUCCEEDED) {
-    const int skip = std::max(0, request.log_tail_size() - kMaxLogTail);
-    attempt->log_tail.assign(request.log_tail().begin() + skip,
+    attempt->log_tail.assign(request.log_tail().begin(),
                              request.log_tail().end());
   } else {
     const std::map<std::string, double> metrics(request.metrics().begin(),

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/report_limits.h"
 #include "coordinator/queue/run_work.h"
 
 namespace foldfarm {
@@ -41,6 +42,7 @@ absl::Status JobQueue::DoRegister(Tx& tx, const v1::RegisterRequest& request,
         absl::StrCat("worker ", request.name(), " has ", request.slots(),
                      " slots, expected at least 1"));
   }
+  FOLDFARM_RETURN_IF_ERROR(CheckWorkerTexts(request));
   const absl::Time now = clock_.Now();
   WorkerView view;
   view.row.name = request.name();
@@ -64,7 +66,10 @@ absl::Status JobQueue::DoRegister(Tx& tx, const v1::RegisterRequest& request,
       if (worker.row.name == request.name()) former.insert(old);
     }
     for (auto& [token, lease] : leases_) {
-      if (held.contains(token.value)) {
+      // Of another worker's leases it holds none, whatever it says.
+      const bool its =
+          former.contains(lease.session) || !workers_.contains(lease.session);
+      if (its && held.contains(token.value)) {
         kept.push_back(token);
       } else if (former.contains(lease.session)) {
         released.push_back(token);

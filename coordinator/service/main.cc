@@ -122,6 +122,7 @@ int Run(int argc, char** argv) {
   }
   options.queue.lease_duration = absl::Seconds(lease_seconds);
   options.queue.heartbeat_interval = absl::Seconds(heartbeat_seconds);
+  options.queue.stall = options.queue.lease_duration / 2;
 
   // Signals are taken one by one below; no thread of gRPC may get them.
   sigset_t signals;

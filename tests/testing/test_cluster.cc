@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
@@ -26,7 +27,6 @@
 namespace foldfarm {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(120);
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
 
@@ -102,7 +102,7 @@ absl::Status TestCluster::StartCoordinator() {
       "--dir",
       JoinPath(folder_, "coordinator"),
       "--listen",
-      endpoint_.empty() ? "127.0.0.1:0" : endpoint_,
+      endpoint_.empty() ? options_.listen : endpoint_,
       absl::StrCat("--lease-seconds=", options_.lease_seconds),
       absl::StrCat("--heartbeat-seconds=", options_.heartbeat_seconds),
       "--log-file",
@@ -125,27 +125,54 @@ absl::Status TestCluster::StartCoordinator() {
   return absl::OkStatus();
 }
 
+void TestCluster::SignalCoordinator(int signal) {
+  coordinator_->Signal(signal);
+}
+
+ExitState TestCluster::StopCoordinator() {
+  SignalCoordinator(SIGTERM);
+  return coordinator_->Wait();
+}
+
+std::string TestCluster::coordinator_folder() const {
+  return JoinPath(folder_, "coordinator");
+}
+
 absl::Status TestCluster::StartWorker(const std::string& name,
                                       const std::vector<std::string>& flags) {
+  return StartWorker(name, WorkerLaunch{.flags = flags});
+}
+
+absl::Status TestCluster::StartWorker(const std::string& name,
+                                      const WorkerLaunch& launch) {
   SubprocessOptions command;
-  command.argv = {Program("foldfarm-worker"),
-                  "--coordinator",
-                  endpoint_,
-                  "--name",
-                  name,
-                  "--device",
-                  "cpu",
-                  "--threads",
-                  "1",
-                  "--dir",
-                  JoinPath(folder_, "workers"),
-                  "--trainer",
-                  Program(options_.trainer),
-                  "--log-file",
-                  JoinPath(folder_, absl::StrCat("worker-", name, ".log"))};
-  command.argv.insert(command.argv.end(), flags.begin(), flags.end());
+  command.environment = launch.environment;
+  command.argv = launch.wrapper;
+  for (const std::string& argument :
+       {Program("foldfarm-worker"), std::string("--coordinator"), endpoint_,
+        std::string("--name"), name, std::string("--device"),
+        std::string("cpu"), std::string("--threads"), std::string("1"),
+        std::string("--dir"), JoinPath(folder_, "workers"),
+        std::string("--trainer"), Program(options_.trainer),
+        std::string("--log-file"), worker_log(name)}) {
+    command.argv.push_back(argument);
+  }
+  command.argv.insert(command.argv.end(), launch.flags.begin(),
+                      launch.flags.end());
   FOLDFARM_ASSIGN_OR_RETURN(workers_[name], Subprocess::Spawn(command));
   return absl::OkStatus();
+}
+
+std::vector<std::string> TestCluster::Workers() const {
+  std::vector<std::string> names;
+  for (const auto& [name, process] : workers_) {
+    if (process != nullptr) names.push_back(name);
+  }
+  return names;
+}
+
+std::string TestCluster::worker_log(const std::string& name) const {
+  return JoinPath(folder_, absl::StrCat("worker-", name, ".log"));
 }
 
 void TestCluster::SignalWorker(const std::string& name, int signal) {
@@ -156,11 +183,28 @@ void TestCluster::SignalWorker(const std::string& name, int signal) {
 void TestCluster::KillWorker(const std::string& name) {
   SignalWorker(name, SIGKILL);
   workers_.at(name)->Wait();
+  workers_.at(name).reset();
 }
 
 ExitState TestCluster::StopWorker(const std::string& name) {
+  // One that has only just started would die of the signal.
+  Poll(absl::Seconds(10), [&] {
+    const auto status =
+        ReadFile(absl::StrCat("/proc/", workers_.at(name)->pid(), "/status"));
+    if (!status.ok()) return true;
+    for (absl::string_view line : absl::StrSplit(*status, '\n')) {
+      uint64_t blocked = 0;
+      if (absl::ConsumePrefix(&line, "SigBlk:\t") &&
+          absl::SimpleHexAtoi(line, &blocked)) {
+        return (blocked & (uint64_t{1} << (SIGTERM - 1))) != 0;
+      }
+    }
+    return true;
+  });
   SignalWorker(name, SIGTERM);
-  return workers_.at(name)->Wait();
+  const ExitState exit = workers_.at(name)->Wait();
+  workers_.at(name).reset();
+  return exit;
 }
 
 absl::Status TestCluster::AddDataset(const std::string& name, int samples) {
@@ -197,9 +241,9 @@ absl::StatusOr<TestCluster::Jobs> TestCluster::WaitForJobs(
     const std::string& sweep,
     const std::function<bool(const Jobs&)>& condition) {
   Jobs jobs;
-  const bool held = Poll(kPatience, [&] {
+  const bool held = Poll(options_.patience, [&] {
     grpc::ClientContext context;
-    SetTimeout(context, kPatience);
+    SetTimeout(context, options_.patience);
     v1::WatchSweepRequest request;
     request.set_sweep(sweep);
     const auto reader = farm_->WatchSweep(&context, request);
@@ -223,7 +267,7 @@ absl::StatusOr<v1::GetJobResponse> TestCluster::WaitForJob(
     const std::string& job,
     const std::function<bool(const v1::GetJobResponse&)>& condition) {
   absl::StatusOr<v1::GetJobResponse> response;
-  const bool held = Poll(kPatience, [&] {
+  const bool held = Poll(options_.patience, [&] {
     response = GetJob(job);
     return response.ok() && condition(*response);
   });
@@ -256,11 +300,13 @@ absl::StatusOr<int> TestCluster::Cancel(const std::string& target) {
   return response.jobs();
 }
 
-std::vector<int> TestCluster::Trainers() const {
+std::vector<int> TestCluster::Trainers(const std::string& worker) const {
   std::vector<int> pids;
   const auto names = ListDirectory("/proc");
   if (!names.ok()) return pids;
-  const std::string scratch = JoinPath(folder_, "workers/scratch");
+  const std::string scratch =
+      JoinPath(JoinPath(folder_, "workers/scratch"),
+               worker.empty() ? "" : absl::StrCat(worker, "/"));
   for (const std::string& name : *names) {
     int pid = 0;
     if (!absl::SimpleAtoi(name, &pid)) continue;

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "common/base/subprocess.h"
 #include "foldfarm/v1/artifact.grpc.pb.h"
 #include "foldfarm/v1/farm.grpc.pb.h"
@@ -32,6 +33,20 @@ struct TestClusterOptions {
   std::string trainer = "foldfarm-fake-trainer";
   // More flags of the coordinator.
   std::vector<std::string> coordinator_flags = {};
+  // Where the coordinator listens.
+  std::string listen = "127.0.0.1:0";
+  // How long to wait for a condition.
+  absl::Duration patience = absl::Seconds(120);
+};
+
+// How to start a worker otherwise than plainly.
+struct WorkerLaunch {
+  std::vector<std::string> flags = {};
+  // Put before the worker's command, to run it elsewhere; it must become the
+  // worker (exec): {"ip", "netns", "exec", "host1"}.
+  std::vector<std::string> wrapper = {};
+  // Added to its environment.
+  std::map<std::string, std::string> environment = {};
 };
 
 class TestCluster {
@@ -52,9 +67,18 @@ class TestCluster {
   // SIGKILL. StartCoordinator starts it again at the same address.
   void KillCoordinator();
   absl::Status StartCoordinator();
+  void SignalCoordinator(int signal);
+  // SIGTERM; waits for the end.
+  ExitState StopCoordinator();
+  int coordinator_pid() const { return coordinator_->pid(); }
+  std::string coordinator_folder() const;
 
   absl::Status StartWorker(const std::string& name,
                            const std::vector<std::string>& flags = {});
+  absl::Status StartWorker(const std::string& name, const WorkerLaunch& launch);
+  // Names of those that were started and not killed or stopped by this.
+  std::vector<std::string> Workers() const;
+  std::string worker_log(const std::string& name) const;
   void SignalWorker(const std::string& name, int signal);
   // SIGKILL; waits for the end.
   void KillWorker(const std::string& name);
@@ -71,7 +95,8 @@ class TestCluster {
                                      const std::string& dataset);
 
   // Waits until `condition` holds for the sweep, asked whenever it changes;
-  // outages are waited out. Returns what held. DEADLINE_EXCEEDED after 120 s.
+  // outages are waited out. Returns what held. DEADLINE_EXCEEDED when patience
+  // ran out.
   using Jobs = std::map<std::string, v1::Job>;  // By "MODEL/FOLD".
   absl::StatusOr<Jobs> WaitForJobs(
       const std::string& sweep,
@@ -85,8 +110,9 @@ class TestCluster {
   absl::StatusOr<v1::GetMetricsResponse> GetMetrics(const std::string& job);
   absl::StatusOr<int> Cancel(const std::string& target);
 
-  // Process ids of trainers that this cluster's workers started.
-  std::vector<int> Trainers() const;
+  // Process ids of trainers that this cluster's workers started; of one worker
+  // if it is named.
+  std::vector<int> Trainers(const std::string& worker = "") const;
   // Waits until there are none; false after 10 s.
   bool WaitForNoTrainers();
 
@@ -98,6 +124,7 @@ class TestCluster {
   const std::string folder_;
   std::string endpoint_;  // Empty until the coordinator has said it.
   std::unique_ptr<Subprocess> coordinator_;
+  // Null: killed or stopped.
   std::map<std::string, std::unique_ptr<Subprocess>> workers_;
   std::unique_ptr<v1::FarmService::Stub> farm_;
   std::unique_ptr<v1::ArtifactService::Stub> artifacts_;

@@ -22,6 +22,7 @@ TEST_F(JobQueueResultsTest, AResultWhoseFilesAreNotStoredIsAskedForAgain) {
   v1::ArtifactRef& weights = *request.add_artifacts();
   weights.set_name("weights.safetensors");
   weights.set_digest(Sha256Hex("weights"));
+  weights.set_size_bytes(7);
   EXPECT_EQ(Finish(request).status().code(),
             absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Job(lease).state, Job::RUNNING);

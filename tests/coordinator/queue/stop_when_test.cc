@@ -75,11 +75,12 @@ TEST_F(StopWhenTest, AJobThatSucceedsAllTheSameIsKept) {
   ASSERT_TRUE(Submit(Stopping(4, 1), "r").ok());
   const int64_t worker = Register("w");
   Train(worker, 3);
-  const std::vector<v1::Lease> running = Acquire(Register("other", 2), 2);
-  ASSERT_TRUE(Finish(Trained(worker, running[0])).ok());
+  const int64_t other = Register("other", 2);
+  const std::vector<v1::Lease> running = Acquire(other, 2);
+  ASSERT_TRUE(Finish(Trained(other, running[0])).ok());
   queue_->WaitUntilJudged();
   EXPECT_TRUE(Job(running[1]).dropped);
-  EXPECT_EQ(Finish(Trained(worker, running[1]))->job_state(), Job::SUCCEEDED);
+  EXPECT_EQ(Finish(Trained(other, running[1]))->job_state(), Job::SUCCEEDED);
   const JobRow kept = Job(running[1]);
   EXPECT_FALSE(kept.dropped);
   EXPECT_EQ(kept.error, "");

@@ -1,0 +1,98 @@
+#include "coordinator/queue/report_limits.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/status_macros.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr size_t kMaxError = 4096;
+// Workers cut at 4 KiB.
+constexpr size_t kMaxLine = 8192;
+constexpr size_t kMaxShort = 256;
+constexpr int kMaxLogTail = 200;
+constexpr int kMaxMetrics = 256;
+constexpr size_t kMaxMetricName = 128;
+constexpr int kMaxDevices = 1024;
+constexpr int64_t kEndOfTime = 253402300799;  // 9999-12-31T23:59:59Z
+
+// Cuts at `size` bytes, not within a character of UTF-8.
+void Clip(std::string* text, size_t size) {
+  if (text->size() <= size) return;
+  while (size > 0 && ((*text)[size] & 0xc0) == 0x80) --size;
+  text->resize(size);
+}
+
+absl::Status CheckLength(absl::string_view what, const std::string& text) {
+  if (text.size() <= kMaxShort) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the worker's ", what, " has ", text.size(),
+                   " bytes, expected at most ", kMaxShort));
+}
+
+}  // namespace
+
+void ClipReport(v1::ReportProgressRequest& request) {
+  Clip(request.mutable_device(), kMaxShort);
+  for (v1::LogLine& line : *request.mutable_lines()) {
+    Clip(line.mutable_level(), kMaxShort);
+    Clip(line.mutable_text(), kMaxLine);
+    if (!line.has_time()) continue;
+    line.mutable_time()->set_seconds(
+        std::clamp(line.time().seconds(), int64_t{0}, kEndOfTime));
+  }
+}
+
+void ClipFinish(v1::FinishAttemptRequest& request) {
+  Clip(request.mutable_error(), kMaxError);
+  auto& tail = *request.mutable_log_tail();
+  if (tail.size() > kMaxLogTail) {
+    tail.DeleteSubrange(0, tail.size() - kMaxLogTail);
+  }
+  for (std::string& line : tail) Clip(&line, kMaxLine);
+}
+
+absl::Status CheckEpoch(absl::string_view what, int epoch, int epochs) {
+  if (epoch >= 1 && (epochs <= 0 || epoch <= epochs)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, " of epoch ", epoch, ", expected ",
+                   epochs > 0 ? absl::StrCat("1 to ", epochs) : "at least 1"));
+}
+
+absl::Status CheckMetrics(const v1::EpochMetrics& metrics, int epochs) {
+  const int epoch = metrics.epoch();
+  FOLDFARM_RETURN_IF_ERROR(CheckEpoch("metrics", epoch, epochs));
+  if (metrics.values_size() > kMaxMetrics) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("epoch ", epoch, " has ", metrics.values_size(),
+                     " metrics, expected at most ", kMaxMetrics));
+  }
+  for (const auto& [name, value] : metrics.values()) {
+    if (name.size() <= kMaxMetricName) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("epoch ", epoch, ": the name of a metric, \"",
+                     name.substr(0, kMaxMetricName / 2), "...\", has ",
+                     name.size(), " bytes, expected at most ", kMaxMetricName));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckWorkerTexts(const v1::RegisterRequest& request) {
+  absl::Status status = CheckLength("host", request.host());
+  status.Update(CheckLength("version", request.version()));
+  if (request.devices_size() > kMaxDevices) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the worker has ", request.devices_size(),
+                     " devices, expected at most ", kMaxDevices));
+  }
+  for (const std::string& device : request.devices()) {
+    status.Update(CheckLength("device", device));
+  }
+  return status;
+}
+
+}  // namespace foldfarm
