@@ -82,6 +82,12 @@ class FarmServiceImpl final : public v1::FarmService::Service {
   grpc::Status Retry(grpc::ServerContext* context,
                      const v1::RetryRequest* request,
                      v1::RetryResponse* response) override;
+  grpc::Status Backup(grpc::ServerContext* context,
+                      const v1::BackupRequest* request,
+                      grpc::ServerWriter<v1::BackupResponse>* writer) override;
+  grpc::Status CollectGarbage(grpc::ServerContext* context,
+                              const v1::CollectGarbageRequest* request,
+                              v1::CollectGarbageResponse* response) override;
 
  private:
   // A sweep, or one of its jobs.

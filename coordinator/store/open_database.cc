@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -47,6 +48,18 @@ absl::Status CheckFileSystem(const std::string& path,
       ", where the database's shared memory and locks are not safe; choose a "
       "folder on a local disk (backups may go there), or say "
       "--allow-network-fs if no other host ever uses it"));
+}
+
+// Copies that nobody came to fetch whole.
+void RemoveCopies(const std::string& path) {
+  const std::string folder = DirectoryOf(path);
+  const std::string prefix = absl::StrCat(BaseName(path), ".backup-");
+  const auto names = ListDirectory(folder);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    if (!absl::StartsWith(name, prefix)) continue;
+    unlink(JoinPath(folder, name).c_str());
+  }
 }
 
 // Before the first transaction: nothing in the log counts. Zeroes, not a hole:
@@ -106,11 +119,7 @@ absl::Status CheckIntegrity(Connection& connection) {
     findings.push_back(check.Text(0));
   }
   if (findings.size() == 1 && findings[0] == "ok") return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(
-      "the database is damaged: ", absl::StrJoin(findings, "; "),
-      ". Keep a copy of the folder, then put the newest backup in its place "
-      "(foldfarm backup made it), or save what can be read: sqlite3 farm.db "
-      ".recover | sqlite3 new.db"));
+  return absl::DataLossError(absl::StrJoin(findings, "; "));
 }
 
 absl::Status CopyDatabase(Connection& connection, const std::string& to) {
@@ -125,6 +134,7 @@ absl::Status CopyDatabase(Connection& connection, const std::string& to) {
 absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
     const std::string& path, const StoreOptions& options) {
   FOLDFARM_RETURN_IF_ERROR(CheckFileSystem(path, options));
+  RemoveCopies(path);
   FOLDFARM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
                             Connection::Open(path, /*read_only=*/false));
   const auto prepare = [&]() -> absl::Status {
@@ -160,7 +170,14 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
         connection->Execute("PRAGMA wal_checkpoint(TRUNCATE)"));
     return ReserveLog(path);
   };
-  const absl::Status status = prepare();
+  absl::Status status = prepare();
+  if (absl::IsDataLoss(status)) {
+    status = absl::DataLossError(absl::StrCat(
+        status.message(),
+        "; the database is damaged. Keep a copy of the folder, then put the "
+        "newest backup in its place (foldfarm backup made it), or save what "
+        "can be read: sqlite3 farm.db .recover | sqlite3 new.db"));
+  }
   if (!status.ok()) return Annotate(status, path);
   return connection;
 }

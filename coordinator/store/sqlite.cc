@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
@@ -176,6 +177,12 @@ Connection::Connection(sqlite3* db) : db_(db) {
         return SQLITE_OK;
       },
       this);
+}
+
+std::vector<std::string> Connection::statements() const {
+  std::vector<std::string> all;
+  for (const auto& [sql, statement] : cache_) all.push_back(sql);
+  return all;
 }
 
 void Connection::KeepLogOnClose() {

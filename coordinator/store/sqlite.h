@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -114,6 +115,8 @@ class Connection {
   // Pages of the write-ahead log after the last commit; WAL only, and then the
   // log is never copied into the database by itself.
   int log_pages() const { return log_pages_; }
+  // Statements prepared so far, for tests that look at their plans.
+  std::vector<std::string> statements() const;
   // Leaves the log as it is when this is closed.
   void KeepLogOnClose();
 

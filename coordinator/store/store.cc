@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "absl/synchronization/notification.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "coordinator/store/artifact_files.h"
 #include "coordinator/store/open_database.h"
 
 namespace foldfarm {
@@ -18,6 +20,9 @@ namespace {
 // Pages of the log from which on it is copied into the database. A page that is
 // written often, and most are, is copied once.
 constexpr int kCopyPages = 2000;
+
+// What a copy of the database leaves free on its disk.
+constexpr int64_t kSpareBytes = int64_t{64} << 20;
 
 // Readers kept open for reuse.
 constexpr size_t kIdleReaders = 8;
@@ -153,6 +158,21 @@ absl::Status Store::Read(absl::FunctionRef<absl::Status(const Reader&)> read) {
   FOLDFARM_RETURN_IF_ERROR(connection->Prepare("COMMIT").Run());
   absl::MutexLock lock(&readers_mu_);
   if (readers_.size() < kIdleReaders) readers_.push_back(std::move(connection));
+  return status;
+}
+
+absl::Status Store::Copy(const std::string& path) {
+  const std::string folder = DirectoryOf(path);
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t free, FreeBytes(folder));
+  if (free < SizeBytes() + kSpareBytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(folder, " has ", free, " bytes free, expected ",
+                     SizeBytes() + kSpareBytes, " for a copy of the database"));
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection,
+                            Connection::Open(path_, /*read_only=*/true));
+  const absl::Status status = CopyDatabase(*connection, path);
+  if (!status.ok()) unlink(path.c_str());
   return status;
 }
 

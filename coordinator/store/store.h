@@ -118,7 +118,14 @@ class Store {
   // Calls `read` with a reader of its own, on this thread.
   absl::Status Read(absl::FunctionRef<absl::Status(const Reader&)> read);
 
+  // Writes a copy of the database as it is now to `path`, which must not exist.
+  // Nobody waits for it. Errors: RESOURCE_EXHAUSTED when there is no room for
+  // it; those of the disk.
+  absl::Status Copy(const std::string& path);
+
   const StoreMetrics& metrics() const { return metrics_; }
+  // DIRECTORY/farm.db.
+  const std::string& path() const { return path_; }
   // Bytes of the database on disk, its log included.
   int64_t SizeBytes() const;
 

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -32,6 +33,8 @@ struct TestClusterOptions {
   std::string trainer = "foldfarm-fake-trainer";
   // More flags of the coordinator.
   std::vector<std::string> coordinator_flags = {};
+  // Added to the coordinator's environment, e.g. faults of its files.
+  std::map<std::string, std::string> coordinator_environment = {};
 };
 
 class TestCluster {
@@ -52,6 +55,13 @@ class TestCluster {
   // SIGKILL. StartCoordinator starts it again at the same address.
   void KillCoordinator();
   absl::Status StartCoordinator();
+  // Waits until it ends by itself.
+  ExitState WaitForCoordinator() { return coordinator_->Wait(); }
+  // From the next start on.
+  void SetCoordinatorEnvironment(
+      std::map<std::string, std::string> environment) {
+    options_.coordinator_environment = std::move(environment);
+  }
 
   absl::Status StartWorker(const std::string& name,
                            const std::vector<std::string>& flags = {});
@@ -94,7 +104,7 @@ class TestCluster {
   explicit TestCluster(const TestClusterOptions& options, std::string folder)
       : options_(options), folder_(std::move(folder)) {}
 
-  const TestClusterOptions options_;
+  TestClusterOptions options_;
   const std::string folder_;
   std::string endpoint_;  // Empty until the coordinator has said it.
   std::unique_ptr<Subprocess> coordinator_;
