@@ -222,6 +222,7 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddOptionsCommand(app, invocation);
   AddPredictCommand(app, invocation);
   AddRenderCommand(app, invocation);
+  AddUpkeepCommands(app, invocation);
   AddCompletionCommand(app, invocation);
 
   if (arguments.empty()) {

@@ -87,6 +87,7 @@ void AddWatchCommand(CLI::App& app, Invocation& invocation);
 void AddResultCommands(CLI::App& app, Invocation& invocation);
 void AddPredictCommand(CLI::App& app, Invocation& invocation);
 void AddRenderCommand(CLI::App& app, Invocation& invocation);
+void AddUpkeepCommands(CLI::App& app, Invocation& invocation);
 void AddRunCommands(CLI::App& app, Invocation& invocation);
 
 }  // namespace foldfarm

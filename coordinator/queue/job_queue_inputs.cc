@@ -79,6 +79,7 @@ absl::StatusOr<v1::Weights> JobQueue::RegisterWeights(
   FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
     FOLDFARM_ASSIGN_OR_RETURN(const std::optional<v1::Weights> known,
                               tx.FindWeights(request.name()));
+    FOLDFARM_RETURN_IF_ERROR(files_.Find(request.digest()).status());
     if (!known.has_value()) return tx.InsertWeights(weights);
     if (known->digest() != request.digest()) {
       return absl::AlreadyExistsError(

@@ -62,7 +62,8 @@ void JobQueue::AcquireLeases(v1::AcquireLeasesRequest request, const void* call,
 }
 
 void JobQueue::StopWaitingFor(const void* call) {
-  store_.Run(
+  // gRPC calls this from wherever it notices.
+  store_.RunLater(
       [this, call](Tx& tx) {
         for (auto it = waiters_.begin(); it != waiters_.end(); ++it) {
           if (it->call != call) continue;

@@ -83,6 +83,8 @@ absl::StatusOr<v1::Dataset> JobQueue::RegisterDataset(
   FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
     FOLDFARM_ASSIGN_OR_RETURN(const std::optional<DatasetRow> known,
                               tx.FindDataset(request.name()));
+    // Again: what was not named yet may have been collected meanwhile.
+    FOLDFARM_RETURN_IF_ERROR(files_.Find(request.digest()).status());
     if (!known.has_value()) return tx.InsertDataset(dataset).status();
     if (known->dataset.digest() != request.digest()) {
       return absl::AlreadyExistsError(absl::StrCat(
@@ -192,6 +194,7 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
         tx.InsertFold(row.id, static_cast<int>(fold), plan.folds[fold]));
   }
   for (const InputRow& input : inputs) {
+    FOLDFARM_RETURN_IF_ERROR(files_.Find(input.file.digest()).status());
     FOLDFARM_RETURN_IF_ERROR(tx.InsertInput(row.id, input));
   }
   changed_ = true;

@@ -141,10 +141,11 @@ absl::Status JobQueue::ReplaceCheckpoint(
     if (!used) unused.push_back(ref.digest());
   }
   if (unused.empty()) return absl::OkStatus();
-  tx.AfterCommit([this, unused = std::move(unused)](const absl::Status& s) {
-    if (!s.ok()) return;
-    for (const std::string& digest : unused) files_.Remove(digest);
-  });
+  tx.AfterCommit(
+      [condemned = ArtifactFiles::Condemned(files_, std::move(unused))](
+          const absl::Status& s) mutable {
+        if (s.ok()) condemned.Delete();
+      });
   return absl::OkStatus();
 }
 
@@ -260,6 +261,10 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
     return absl::AbortedError(
         absl::StrCat("attempt ", request.token(), " is held by worker ",
                      attempt->worker, " and by no other"));
+  }
+  if (valid.ok() && request.outcome() == v1::Attempt::SUCCEEDED) {
+    // Again: what was not named yet may have been collected meanwhile.
+    FOLDFARM_RETURN_IF_ERROR(CheckStored(request.artifacts(), "the result"));
   }
   attempt->outcome = request.outcome();
   attempt->exit_status = request.exit_status();

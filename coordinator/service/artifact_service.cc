@@ -75,6 +75,8 @@ grpc::Status ArtifactServiceImpl::StatArtifact(
   const absl::StatusOr<ArtifactFiles::Stat> stat =
       files_.GetStat(request->digest());
   if (!stat.ok()) return ToGrpc(stat.status());
+  // Whoever asks is about to name it.
+  if (stat->complete) files_.Touch(request->digest());
   response->set_complete(stat->complete);
   response->set_size_bytes(stat->size_bytes);
   return grpc::Status::OK;

@@ -91,6 +91,12 @@ class FarmServiceImpl final : public v1::FarmService::Service {
   grpc::Status SetPriority(grpc::ServerContext* context,
                            const v1::SetPriorityRequest* request,
                            v1::SetPriorityResponse* response) override;
+  grpc::Status Backup(grpc::ServerContext* context,
+                      const v1::BackupRequest* request,
+                      grpc::ServerWriter<v1::BackupResponse>* writer) override;
+  grpc::Status CollectGarbage(grpc::ServerContext* context,
+                              const v1::CollectGarbageRequest* request,
+                              v1::CollectGarbageResponse* response) override;
 
  private:
   // A sweep, or one of its jobs.

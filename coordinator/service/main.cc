@@ -54,6 +54,28 @@ int Run(int argc, char** argv) {
   app.add_option("--http-token-file", http_token_file,
                  "Whoever knows the token in this file may cancel and retry on "
                  "the page; without it the page only shows");
+  double max_store_gib = 0;
+  double spare_gib = 0.25;
+  bool skip_check = false;
+  double gc_hours = 24;
+  app.add_option("--max-store", max_store_gib,
+                 "GiB of artifacts that are stored at most; 0: as there is "
+                 "room. Uploads beyond are refused")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--spare", spare_gib,
+                 "GiB that uploads leave free on the disk for the database")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--gc-hours", gc_hours,
+                 "Delete artifacts that nothing names at start and so often; "
+                 "0: only foldfarm gc does")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_flag("--skip-check", skip_check,
+               "Do not read the database for damage at start");
+  app.add_flag("--allow-network-fs", options.store.allow_network_file_system,
+               "DIR may be on a network file system: no other host uses it");
   app.add_flag("--insecure", insecure,
                "Listen beyond this machine without encryption");
   app.add_option("--log-level", log_level,
@@ -120,6 +142,11 @@ int Run(int argc, char** argv) {
                                  lease_seconds, ")")),
                 kExitUsage);
   }
+  constexpr double kGib = 1 << 30;
+  options.artifacts.max_bytes = static_cast<int64_t>(max_store_gib * kGib);
+  options.artifacts.spare_bytes = static_cast<int64_t>(spare_gib * kGib);
+  options.store.check_integrity = !skip_check;
+  if (gc_hours > 0) options.garbage_interval = absl::Hours(gc_hours);
   options.queue.lease_duration = absl::Seconds(lease_seconds);
   options.queue.heartbeat_interval = absl::Seconds(heartbeat_seconds);
   options.queue.stall = options.queue.lease_duration / 2;

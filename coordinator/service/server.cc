@@ -60,9 +60,11 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   FOLDFARM_ASSIGN_OR_RETURN(const auto address, ParseEndpoint(options.listen));
   SetUpProcess();
   std::unique_ptr<CoordinatorServer> server(new CoordinatorServer);
-  FOLDFARM_ASSIGN_OR_RETURN(server->store_, Store::Open(options.directory));
-  FOLDFARM_ASSIGN_OR_RETURN(server->files_,
-                            ArtifactFiles::Open(options.directory));
+  FOLDFARM_ASSIGN_OR_RETURN(server->store_,
+                            Store::Open(options.directory, options.store));
+  FOLDFARM_ASSIGN_OR_RETURN(
+      server->files_,
+      ArtifactFiles::Open(options.directory, options.artifacts));
   FOLDFARM_ASSIGN_OR_RETURN(
       server->queue_,
       JobQueue::Start(*server->store_, *server->files_, clock, options.queue));
@@ -96,6 +98,10 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
         absl::StrCat("cannot listen on ", options.listen,
                      "; is the port taken by another program?"));
   }
+  if (options.garbage_interval < absl::InfiniteDuration()) {
+    server->garbage_ = std::make_unique<GarbageThread>(
+        *server->store_, *server->files_, clock, options.garbage_interval);
+  }
   server->endpoint_ = absl::StrCat(address.first, ":", port);
   FOLDFARM_RETURN_IF_ERROR(
       WriteFileAtomically(JoinPath(options.directory, "endpoint"),
@@ -104,6 +110,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
 }
 
 CoordinatorServer::~CoordinatorServer() {
+  garbage_.reset();
   if (queue_ != nullptr) queue_->StopWaiting();
   if (server_ != nullptr) {
     server_->Shutdown(

@@ -15,6 +15,7 @@
 #include "coordinator/service/rpc_metrics.h"
 #include "coordinator/service/worker_service.h"
 #include "coordinator/store/artifact_files.h"
+#include "coordinator/store/garbage.h"
 #include "coordinator/store/store.h"
 
 namespace foldfarm {
@@ -27,6 +28,11 @@ struct ServerOptions {
   // Null: no encryption.
   std::shared_ptr<grpc::ServerCredentials> credentials;
   QueueOptions queue;
+  StoreOptions store;
+  ArtifactFiles::Limits artifacts;
+  // How often what nothing names is deleted, from the start on; infinite:
+  // never.
+  absl::Duration garbage_interval = absl::InfiniteDuration();
 };
 
 // "HOST:PORT" into its parts; IPv6 hosts stand in brackets.
@@ -67,6 +73,7 @@ class CoordinatorServer {
   std::unique_ptr<Store> store_;
   std::unique_ptr<ArtifactFiles> files_;
   std::unique_ptr<JobQueue> queue_;
+  std::unique_ptr<GarbageThread> garbage_;
   std::unique_ptr<WorkerServiceImpl> workers_;
   std::unique_ptr<FarmServiceImpl> farm_;
   std::unique_ptr<ArtifactServiceImpl> artifacts_;

@@ -1,5 +1,8 @@
 #include "coordinator/store/artifact_files.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -37,13 +40,23 @@ absl::Status HashFile(const std::string& path, Hasher& hasher) {
 
 }  // namespace
 
-ArtifactFiles::ArtifactFiles(const std::string& directory)
+absl::StatusOr<int64_t> FreeBytes(const std::string& path) {
+  struct statvfs info;
+  if (statvfs(path.c_str(), &info) != 0) {
+    return ErrnoStatus(path, "cannot look at the file system");
+  }
+  return static_cast<int64_t>(info.f_bavail) *
+         static_cast<int64_t>(info.f_frsize);
+}
+
+ArtifactFiles::ArtifactFiles(const std::string& directory, const Limits& limits)
     : artifacts_(JoinPath(directory, "artifacts")),
-      uploads_(JoinPath(directory, "uploads")) {}
+      uploads_(JoinPath(directory, "uploads")),
+      limits_(limits) {}
 
 absl::StatusOr<std::unique_ptr<ArtifactFiles>> ArtifactFiles::Open(
-    const std::string& directory) {
-  std::unique_ptr<ArtifactFiles> files(new ArtifactFiles(directory));
+    const std::string& directory, const Limits& limits) {
+  std::unique_ptr<ArtifactFiles> files(new ArtifactFiles(directory, limits));
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(files->artifacts_));
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(files->uploads_));
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> folders,
@@ -73,6 +86,7 @@ absl::StatusOr<ArtifactFiles::Stat> ArtifactFiles::GetStat(
   {
     // Looked at under the lock, so that Remove() does not come between.
     absl::MutexLock lock(&mu_);
+    if (condemned_.contains(digest)) return Stat{false, 0};
     const auto known = known_.find(digest);
     if (known != known_.end()) return Stat{true, known->second};
     const absl::StatusOr<int64_t> size = FileSize(FinalPath(digest));
@@ -95,10 +109,107 @@ absl::StatusOr<std::string> ArtifactFiles::Find(const std::string& digest) {
 void ArtifactFiles::Remove(const std::string& digest) {
   if (!IsSha256Hex(digest)) return;
   absl::MutexLock lock(&mu_);
+  condemned_.erase(digest);
   known_.erase(digest);
   const std::string path = FinalPath(digest);
   const int64_t size = FileSize(path).value_or(0);
   if (unlink(path.c_str()) == 0) stored_bytes_ -= size;
+}
+
+void ArtifactFiles::Touch(const std::string& digest) {
+  if (!IsSha256Hex(digest)) return;
+  // It is not there, or it is of another user: then it just ages.
+  if (utimensat(AT_FDCWD, FinalPath(digest).c_str(), nullptr, 0) != 0) return;
+}
+
+ArtifactFiles::Condemned::Condemned(ArtifactFiles& files,
+                                    std::vector<std::string> digests)
+    : files_(&files), digests_(std::move(digests)) {
+  absl::MutexLock lock(&files.mu_);
+  files.condemned_.insert(digests_.begin(), digests_.end());
+}
+
+ArtifactFiles::Condemned::Condemned(Condemned&& other) noexcept
+    : files_(other.files_), digests_(std::move(other.digests_)) {
+  other.digests_.clear();
+}
+
+ArtifactFiles::Condemned::~Condemned() {
+  if (digests_.empty()) return;
+  absl::MutexLock lock(&files_->mu_);
+  for (const std::string& digest : digests_) files_->condemned_.erase(digest);
+}
+
+void ArtifactFiles::Condemned::Delete() {
+  for (const std::string& digest : digests_) files_->Remove(digest);
+  digests_.clear();
+}
+
+absl::StatusOr<std::vector<ArtifactFiles::StoredFile>> ArtifactFiles::List()
+    const {
+  std::vector<StoredFile> files;
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> folders,
+                            ListDirectory(artifacts_));
+  for (const std::string& folder : folders) {
+    const std::string path = JoinPath(artifacts_, folder);
+    const auto names = ListDirectory(path);
+    if (!names.ok()) continue;
+    for (const std::string& name : *names) {
+      struct stat info;
+      if (!IsSha256Hex(name) ||
+          stat(JoinPath(path, name).c_str(), &info) != 0) {
+        continue;
+      }
+      files.push_back({name, static_cast<int64_t>(info.st_size),
+                       absl::TimeFromTimespec(info.st_mtim)});
+    }
+  }
+  return files;
+}
+
+absl::Time ArtifactFiles::TimeOf(const std::string& digest) const {
+  struct stat info;
+  if (!IsSha256Hex(digest) || stat(FinalPath(digest).c_str(), &info) != 0) {
+    return absl::InfinitePast();
+  }
+  return absl::TimeFromTimespec(info.st_mtim);
+}
+
+int64_t ArtifactFiles::RemoveParts(absl::Time before) {
+  int64_t bytes = 0;
+  const auto names = ListDirectory(uploads_);
+  if (!names.ok()) return bytes;
+  for (const std::string& name : *names) {
+    const std::string path = JoinPath(uploads_, name);
+    absl::MutexLock lock(&mu_);
+    if (uploading_.contains(name.substr(0, name.find('.')))) continue;
+    struct stat info;
+    if (stat(path.c_str(), &info) != 0 ||
+        absl::TimeFromTimespec(info.st_mtim) >= before) {
+      continue;
+    }
+    if (unlink(path.c_str()) == 0) bytes += info.st_size;
+  }
+  return bytes;
+}
+
+absl::Status ArtifactFiles::CheckRoom(const std::string& digest,
+                                      int64_t bytes) const {
+  const int64_t stored = stored_bytes_.load();
+  if (limits_.max_bytes > 0 && stored + bytes > limits_.max_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "artifact ", digest, " of ", bytes, " bytes does not fit: ", stored,
+        " of at most ", limits_.max_bytes,
+        " bytes are stored; foldfarm gc deletes what nothing names, and the "
+        "coordinator's --max-store is the limit"));
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t free, FreeBytes(uploads_));
+  if (free - bytes >= limits_.spare_bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("artifact ", digest, " of ", bytes,
+                   " bytes does not fit: the coordinator's disk has ", free,
+                   " bytes free and keeps ", limits_.spare_bytes,
+                   " for the database; make room there"));
 }
 
 absl::StatusOr<std::unique_ptr<ArtifactFiles::Upload>>
@@ -110,9 +221,17 @@ ArtifactFiles::BeginUpload(const std::string& digest, int64_t size_bytes,
         absl::StrCat("artifact ", digest, " has ", size_bytes,
                      " bytes, expected 0 to ", kMaxSizeBytes));
   }
-  if (stat.complete) return nullptr;
+  if (stat.complete) {
+    Touch(digest);
+    return nullptr;
+  }
+  FOLDFARM_RETURN_IF_ERROR(CheckRoom(digest, size_bytes - stat.size_bytes));
   {
     absl::MutexLock lock(&mu_);
+    if (condemned_.contains(digest)) {
+      return absl::UnavailableError(
+          absl::StrCat("artifact ", digest, " is just being deleted; repeat"));
+    }
     if (!uploading_.insert(digest).second) {
       return absl::UnavailableError(absl::StrCat(
           "artifact ", digest, " is being uploaded by another; repeat"));

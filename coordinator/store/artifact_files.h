@@ -4,6 +4,11 @@
 // A file appears under its digest only whole, checked and flushed, so the
 // folder itself says what is stored; no table repeats it.
 //
+// Deleting takes two steps, for what is stored and what the database says must
+// agree: within the transaction that finds a file unused it is condemned, which
+// is not stored to whoever asks from there on; after the commit it goes, or is
+// spared when the commit failed.
+//
 // Thread-safe; an Upload belongs to one thread at a time.
 #ifndef FOLDFARM_COORDINATOR_STORE_ARTIFACT_FILES_H_
 #define FOLDFARM_COORDINATOR_STORE_ARTIFACT_FILES_H_
@@ -12,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -19,15 +25,26 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
 
 namespace foldfarm {
 
+// Bytes that an ordinary user may still write below a folder.
+absl::StatusOr<int64_t> FreeBytes(const std::string& path);
+
 class ArtifactFiles {
  public:
   // Largest file that is taken.
   static constexpr int64_t kMaxSizeBytes = int64_t{64} << 30;
+
+  struct Limits {
+    // Of all stored files together; 0: as much as there is room.
+    int64_t max_bytes = 0;
+    // What uploads leave free on the disk, for the database.
+    int64_t spare_bytes = int64_t{256} << 20;
+  };
 
   struct Stat {
     bool complete = false;
@@ -58,7 +75,11 @@ class ArtifactFiles {
   };
 
   static absl::StatusOr<std::unique_ptr<ArtifactFiles>> Open(
-      const std::string& directory);
+      const std::string& directory, const Limits& limits);
+  static absl::StatusOr<std::unique_ptr<ArtifactFiles>> Open(
+      const std::string& directory) {
+    return Open(directory, Limits());
+  }
 
   // Errors of all: INVALID_ARGUMENT when `digest` is not a lower-case hex
   // SHA-256 (nothing else ever becomes a path).
@@ -67,7 +88,7 @@ class ArtifactFiles {
   // Null when the file is stored already.
   // Errors: OUT_OF_RANGE when `offset` is not where the part ends;
   // INVALID_ARGUMENT for a size above the limit; UNAVAILABLE while another
-  // stream writes the same digest.
+  // stream writes the same digest; RESOURCE_EXHAUSTED beyond Limits.
   absl::StatusOr<std::unique_ptr<Upload>> BeginUpload(const std::string& digest,
                                                       int64_t size_bytes,
                                                       int64_t offset);
@@ -78,19 +99,54 @@ class ArtifactFiles {
   // Size of all stored files.
   int64_t StoredBytes() const { return stored_bytes_.load(); }
 
+  // Somebody will name the file soon: it is as good as new.
+  void Touch(const std::string& digest);
+
   // Deletes a file that nothing names any more. Whoever is reading it reads on;
   // whoever names it next uploads it again.
   void Remove(const std::string& digest);
 
+  // Files that are not stored to whoever asks, as long as this lives, though
+  // they are there. Destroyed before Delete(): they are stored again.
+  class Condemned {
+   public:
+    Condemned(ArtifactFiles& files, std::vector<std::string> digests);
+    ~Condemned();
+    Condemned(Condemned&& other) noexcept;
+    Condemned& operator=(Condemned&&) = delete;
+    void Delete();
+
+   private:
+    ArtifactFiles* files_;
+    std::vector<std::string> digests_;
+  };
+
+  struct StoredFile {
+    std::string digest;
+    int64_t size_bytes = 0;
+    // When it was stored or touched last.
+    absl::Time time;
+  };
+  absl::StatusOr<std::vector<StoredFile>> List() const;
+  // When a stored file was touched last; infinite past: it is not there.
+  absl::Time TimeOf(const std::string& digest) const;
+
+  // Deletes what uploads left that nobody went on with since `before`. Returns
+  // bytes.
+  int64_t RemoveParts(absl::Time before);
+
  private:
-  explicit ArtifactFiles(const std::string& directory);
+  ArtifactFiles(const std::string& directory, const Limits& limits);
+  absl::Status CheckRoom(const std::string& digest, int64_t bytes) const;
   std::string FinalPath(const std::string& digest) const;
   std::string PartPath(const std::string& digest) const;
 
   const std::string artifacts_;
   const std::string uploads_;
+  const Limits limits_;
   absl::Mutex mu_;
   absl::flat_hash_set<std::string> uploading_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_set<std::string> condemned_ ABSL_GUARDED_BY(mu_);
   // Sizes of files seen whole: files never change, so this never ages.
   absl::flat_hash_map<std::string, int64_t> known_ ABSL_GUARDED_BY(mu_);
   std::atomic<int64_t> stored_bytes_ = 0;

@@ -3,11 +3,16 @@
 #include <sqlite3.h>
 
 #include <utility>
+#include <vector>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 
 namespace foldfarm {
 namespace {
+
+// Marks a status of an fsync that failed.
+constexpr char kSyncFailure[] = "foldfarm/fsync";
 
 // A disk that is full or fails is UNAVAILABLE: a worker keeps its result and
 // repeats until somebody has made room.
@@ -15,6 +20,14 @@ absl::Status SqliteStatus(sqlite3* db, int code, absl::string_view what) {
   const std::string message =
       absl::StrCat("database: ", what, ": ",
                    db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code));
+  // Besides what was returned: a statement that fails for this reason may say
+  // only that it failed.
+  const int extended = db != nullptr ? sqlite3_extended_errcode(db) : code;
+  if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC) {
+    absl::Status status = absl::UnavailableError(message);
+    status.SetPayload(kSyncFailure, absl::Cord());
+    return status;
+  }
   switch (code & 0xff) {
     case SQLITE_FULL:
     case SQLITE_IOERR:
@@ -34,6 +47,10 @@ absl::Status SqliteStatus(sqlite3* db, int code, absl::string_view what) {
 }
 
 }  // namespace
+
+bool IsSyncFailure(const absl::Status& status) {
+  return status.GetPayload(kSyncFailure).has_value();
+}
 
 Statement::Statement(sqlite3* db, sqlite3_stmt* statement, absl::Status error)
     : db_(db), statement_(statement), error_(std::move(error)) {}
@@ -150,6 +167,26 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
   sqlite3_extended_result_codes(db, 1);
   sqlite3_busy_timeout(db, 5000);
   return std::unique_ptr<Connection>(new Connection(db));
+}
+
+Connection::Connection(sqlite3* db) : db_(db) {
+  sqlite3_wal_hook(
+      db_,
+      [](void* self, sqlite3*, const char*, int pages) {
+        static_cast<Connection*>(self)->log_pages_ = pages;
+        return SQLITE_OK;
+      },
+      this);
+}
+
+std::vector<std::string> Connection::statements() const {
+  std::vector<std::string> all;
+  for (const auto& [sql, statement] : cache_) all.push_back(sql);
+  return all;
+}
+
+void Connection::KeepLogOnClose() {
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }
 
 Connection::~Connection() {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -92,6 +93,10 @@ class Statement {
   absl::Status error_;
 };
 
+// Whether a call failed since an fsync did: what was written before may or may
+// not be on disk.
+bool IsSyncFailure(const absl::Status& status);
+
 class Connection {
  public:
   static absl::StatusOr<std::unique_ptr<Connection>> Open(
@@ -107,14 +112,23 @@ class Connection {
   // two uses of the same statement.
   Statement Prepare(const char* sql);
 
+  // Pages of the write-ahead log after the last commit; WAL only, and then the
+  // log is never copied into the database by itself.
+  int log_pages() const { return log_pages_; }
+  // Statements prepared so far, for tests that look at their plans.
+  std::vector<std::string> statements() const;
+  // Leaves the log as it is when this is closed.
+  void KeepLogOnClose();
+
   int64_t last_insert_id() const;
   // Rows that the last statement changed.
   int changes() const;
   bool in_transaction() const;
 
  private:
-  explicit Connection(sqlite3* db) : db_(db) {}
+  explicit Connection(sqlite3* db);
   sqlite3* const db_;
+  int log_pages_ = 0;
   absl::flat_hash_map<const char*, sqlite3_stmt*> cache_;
 };
 

@@ -2,22 +2,27 @@
 
 #include <pthread.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "coordinator/store/schema.h"
+#include "coordinator/store/artifact_files.h"
+#include "coordinator/store/open_database.h"
 
 namespace foldfarm {
 namespace {
 
-constexpr char kPragmas[] =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
-    "PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 2000; "
-    "PRAGMA temp_store = MEMORY;";
+// Pages of the log from which on it is copied into the database. A page that is
+// written often, and most are, is copied once.
+constexpr int kCopyPages = 2000;
+
+// What a copy of the database leaves free on its disk.
+constexpr int64_t kSpareBytes = int64_t{64} << 20;
 
 // Readers kept open for reuse.
 constexpr size_t kIdleReaders = 8;
@@ -25,7 +30,7 @@ constexpr size_t kIdleReaders = 8;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(
-    const std::string& directory) {
+    const std::string& directory, const StoreOptions& options) {
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(directory));
   absl::StatusOr<std::unique_ptr<FileLock>> lock =
       FileLock::Acquire(JoinPath(directory, "lock"));
@@ -35,20 +40,24 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
   }
   const std::string path = JoinPath(directory, "farm.db");
   FOLDFARM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> writer,
+                            OpenDatabase(path, options));
+  FOLDFARM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> copier,
                             Connection::Open(path, /*read_only=*/false));
-  absl::Status status = writer->Execute(kPragmas);
-  if (status.ok()) status = Migrate(*writer);
-  if (!status.ok()) return Annotate(status, path);
-  return std::unique_ptr<Store>(
-      new Store(path, *std::move(lock), std::move(writer)));
+  FOLDFARM_RETURN_IF_ERROR(copier->Execute(kSyncPragma));
+  return std::unique_ptr<Store>(new Store(
+      path, options, *std::move(lock), std::move(writer), std::move(copier)));
 }
 
-Store::Store(std::string path, std::unique_ptr<FileLock> lock,
-             std::unique_ptr<Connection> writer)
+Store::Store(std::string path, const StoreOptions& options,
+             std::unique_ptr<FileLock> lock, std::unique_ptr<Connection> writer,
+             std::unique_ptr<Connection> copier)
     : path_(std::move(path)),
+      options_(options),
       lock_(std::move(lock)),
-      writer_(std::move(writer)) {
+      writer_(std::move(writer)),
+      copier_(std::move(copier)) {
   thread_ = std::thread([this] { WriterLoop(); });
+  copier_thread_ = std::thread([this] { CopierLoop(); });
 }
 
 Store::~Store() {
@@ -58,6 +67,18 @@ Store::~Store() {
     wake_.Signal();
   }
   thread_.join();
+  {
+    absl::MutexLock lock(&copier_mu_);
+    copier_stop_ = true;
+    copier_wake_.Signal();
+  }
+  copier_thread_.join();
+  if (failed_) {
+    // Closing would copy a log that nobody can vouch for.
+    writer_->KeepLogOnClose();
+    copier_->KeepLogOnClose();
+    return;
+  }
   writer_->Execute("PRAGMA wal_checkpoint(TRUNCATE)").IgnoreError();
 }
 
@@ -69,15 +90,42 @@ void Store::SetListener(StoreListener* listener) {
 }
 
 void Store::Run(Work work, Done done) {
+  Enqueue(std::move(work), std::move(done), /*here=*/true);
+}
+
+void Store::RunLater(Work work, Done done) {
+  Enqueue(std::move(work), std::move(done), /*here=*/false);
+}
+
+void Store::Enqueue(Work work, Done done, bool here) {
+  std::deque<Request> batch;
+  bool refused = false;
   {
     absl::MutexLock lock(&mu_);
-    if (!stopping_) {
+    if (stopping_ || failed_) {
+      refused = true;
+    } else {
       queue_.push_back({std::move(work), std::move(done), absl::OkStatus()});
-      if (queue_.size() == 1) wake_.Signal();
-      return;
+      // Who writes looks here when it is done.
+      if (writing_) return;
+      if (!here) {
+        wake_.Signal();
+        return;
+      }
+      writing_ = true;
+      batch.swap(queue_);
     }
   }
-  done(absl::UnavailableError("the coordinator is stopping; repeat"));
+  if (refused) {
+    done(absl::UnavailableError(
+        failed_ ? "the coordinator's disk has failed; repeat"
+                : "the coordinator is stopping; repeat"));
+    return;
+  }
+  RunBatch(batch);
+  absl::MutexLock lock(&mu_);
+  writing_ = false;
+  if (!queue_.empty() || stopping_) wake_.Signal();
 }
 
 absl::Status Store::RunAndWait(Work work) {
@@ -113,6 +161,21 @@ absl::Status Store::Read(absl::FunctionRef<absl::Status(const Reader&)> read) {
   return status;
 }
 
+absl::Status Store::Copy(const std::string& path) {
+  const std::string folder = DirectoryOf(path);
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t free, FreeBytes(folder));
+  if (free < SizeBytes() + kSpareBytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(folder, " has ", free, " bytes free, expected ",
+                     SizeBytes() + kSpareBytes, " for a copy of the database"));
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection,
+                            Connection::Open(path_, /*read_only=*/true));
+  const absl::Status status = CopyDatabase(*connection, path);
+  if (!status.ok()) unlink(path.c_str());
+  return status;
+}
+
 int64_t Store::SizeBytes() const {
   int64_t bytes = 0;
   for (const char* suffix : {"", "-wal"}) {
@@ -123,16 +186,61 @@ int64_t Store::SizeBytes() const {
 
 void Store::WriterLoop() {
   pthread_setname_np(pthread_self(), "store-writer");
+  absl::MutexLock lock(&mu_);
   while (true) {
+    while (writing_ || (queue_.empty() && !stopping_)) wake_.Wait(&mu_);
+    if (queue_.empty()) return;
     std::deque<Request> batch;
-    {
-      absl::MutexLock lock(&mu_);
-      while (queue_.empty() && !stopping_) wake_.Wait(&mu_);
-      if (queue_.empty()) return;
-      batch.swap(queue_);
-    }
+    batch.swap(queue_);
+    writing_ = true;
+    mu_.Unlock();
     RunBatch(batch);
+    batch.clear();
+    mu_.Lock();
+    writing_ = false;
   }
+}
+
+void Store::CopierLoop() {
+  pthread_setname_np(pthread_self(), "store-copier");
+  absl::MutexLock lock(&copier_mu_);
+  while (true) {
+    while (!copy_ && !copier_stop_) copier_wake_.Wait(&copier_mu_);
+    if (copier_stop_) return;
+    copy_ = false;
+    copier_mu_.Unlock();
+    const absl::Status status =
+        copier_->Prepare("PRAGMA wal_checkpoint(PASSIVE)").Run();
+    if (status.ok()) {
+      copied_ = true;
+    } else if (!StopOnDiskFailure(status)) {
+      SPDLOG_WARN("the database's log was not copied: {}", status.ToString());
+    }
+    copier_mu_.Lock();
+  }
+}
+
+void Store::BeginLogAnew() {
+  if (!copied_.exchange(false)) return;
+  // The next write begins at the log's front if nobody reads it.
+  const absl::Status status =
+      writer_->Prepare("PRAGMA wal_checkpoint(PASSIVE)").Run();
+  if (!status.ok()) StopOnDiskFailure(status);
+}
+
+bool Store::StopOnDiskFailure(const absl::Status& status) {
+  if (!IsSyncFailure(status)) return false;
+  if (failed_.exchange(true)) return true;
+  SPDLOG_ERROR(
+      "the disk could not flush what was written, so nobody knows what is on "
+      "it; stopping: {}",
+      status.ToString());
+  if (options_.on_disk_failure != nullptr) {
+    options_.on_disk_failure(status);
+    return true;
+  }
+  spdlog::shutdown();
+  std::_Exit(kExitDiskFailed);
 }
 
 bool Store::RunGuarded(Tx& tx, absl::FunctionRef<absl::Status(Tx&)> work,
@@ -168,8 +276,11 @@ void Store::Reload(Tx& tx) {
 void Store::RunBatch(std::deque<Request>& batch) {
   // Measured, never decided by: the machine's clock will do.
   const absl::Duration begin = Clock::Real().Monotonic();
+  BeginLogAnew();
   Tx tx(*writer_);
-  absl::Status commit = writer_->Prepare("BEGIN IMMEDIATE").Run();
+  absl::Status commit =
+      failed_ ? absl::UnavailableError("the coordinator's disk has failed")
+              : writer_->Prepare("BEGIN IMMEDIATE").Run();
   bool alive = commit.ok();
   absl::Status broken = commit;
   const auto guarded = [&](absl::FunctionRef<absl::Status(Tx&)> work,
@@ -205,7 +316,7 @@ void Store::RunBatch(std::deque<Request>& batch) {
     if (writer_->in_transaction()) {
       writer_->Prepare("ROLLBACK").Run().IgnoreError();
     }
-    Reload(tx);
+    if (!StopOnDiskFailure(commit)) Reload(tx);
     metrics_.failed_commits.fetch_add(1, std::memory_order_relaxed);
   } else {
     metrics_.commit_seconds.Observe(
@@ -213,6 +324,11 @@ void Store::RunBatch(std::deque<Request>& batch) {
     metrics_.batch_size.Observe(static_cast<double>(batch.size()));
   }
   if (commit.ok() && listener_ != nullptr) listener_->Committed();
+  if (writer_->log_pages() >= kCopyPages && !copied_) {
+    absl::MutexLock lock(&copier_mu_);
+    copy_ = true;
+    copier_wake_.Signal();
+  }
   // An answer that says "undone" must not be taken for one that says "no".
   for (auto& call : tx.after_commit_) call(commit);
   for (Request& request : batch) {

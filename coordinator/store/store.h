@@ -1,13 +1,24 @@
 // The coordinator's memory: one SQLite file with one writer.
 //
-// Work is handed over as a closure. The writer thread takes all that waits,
-// runs it in one transaction and answers after the commit is on disk (WAL,
+// Work is handed over as a closure. Who writes takes all that waits, runs it in
+// one transaction and answers after the commit is on disk (WAL,
 // synchronous=FULL), so that a hundred callers share one fsync. (The model is
 // LevelDB's batch of writers.) A closure that fails is undone alone, by a
 // savepoint.
+//   1. A caller who finds nobody writing writes itself, its own work first: a
+//      lone caller waits for no other thread to wake up.
+//   2. What came meanwhile is for the writer thread, which goes on until
+//      nothing waits.
+//   3. The log is copied into the database by a thread of its own, so that no
+//      caller waits for that either; the writer only does the little that came
+//      since, and begins the log anew.
 //
-// Closures run one after another on one thread, which makes that thread the
-// place for state that must change with the tables: see StoreListener.
+// Closures run one after another, which makes them the place for state that
+// must change with the tables: see StoreListener.
+//
+// A failed fsync is the end: what the kernel has of the file may be on disk or
+// not, and a second fsync that succeeds would not say. See
+// StoreOptions::on_disk_failure.
 //
 // Thread-safe. Readers use their own connections and never wait for the writer.
 #ifndef FOLDFARM_COORDINATOR_STORE_STORE_H_
@@ -16,6 +27,7 @@
 #include <array>
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -33,7 +45,7 @@
 
 namespace foldfarm {
 
-// Keeps what is derived from the tables, on the writer thread.
+// Keeps what is derived from the tables; called by who writes.
 class StoreListener {
  public:
   virtual ~StoreListener() = default;
@@ -58,17 +70,30 @@ struct StoreMetrics {
   Histogram batch_size{kBatchBounds};
 };
 
+struct StoreOptions {
+  // Use a folder on a network file system, where other hosts' locks and fsync
+  // may mean less than they say.
+  bool allow_network_file_system = false;
+  // Read the whole database at start for damage.
+  bool check_integrity = true;
+  // Called at most once, when an fsync has failed; all work is refused from
+  // then on. Null: logs and ends the process at once, as nothing more may be
+  // written; the next start writes the log anew.
+  std::function<void(const absl::Status&)> on_disk_failure;
+};
+
 class Store {
  public:
   using Work = absl::AnyInvocable<absl::Status(Tx&)>;
   using Done = absl::AnyInvocable<void(const absl::Status&)>;
 
-  // Opens or creates DIRECTORY/farm.db and brings it to today's schema; holds
-  // DIRECTORY/lock.
-  // Errors: FAILED_PRECONDITION when another coordinator holds the folder or a
-  // newer program wrote it; those of the disk.
+  // Opens or creates DIRECTORY/farm.db and brings it to today's schema (see
+  // open_database.h); holds DIRECTORY/lock.
+  // Errors: FAILED_PRECONDITION when another coordinator holds the folder, a
+  // newer program wrote it or it is on a network file system; DATA_LOSS when
+  // the database is damaged; those of the disk.
   static absl::StatusOr<std::unique_ptr<Store>> Open(
-      const std::string& directory);
+      const std::string& directory, const StoreOptions& options = {});
 
   // Waits for work that was handed over; what comes later is refused.
   ~Store();
@@ -78,18 +103,29 @@ class Store {
   // From the next transaction on; null: none. `listener` is borrowed. Waits.
   void SetListener(StoreListener* listener);
 
-  // Runs `work` in the next transaction. `done` gets its status after the
-  // commit, on the writer thread: it must not block. A disk that is full, or
-  // any other failed commit, fails all work of the transaction.
+  // Runs `work` in the next transaction, which may be here and now: hold no
+  // lock that it needs. `done` gets its status after the commit, from who
+  // writes: it must not block. A disk that is full, or any other failed commit,
+  // fails all work of the transaction.
   void Run(Work work, Done done);
 
-  // The same, waiting. Do not call on the writer thread.
+  // The same, never on this thread.
+  void RunLater(Work work, Done done);
+
+  // The same as Run(), waiting. Not from within work or answers.
   absl::Status RunAndWait(Work work);
 
   // Calls `read` with a reader of its own, on this thread.
   absl::Status Read(absl::FunctionRef<absl::Status(const Reader&)> read);
 
+  // Writes a copy of the database as it is now to `path`, which must not exist.
+  // Nobody waits for it. Errors: RESOURCE_EXHAUSTED when there is no room for
+  // it; those of the disk.
+  absl::Status Copy(const std::string& path);
+
   const StoreMetrics& metrics() const { return metrics_; }
+  // DIRECTORY/farm.db.
+  const std::string& path() const { return path_; }
   // Bytes of the database on disk, its log included.
   int64_t SizeBytes() const;
 
@@ -100,9 +136,17 @@ class Store {
     absl::Status status;
   };
 
-  Store(std::string path, std::unique_ptr<FileLock> lock,
-        std::unique_ptr<Connection> writer);
+  Store(std::string path, const StoreOptions& options,
+        std::unique_ptr<FileLock> lock, std::unique_ptr<Connection> writer,
+        std::unique_ptr<Connection> copier);
+  void Enqueue(Work work, Done done, bool here);
   void WriterLoop();
+  // Copies the log into the database when it is long.
+  void CopierLoop();
+  // Before a transaction: if the log was copied, so is the rest of it.
+  void BeginLogAnew();
+  // Whether `status` is that of an fsync that failed; if so, stops everything.
+  bool StopOnDiskFailure(const absl::Status& status);
   void RunBatch(std::deque<Request>& batch);
   // Runs one piece of work in a savepoint. False: the whole transaction is
   // gone.
@@ -111,15 +155,28 @@ class Store {
   void Reload(Tx& tx);
 
   const std::string path_;
+  const StoreOptions options_;
   const std::unique_ptr<FileLock> lock_;
-  const std::unique_ptr<Connection> writer_;  // Of the writer thread.
-  // Borrowed; of the writer thread, too.
+  const std::unique_ptr<Connection> writer_;  // Of who writes.
+  const std::unique_ptr<Connection> copier_;  // Of the copier thread.
+  // Borrowed; of who writes, too.
   StoreListener* listener_ = nullptr;
 
   absl::Mutex mu_;
   absl::CondVar wake_;
   std::deque<Request> queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  // Somebody writes.
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+
+  absl::Mutex copier_mu_;
+  absl::CondVar copier_wake_;
+  bool copy_ ABSL_GUARDED_BY(copier_mu_) = false;
+  bool copier_stop_ ABSL_GUARDED_BY(copier_mu_) = false;
+  // The log was copied up to a moment ago.
+  std::atomic<bool> copied_ = false;
+  // An fsync has failed.
+  std::atomic<bool> failed_ = false;
 
   absl::Mutex readers_mu_;
   std::vector<std::unique_ptr<Connection>> readers_
@@ -128,6 +185,7 @@ class Store {
   StoreMetrics metrics_;
 
   std::thread thread_;
+  std::thread copier_thread_;
 };
 
 }  // namespace foldfarm

@@ -1,305 +1,356 @@
-// How many jobs a second the coordinator leases and completes, durably, and how
-// soon a submitted job starts on an idle worker.
+// How fast the farm's queue is, in one run: jobs a second, how soon a submitted
+// job starts, heartbeats, uploads, restarts, and leasing from a full database.
 //
-// Server and stub workers share this process, for one simple command; they talk
-// gRPC over TCP on loopback, each worker on its own connection, and the store
-// is the real one (WAL, synchronous=FULL) in a folder of --dir. A job is one
+// Everything is the real thing: foldfarm-coordinator as a process of its own
+// with its default settings (WAL, synchronous=FULL: a reply means that it is on
+// disk), gRPC over TCP on loopback, attempts and fencing included. A job is one
 // FinishAttempt with a checked result, which brings the next lease in the same
-// transaction. Trainers cost nothing here.
-#include <grpcpp/grpcpp.h>
-#include <pthread.h>
-#include <sys/resource.h>
+// transaction. Only training costs nothing here.
+//
+// Prints a line for each measurement as it comes and a table at the end, beside
+// what other queues reach on a machine of two cores. Those figures were
+// measured once, on another day: the first lines say what this disk does today.
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <functional>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/log.h"
+#include "common/rpc/artifact_client.h"
 #include "common/rpc/channel.h"
-#include "coordinator/service/server.h"
-#include "foldfarm/v1/farm.grpc.pb.h"
-#include "foldfarm/v1/worker.grpc.pb.h"
-#include "tests/testing/tiny_data.h"
+#include "tests/bench/queue_farm.h"
 
 namespace foldfarm {
 namespace {
 
-constexpr absl::Duration kTimeout = absl::Seconds(60);
+constexpr absl::Duration kTimeout = absl::Seconds(120);
 
-// A benchmark has nobody to hand an error to.
-template <typename T>
-T OrDie(absl::StatusOr<T> value) {
-  if (!value.ok()) {
-    std::fprintf(stderr, "queue_bench: %s\n",
-                 value.status().ToString().c_str());
-    std::exit(1);
-  }
-  return *std::move(value);
-}
+// A line of the last table.
+struct Figure {
+  std::string what;
+  std::string ours;
+  std::string others;
+};
 
-double Now() { return absl::ToDoubleSeconds(Clock::Real().Monotonic()); }
-
-// Processor time of the whole process: server and stub workers.
-double CpuSeconds() {
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) +
-           1e-6 * static_cast<double>(time.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-double Percentile(std::vector<double> values, double share) {
-  std::sort(values.begin(), values.end());
-  const size_t index =
-      static_cast<size_t>(share * static_cast<double>(values.size() - 1) + 0.5);
-  return values[index];
-}
-
-v1::SweepSpec Spec(int models) {
-  v1::SweepSpec spec;
-  spec.set_name("bench");
-  spec.mutable_folds()->set_count(2);
-  for (int i = 0; i < models; ++i) {
-    v1::ModelSpec& model = *spec.add_models();
-    model.set_name(absl::StrCat("m", i));
-    model.mutable_arch()->mutable_none();
-  }
-  return spec;
-}
-
-// A coordinator in a folder of its own, with the dataset "tiny".
-class Farm {
+class QueueBench {
  public:
-  explicit Farm(const std::string& parent)
-      : directory_(JoinPath(parent, NewRandomId())) {
-    ServerOptions options;
-    options.directory = directory_;
-    options.listen = "127.0.0.1:0";
-    server_ = OrDie(CoordinatorServer::Start(options, Clock::Real()));
-    v1::RegisterDatasetRequest request;
-    request.set_name("tiny");
-    request.set_digest(Upload(TinyDataset(12), "dataset").digest());
-    OrDie(server_->queue().RegisterDataset(request));
-  }
+  QueueBench(std::string directory, int jobs, int rounds, int repeats)
+      : directory_(std::move(directory)),
+        jobs_(jobs),
+        rounds_(rounds),
+        repeats_(repeats) {}
 
-  ~Farm() {
-    server_.reset();
-    RemoveRecursively(directory_).IgnoreError();
-  }
-
-  v1::ArtifactRef Upload(const std::string& bytes, const std::string& name) {
-    v1::ArtifactRef ref;
-    ref.set_name(name);
-    ref.set_digest(Sha256Hex(bytes));
-    ref.set_size_bytes(static_cast<int64_t>(bytes.size()));
-    const auto upload =
-        OrDie(server_->files().BeginUpload(ref.digest(), ref.size_bytes(), 0));
-    if (upload != nullptr) {
-      if (!upload->Append(bytes).ok() || !upload->Finish().ok()) std::exit(1);
+  // Appends or overwrites 4 KiB and flushes, as a queue does for each commit.
+  void Disk() {
+    const std::string path = JoinPath(directory_, "disk");
+    const std::string page(4096, 'x');
+    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0644);
+    if (fd < 0) DieUnlessOk(ErrnoStatus(path, "cannot open"));
+    constexpr int kWrites = 500;
+    for (const char* how : {"append", "overwrite"}) {
+      std::vector<double> seconds;
+      for (int i = 0; i < kWrites; ++i) {
+        const double begin = Now();
+        if (pwrite(fd, page.data(), page.size(), 4096 * i) < 0 ||
+            fdatasync(fd) != 0) {
+          DieUnlessOk(ErrnoStatus(path, "cannot write"));
+        }
+        seconds.push_back(Now() - begin);
+      }
+      std::printf("disk fdatasync %s 4 KiB: p50 %.3f ms, p99 %.3f ms\n", how,
+                  1e3 * Percentile(seconds, 0.5),
+                  1e3 * Percentile(seconds, 0.99));
+      if (std::string(how) == "overwrite") {
+        Note("fdatasync of 4 KiB, p50 / p99",
+             absl::StrFormat("%.2f / %.2f ms", 1e3 * Percentile(seconds, 0.5),
+                             1e3 * Percentile(seconds, 0.99)),
+             "0.11 / 0.21 ms (the day of the others)");
+      }
     }
-    return ref;
+    close(fd);
+    unlink(path.c_str());
   }
 
-  // The result of a lease's fold, uploaded by the first who asks: content is
-  // stored once, so later jobs' uploads would find it there.
-  v1::ArtifactRef Result(const v1::Lease& lease) {
-    absl::MutexLock lock(&mu_);
-    v1::ArtifactRef& result = results_[lease.spec().fold()];
-    if (result.digest().empty()) {
-      result = Upload(TinyOof({lease.spec().validation_samples().begin(),
-                               lease.spec().validation_samples().end()},
-                              0.5f),
-                      "oof.safetensors");
+  void Throughput(int workers, const std::string& others) {
+    double best = 0;
+    std::vector<double> rates;
+    for (int repeat = 0; repeat < repeats_; ++repeat) {
+      BenchFarm farm(directory_);
+      farm.Submit((jobs_ + 1) / 2);
+      rates.push_back(Cycle(farm, workers, jobs_, "throughput"));
+      best = std::max(best, rates.back());
     }
-    return result;
+    Note(absl::StrCat("jobs/s, ", workers,
+                      workers == 1 ? " worker" : " workers"),
+         absl::StrFormat("%.0f (median of %d; best %.0f)",
+                         Percentile(rates, 0.5), repeats_, best),
+         others);
   }
 
-  std::shared_ptr<grpc::Channel> Connect() {
-    return MakeChannel(server_->endpoint());
+  // How soon a job of a submitted sweep of two runs on one of idle workers.
+  void Latency(int workers, const std::string& others) {
+    BenchFarm farm(directory_);
+    StubWorkers stubs(farm, workers);
+    std::vector<double> starts, acks;
+    double begun = 0, started = 0, acked = 0;
+    int finished = 0;
+    std::function<void(int)> work = [&](int worker) {
+      stubs.Acquire(worker, [&, worker](const v1::Lease& lease) {
+        if (started == 0) started = Now() - begun;
+        stubs.Finish(worker, lease, false, [&, worker](const auto&) {
+          ++finished;
+          work(worker);
+        });
+      });
+    };
+    for (int i = 0; i < workers; ++i) work(i);
+    for (int round = 0; round < rounds_; ++round) {
+      // Idle: everybody is back in AcquireLeases.
+      absl::SleepFor(absl::Milliseconds(5));
+      started = acked = 0;
+      finished = 0;
+      begun = Now();
+      stubs.Submit(1, [&] { acked = Now() - begun; });
+      while (acked == 0 || finished < 2) stubs.Next();
+      starts.push_back(started);
+      acks.push_back(acked);
+    }
+    std::printf(
+        "latency workers=%d rounds=%d submit_to_start_p50_ms=%.3f "
+        "submit_to_start_p99_ms=%.3f submit_ack_p50_ms=%.3f "
+        "submit_ack_p99_ms=%.3f\n",
+        workers, rounds_, 1e3 * Percentile(starts, 0.5),
+        1e3 * Percentile(starts, 0.99), 1e3 * Percentile(acks, 0.5),
+        1e3 * Percentile(acks, 0.99));
+    std::fflush(stdout);
+    Note(absl::StrCat("submit -> start, ", workers,
+                      workers == 1 ? " idle worker" : " idle workers"),
+         absl::StrFormat("p50 %.2f ms, p99 %.2f ms",
+                         1e3 * Percentile(starts, 0.5),
+                         1e3 * Percentile(starts, 0.99)),
+         others);
   }
 
-  // Returns the seconds that it took.
-  double Submit(int models) {
-    const auto stub = v1::FarmService::NewStub(Connect());
-    v1::SubmitSweepRequest request;
-    request.set_request_id(NewRandomId());
-    request.set_dataset("tiny");
-    request.set_no_reuse(true);
-    *request.mutable_spec() = Spec(models);
+  // Every worker has a heartbeat under way at all times.
+  void Heartbeats(int workers) {
+    BenchFarm farm(directory_);
+    farm.Submit((workers + 1) / 2);
+    StubWorkers stubs(farm, workers);
+    std::vector<int64_t> tokens(static_cast<size_t>(workers));
+    int held = 0;
+    for (int i = 0; i < workers; ++i) {
+      stubs.Acquire(i, [&, i](const v1::Lease& lease) {
+        tokens[static_cast<size_t>(i)] = lease.token();
+        ++held;
+      });
+    }
+    while (held < workers) stubs.Next();
+    constexpr int kRounds = 20;
+    std::vector<double> seconds;
+    std::function<void(int, int)> beat = [&](int worker, int left) {
+      if (left == 0) return;
+      const double begin = Now();
+      stubs.Heartbeat(worker, tokens[static_cast<size_t>(worker)],
+                      [&, worker, left, begin] {
+                        seconds.push_back(Now() - begin);
+                        beat(worker, left - 1);
+                      });
+    };
+    const double cpu = farm.CpuSeconds();
     const double begin = Now();
-    OrDie(UnaryCall(*stub, &v1::FarmService::StubInterface::SubmitSweep,
-                    request, kTimeout));
-    return Now() - begin;
+    for (int i = 0; i < workers; ++i) beat(i, kRounds);
+    const size_t all = static_cast<size_t>(workers) * kRounds;
+    while (seconds.size() < all) stubs.Next();
+    const double rate = static_cast<double>(all) / (Now() - begin);
+    std::printf(
+        "heartbeats workers=%d per_second=%.0f p50_ms=%.2f p99_ms=%.2f "
+        "coordinator_cpu_us=%.1f\n",
+        workers, rate, 1e3 * Percentile(seconds, 0.5),
+        1e3 * Percentile(seconds, 0.99),
+        1e6 * (farm.CpuSeconds() - cpu) / static_cast<double>(all));
+    std::fflush(stdout);
+    Note(absl::StrCat("heartbeats/s, ", workers, " workers"),
+         absl::StrFormat("%.0f", rate),
+         absl::StrCat("needed: ", workers / 10, " (one each 10 s)"));
+  }
+
+  void Uploads(int megabytes) {
+    BenchFarm farm(directory_);
+    const std::string path = JoinPath(directory_, "upload");
+    {
+      // Bytes that no disk can compress: a generator of numbers.
+      std::string bytes(static_cast<size_t>(megabytes) << 20, '\0');
+      uint64_t x = 88172645463325252u;
+      for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        std::memcpy(&bytes[i], &x, 8);
+      }
+      DieUnlessOk(WriteFileDurably(path, bytes));
+    }
+    const std::string copy = path + ".copy";
+    double begin = Now();
+    if (std::system(absl::StrCat("cp ", path, " ", copy, " && sync -d ", copy,
+                                 " && sha256sum ", copy, " >/dev/null")
+                        .c_str()) != 0) {
+      DieUnlessOk(absl::InternalError("cp or sha256sum failed"));
+    }
+    const double copied = Now() - begin;
+    begin = Now();
+    OrDie(UploadFile(farm.artifacts(), path));
+    const double uploaded = Now() - begin;
+    unlink(path.c_str());
+    unlink(copy.c_str());
+    std::printf("upload megabytes=%d mb_per_second=%.0f cp_sha256sum=%.0f\n",
+                megabytes, megabytes / uploaded, megabytes / copied);
+    std::fflush(stdout);
+    Note(
+        "upload, digest checked at both ends, flushed",
+        absl::StrFormat("%.0f MiB/s", megabytes / uploaded),
+        absl::StrFormat("cp, sync, sha256sum: %.0f MiB/s", megabytes / copied));
+  }
+
+  // A database of `jobs` jobs that wait and `rows` rows of metrics: starting,
+  // and leasing from it.
+  void Full(int jobs, int rows, const std::vector<int>& workers) {
+    BenchFarm farm(directory_);
+    constexpr int kSweepJobs = 10000;
+    for (int i = 0; i < jobs; i += kSweepJobs) {
+      farm.Submit(std::min(kSweepJobs, jobs - i) / 2);
+    }
+    AddMetrics(farm, rows);
+    for (const bool clean : {true, false}) {
+      const double seconds = farm.Restart(clean);
+      const std::string how = clean ? "a clean stop" : "kill -9";
+      std::printf("restart after=%s jobs=%d metric_rows=%d seconds=%.3f\n",
+                  clean ? "stop" : "kill", jobs, rows, seconds);
+      std::fflush(stdout);
+      Note(absl::StrCat("restart after ", how, ", ", jobs, " jobs waiting"),
+           absl::StrFormat("%.2f s", seconds), "");
+    }
+    for (const int count : workers) {
+      const double rate =
+          Cycle(farm, count, std::min(jobs / 4, jobs_), "full_database");
+      Note(absl::StrCat("jobs/s, ", count, count == 1 ? " worker" : " workers",
+                        ", ", jobs, " jobs and ", rows, " metric rows"),
+           absl::StrFormat("%.0f", rate), "");
+    }
+  }
+
+  void PrintTable() const {
+    size_t width = 0, ours = 0;
+    for (const Figure& figure : figures_) {
+      width = std::max(width, figure.what.size());
+      ours = std::max(ours, figure.ours.size());
+    }
+    std::printf("\n%-*s  %-*s  %s\n", static_cast<int>(width), "MEASURED",
+                static_cast<int>(ours), "FOLDFARM", "TARGET; OTHERS");
+    for (const Figure& figure : figures_) {
+      std::printf("%-*s  %-*s  %s\n", static_cast<int>(width),
+                  figure.what.c_str(), static_cast<int>(ours),
+                  figure.ours.c_str(), figure.others.c_str());
+    }
   }
 
  private:
+  void Note(const std::string& what, const std::string& ours,
+            const std::string& others) {
+    figures_.push_back({what, ours, others});
+  }
+
+  // Workers finish `jobs` jobs of those that wait. Returns jobs a second.
+  double Cycle(BenchFarm& farm, int workers, int jobs, const char* name) {
+    StubWorkers stubs(farm, workers);
+    std::vector<double> seconds;
+    seconds.reserve(static_cast<size_t>(jobs));
+    int started = 0, over = 0;
+    std::function<void(int, const v1::Lease&)> finish =
+        [&](int worker, const v1::Lease& lease) {
+          const double begin = Now();
+          const bool next = ++started <= jobs - workers;
+          stubs.Finish(worker, lease, next,
+                       [&, worker, begin](const auto& response) {
+                         seconds.push_back(Now() - begin);
+                         if (response.next_leases_size() > 0) {
+                           finish(worker, response.next_leases(0));
+                         } else {
+                           ++over;
+                         }
+                       });
+        };
+    const double cpu = farm.CpuSeconds();
+    const double begin = Now();
+    for (int i = 0; i < workers; ++i) {
+      stubs.Acquire(i, [&, i](const v1::Lease& lease) { finish(i, lease); });
+    }
+    while (over < workers) stubs.Next();
+    const double rate = static_cast<double>(seconds.size()) / (Now() - begin);
+    std::printf(
+        "%s workers=%d jobs=%zu jobs_per_second=%.0f finish_p50_ms=%.3f "
+        "finish_p99_ms=%.3f coordinator_cpu_us=%.0f\n",
+        name, workers, seconds.size(), rate, 1e3 * Percentile(seconds, 0.5),
+        1e3 * Percentile(seconds, 0.99),
+        1e6 * (farm.CpuSeconds() - cpu) / static_cast<double>(seconds.size()));
+    std::fflush(stdout);
+    return rate;
+  }
+
+  // Reported by an attempt that then succeeds, as a worker does.
+  void AddMetrics(BenchFarm& farm, int rows) {
+    constexpr int kBatch = 2000;
+    StubWorkers stubs(farm, 1);
+    v1::Lease lease;
+    bool held = false;
+    stubs.Acquire(0, [&](const v1::Lease& got) {
+      lease = got;
+      held = true;
+    });
+    while (!held) stubs.Next();
+    const auto stub = v1::WorkerService::NewStub(farm.Connect());
+    for (int epoch = 0; epoch < rows;) {
+      v1::ReportProgressRequest request;
+      request.set_token(lease.token());
+      for (int i = 0; i < kBatch && epoch < rows; ++i) {
+        v1::EpochMetrics& metrics = *request.add_epochs();
+        metrics.set_epoch(++epoch);
+        (*metrics.mutable_values())["log_loss"] = 1.0 / epoch;
+        (*metrics.mutable_values())["seconds"] = 1;
+      }
+      OrDie(UnaryCall(*stub, &v1::WorkerService::StubInterface::ReportProgress,
+                      request, kTimeout));
+    }
+    bool done = false;
+    stubs.Finish(0, lease, false, [&](const auto&) { done = true; });
+    while (!done) stubs.Next();
+  }
+
   const std::string directory_;
-  std::unique_ptr<CoordinatorServer> server_;
-  absl::Mutex mu_;
-  std::map<int, v1::ArtifactRef> results_ ABSL_GUARDED_BY(mu_);
+  const int jobs_;
+  const int rounds_;
+  const int repeats_;
+  std::vector<Figure> figures_;
 };
-
-class StubWorker {
- public:
-  StubWorker(Farm& farm, int number)
-      : farm_(farm), stub_(v1::WorkerService::NewStub(farm.Connect())) {
-    v1::RegisterRequest request;
-    request.set_name(absl::StrCat("w", number));
-    request.set_slots(1);
-    session_ =
-        OrDie(UnaryCall(*stub_, &v1::WorkerService::StubInterface::Register,
-                        request, kTimeout))
-            .session();
-  }
-
-  // Waits for a lease.
-  v1::Lease Acquire() {
-    v1::AcquireLeasesRequest request;
-    request.set_session(session_);
-    request.set_free_slots(1);
-    request.set_max_leases(1);
-    request.set_wait_seconds(30);
-    while (true) {
-      const auto response = OrDie(
-          UnaryCall(*stub_, &v1::WorkerService::StubInterface::AcquireLeases,
-                    request, kTimeout));
-      if (response.leases_size() > 0) return response.leases(0);
-    }
-  }
-
-  v1::FinishAttemptResponse Finish(const v1::Lease& lease, bool next) {
-    v1::FinishAttemptRequest request;
-    request.set_session(session_);
-    request.set_token(lease.token());
-    request.set_outcome(v1::Attempt::SUCCEEDED);
-    *request.add_artifacts() = farm_.Result(lease);
-    (*request.mutable_metrics())["log_loss"] = 0.5;
-    if (next) request.set_next_leases(1);
-    request.set_free_slots(1);
-    return OrDie(UnaryCall(*stub_,
-                           &v1::WorkerService::StubInterface::FinishAttempt,
-                           request, kTimeout));
-  }
-
- private:
-  Farm& farm_;
-  const std::unique_ptr<v1::WorkerService::Stub> stub_;
-  int64_t session_ = 0;
-};
-
-void BenchThroughput(const std::string& directory, int workers, int jobs) {
-  Farm farm(directory);
-  const double submit = farm.Submit((jobs + 1) / 2);
-  std::vector<std::unique_ptr<StubWorker>> stubs;
-  for (int i = 0; i < workers; ++i) {
-    stubs.push_back(std::make_unique<StubWorker>(farm, i));
-  }
-  std::vector<std::vector<double>> latencies(static_cast<size_t>(workers));
-  const double begin = Now();
-  const double cpu = CpuSeconds();
-  std::vector<std::thread> threads;
-  for (int i = 0; i < workers; ++i) {
-    threads.emplace_back([&, i] {
-      pthread_setname_np(pthread_self(), "stub-worker");
-      StubWorker& worker = *stubs[static_cast<size_t>(i)];
-      v1::Lease lease = worker.Acquire();
-      while (true) {
-        const double call = Now();
-        v1::FinishAttemptResponse response = worker.Finish(lease, true);
-        latencies[static_cast<size_t>(i)].push_back(Now() - call);
-        if (response.next_leases_size() == 0) return;
-        lease = std::move(*response.mutable_next_leases(0));
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  const double seconds = Now() - begin;
-  std::vector<double> all;
-  for (const auto& part : latencies)
-    all.insert(all.end(), part.begin(), part.end());
-  std::printf(
-      "throughput workers=%d jobs=%zu jobs_per_second=%.0f finish_p50_ms=%.3f "
-      "finish_p99_ms=%.3f cpu_us_per_job=%.0f submit_ms=%.1f\n",
-      workers, all.size(), static_cast<double>(all.size()) / seconds,
-      1e3 * Percentile(all, 0.5), 1e3 * Percentile(all, 0.99),
-      1e6 * (CpuSeconds() - cpu) / all.size(), 1e3 * submit);
-  std::fflush(stdout);
-}
-
-void BenchLatency(const std::string& directory, int workers, int rounds) {
-  Farm farm(directory);
-  // A sweep of two jobs; both workers or more wait, so the first to start is
-  // what counts.
-  std::vector<std::unique_ptr<StubWorker>> stubs;
-  for (int i = 0; i < workers; ++i) {
-    stubs.push_back(std::make_unique<StubWorker>(farm, i));
-  }
-  std::atomic<double> first{0};
-  std::atomic<int> done{0};
-  std::atomic<bool> stop{false};
-  std::vector<std::thread> threads;
-  for (int i = 0; i < workers; ++i) {
-    threads.emplace_back([&, i] {
-      StubWorker& worker = *stubs[static_cast<size_t>(i)];
-      while (!stop) {
-        const v1::Lease lease = worker.Acquire();
-        double expected = 0;
-        first.compare_exchange_strong(expected, Now());
-        worker.Finish(lease, false);
-        ++done;
-      }
-    });
-  }
-  std::vector<double> starts, acks;
-  const auto stub = v1::FarmService::NewStub(farm.Connect());
-  for (int round = 0; round < rounds + workers; ++round) {
-    // Idle: everybody is back in AcquireLeases.
-    absl::SleepFor(absl::Milliseconds(10));
-    first = 0;
-    if (round == rounds) stop = true;
-    v1::SubmitSweepRequest request;
-    request.set_request_id(NewRandomId());
-    request.set_dataset("tiny");
-    request.set_no_reuse(true);
-    *request.mutable_spec() = Spec(1);
-    const int before = done;
-    const double begin = Now();
-    OrDie(UnaryCall(*stub, &v1::FarmService::StubInterface::SubmitSweep,
-                    request, kTimeout));
-    const double acked = Now();
-    if (stop) continue;
-    while (done < before + 2) absl::SleepFor(absl::Microseconds(200));
-    acks.push_back(acked - begin);
-    starts.push_back(first - begin);
-  }
-  for (std::thread& thread : threads) thread.join();
-  std::printf(
-      "latency workers=%d rounds=%d submit_to_start_p50_ms=%.3f "
-      "submit_to_start_p99_ms=%.3f submit_ack_p50_ms=%.3f "
-      "submit_ack_p99_ms=%.3f\n",
-      workers, rounds, 1e3 * Percentile(starts, 0.5),
-      1e3 * Percentile(starts, 0.99), 1e3 * Percentile(acks, 0.5),
-      1e3 * Percentile(acks, 0.99));
-  std::fflush(stdout);
-}
 
 int Run(int argc, char** argv) {
-  std::vector<int> workers = {1, 8, 16};
-  int jobs = 10000;
-  int rounds = 300;
+  std::vector<int> workers = {1, 8, 64};
+  int jobs = 10000, rounds = 300, repeats = 3;
+  int beating = 1000, megabytes = 512, full_jobs = 100000;
+  int metric_rows = 1000000;
   std::string directory;
   CLI::App app("Measures the coordinator's queue.", "queue_bench");
   app.add_option("--workers", workers, "Stub workers, one run each")
@@ -307,22 +358,61 @@ int Run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--jobs", jobs, "Jobs of a throughput run, at most 20000")
       ->capture_default_str()
-      ->check(CLI::Range(2, 20000));
-  app.add_option("--rounds", rounds, "Submissions of a latency run")
+      ->check(CLI::Range(200, 20000));
+  app.add_option("--repeats", repeats, "Throughput runs, each on a new farm")
       ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
+      ->check(CLI::Range(1, 100));
+  app.add_option("--rounds", rounds, "Submissions of a latency run; 0: none")
+      ->capture_default_str();
+  app.add_option("--beating", beating, "Workers that beat; 0: none")
+      ->capture_default_str();
+  app.add_option("--megabytes", megabytes, "Size of the upload; 0: none")
+      ->capture_default_str();
+  app.add_option("--full-jobs", full_jobs, "Jobs of the full database; 0: none")
+      ->capture_default_str();
+  app.add_option("--metric-rows", metric_rows,
+                 "Rows of metrics of the full database")
+      ->capture_default_str();
   app.add_option("--dir", directory,
                  "Folder on the disk to measure (default: a temporary one)");
-  app.footer("Example:\n  queue_bench --workers 1,8,16 --jobs 10000");
+  app.footer("Example:\n  queue_bench --workers 1,8,64 --dir /var/tmp");
   CLI11_PARSE(app, argc, argv);
   if (!InitLog("queue_bench", "warning").ok()) return 1;
-  const bool temporary = directory.empty();
-  if (temporary) {
-    directory = OrDie(MakeTemporaryDirectory("foldfarm-queue-bench-"));
+  const std::string folder =
+      directory.empty() ? OrDie(MakeTemporaryDirectory("foldfarm-queue-bench-"))
+                        : JoinPath(directory, NewRandomId());
+  DieUnlessOk(MakeDirectories(folder));
+  QueueBench bench(folder, jobs, rounds, repeats);
+  bench.Disk();
+  const std::map<int, std::string> rates = {
+      {1,
+       "2,500; beanstalkd with fsync 1,684, PostgreSQL (graphile-worker) 975, "
+       "Celery on Redis with fsync 462, gRPC + SQLite prototype 2,582"},
+      {8,
+       "8,000; beanstalkd with fsync 1,778, PostgreSQL 2,622, Celery 319, "
+       "prototype 8,144"},
+      {64, "10,000; prototype with 16 workers 12,132"}};
+  const std::map<int, std::string> starts = {
+      {1,
+       "1 / 5 ms; beanstalkd 0.34 / 0.47, PostgreSQL 1.42 / 2.90, Celery 1.98 "
+       "/ 3.90, prototype 0.99 / 3.2"},
+      {8,
+       "1 / 5 ms; beanstalkd 0.36 / 0.48, PostgreSQL 1.52 / 5.01, Celery 2.34 "
+       "/ 4.47, prototype 1.24 / 3.4"},
+      {64, "1 / 5 ms"}};
+  const auto find = [](const std::map<int, std::string>& map, int key) {
+    const auto it = map.find(key);
+    return it == map.end() ? std::string() : it->second;
+  };
+  for (const int count : workers) bench.Throughput(count, find(rates, count));
+  if (rounds > 0) {
+    for (const int count : workers) bench.Latency(count, find(starts, count));
   }
-  for (const int count : workers) BenchThroughput(directory, count, jobs);
-  for (const int count : workers) BenchLatency(directory, count, rounds);
-  if (temporary) RemoveRecursively(directory).IgnoreError();
+  if (beating > 0) bench.Heartbeats(beating);
+  if (megabytes > 0) bench.Uploads(megabytes);
+  if (full_jobs > 0) bench.Full(full_jobs, metric_rows, workers);
+  bench.PrintTable();
+  RemoveRecursively(folder).IgnoreError();
   return 0;
 }
 

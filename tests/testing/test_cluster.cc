@@ -109,6 +109,7 @@ absl::Status TestCluster::StartCoordinator() {
       JoinPath(folder_, "coordinator.log")};
   command.argv.insert(command.argv.end(), options_.coordinator_flags.begin(),
                       options_.coordinator_flags.end());
+  command.environment = options_.coordinator_environment;
   command.descriptors = {{1, fds[1]}};
   auto process = Subprocess::Spawn(command);
   close(fds[1]);

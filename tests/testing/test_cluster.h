@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -33,6 +34,8 @@ struct TestClusterOptions {
   std::string trainer = "foldfarm-fake-trainer";
   // More flags of the coordinator.
   std::vector<std::string> coordinator_flags = {};
+  // Added to the coordinator's environment, e.g. faults of its files.
+  std::map<std::string, std::string> coordinator_environment = {};
   // Where the coordinator listens.
   std::string listen = "127.0.0.1:0";
   // How long to wait for a condition.
@@ -72,6 +75,13 @@ class TestCluster {
   ExitState StopCoordinator();
   int coordinator_pid() const { return coordinator_->pid(); }
   std::string coordinator_folder() const;
+  // Waits until it ends by itself.
+  ExitState WaitForCoordinator() { return coordinator_->Wait(); }
+  // From the next start on.
+  void SetCoordinatorEnvironment(
+      std::map<std::string, std::string> environment) {
+    options_.coordinator_environment = std::move(environment);
+  }
 
   absl::Status StartWorker(const std::string& name,
                            const std::vector<std::string>& flags = {});
@@ -120,7 +130,7 @@ class TestCluster {
   explicit TestCluster(const TestClusterOptions& options, std::string folder)
       : options_(options), folder_(std::move(folder)) {}
 
-  const TestClusterOptions options_;
+  TestClusterOptions options_;
   const std::string folder_;
   std::string endpoint_;  // Empty until the coordinator has said it.
   std::unique_ptr<Subprocess> coordinator_;

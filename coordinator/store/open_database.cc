@@ -1,0 +1,185 @@
+#include "coordinator/store/open_database.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "common/base/clock.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "coordinator/store/schema.h"
+
+namespace foldfarm {
+namespace {
+
+// What the log grows to before it is copied, and a little more.
+constexpr size_t kLogBytes = size_t{10} << 20;
+
+absl::StatusOr<int> Version(Connection& connection) {
+  Statement read = connection.Prepare("PRAGMA user_version");
+  FOLDFARM_ASSIGN_OR_RETURN(const bool row, read.Step());
+  return row ? static_cast<int>(read.Int(0)) : 0;
+}
+
+absl::Status CheckFileSystem(const std::string& path,
+                             const StoreOptions& options) {
+  struct statfs info;
+  const std::string folder = DirectoryOf(path);
+  if (statfs(folder.c_str(), &info) != 0) {
+    return ErrnoStatus(folder, "cannot look at the file system");
+  }
+  const std::string name = NetworkFileSystem(info.f_type);
+  if (name.empty()) return absl::OkStatus();
+  if (options.allow_network_file_system) {
+    SPDLOG_WARN(
+        "{} is on {}: no other host may use it, and a reply is only as durable "
+        "as that file system's flush",
+        folder, name);
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      folder, " is on ", name,
+      ", where the database's shared memory and locks are not safe; choose a "
+      "folder on a local disk (backups may go there), or say "
+      "--allow-network-fs if no other host ever uses it"));
+}
+
+// Copies that nobody came to fetch whole.
+void RemoveCopies(const std::string& path) {
+  const std::string folder = DirectoryOf(path);
+  const std::string prefix = absl::StrCat(BaseName(path), ".backup-");
+  const auto names = ListDirectory(folder);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    if (!absl::StartsWith(name, prefix)) continue;
+    unlink(JoinPath(folder, name).c_str());
+  }
+}
+
+// Before the first transaction: nothing in the log counts. Zeroes, not a hole:
+// writing into a hole changes the file system's tables.
+absl::Status ReserveLog(const std::string& path) {
+  const std::string log = absl::StrCat(path, "-wal");
+  const int64_t size = FileSize(log).value_or(0);
+  if (size >= static_cast<int64_t>(kLogBytes)) return absl::OkStatus();
+  FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<AppendFile> file,
+                            AppendFile::Open(log));
+  const std::string zeroes(kLogBytes - static_cast<size_t>(file->size()), '\0');
+  const absl::Status status = file->Append(zeroes);
+  if (status.ok()) return file->Sync();
+  // A disk that is nearly full: the log grows as it must.
+  return file->Truncate(0);
+}
+
+}  // namespace
+
+std::string NetworkFileSystem(int64_t type) {
+  // linux/magic.h, and what is not there from the file systems' own sources.
+  switch (static_cast<uint32_t>(type)) {
+    case 0x6969:
+      return "NFS";
+    case 0x517b:
+    case 0xff534d42:
+    case 0xfe534d42:
+      return "SMB";
+    case 0x01021997:
+      return "9p";
+    case 0x00c36400:
+      return "Ceph";
+    case 0x0bd00bd0:
+      return "Lustre";
+    case 0x47504653:
+      return "GPFS";
+    case 0x19830326:
+      return "BeeGFS";
+    case 0x5346414f:
+    case 0x6b414653:
+      return "AFS";
+    default:
+      return "";
+  }
+}
+
+absl::Status CheckIntegrity(Connection& connection) {
+  Statement check = connection.Prepare("PRAGMA quick_check(5)");
+  std::vector<std::string> findings;
+  while (true) {
+    const absl::StatusOr<bool> row = check.Step();
+    if (!row.ok()) {
+      findings.push_back(std::string(row.status().message()));
+      break;
+    }
+    if (!*row) break;
+    findings.push_back(check.Text(0));
+  }
+  if (findings.size() == 1 && findings[0] == "ok") return absl::OkStatus();
+  return absl::DataLossError(absl::StrJoin(findings, "; "));
+}
+
+absl::Status CopyDatabase(Connection& connection, const std::string& to) {
+  FOLDFARM_RETURN_IF_ERROR(connection.Execute(absl::StrCat(
+      "VACUUM INTO '", absl::StrReplaceAll(to, {{"'", "''"}}), "'")));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<AppendFile> file,
+                            AppendFile::Open(to));
+  FOLDFARM_RETURN_IF_ERROR(file->Sync());
+  return SyncDirectory(DirectoryOf(to));
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
+    const std::string& path, const StoreOptions& options) {
+  FOLDFARM_RETURN_IF_ERROR(CheckFileSystem(path, options));
+  RemoveCopies(path);
+  FOLDFARM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
+                            Connection::Open(path, /*read_only=*/false));
+  const auto prepare = [&]() -> absl::Status {
+    FOLDFARM_ASSIGN_OR_RETURN(const int version, Version(*connection));
+    if (version > SchemaVersion()) return Migrate(*connection);
+    FOLDFARM_RETURN_IF_ERROR(connection->Execute(
+        absl::StrCat("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; "
+                     "PRAGMA temp_store = MEMORY;",
+                     kSyncPragma)));
+    FOLDFARM_RETURN_IF_ERROR(
+        connection->Execute("PRAGMA wal_checkpoint(TRUNCATE)"));
+    if (options.check_integrity && version > 0) {
+      const absl::Duration begin = Clock::Real().Monotonic();
+      FOLDFARM_RETURN_IF_ERROR(CheckIntegrity(*connection));
+      SPDLOG_INFO(
+          "database={} size={} checked in {}", path, FileSize(path).value_or(0),
+          absl::FormatDuration(absl::Trunc(Clock::Real().Monotonic() - begin,
+                                           absl::Milliseconds(1))));
+    }
+    if (version > 0 && version < SchemaVersion()) {
+      const std::string backup = absl::StrCat(path, ".v", version);
+      const std::string part = absl::StrCat(backup, ".part");
+      unlink(part.c_str());
+      FOLDFARM_RETURN_IF_ERROR(CopyDatabase(*connection, part));
+      FOLDFARM_RETURN_IF_ERROR(PublishFile(part, backup));
+      SPDLOG_WARN(
+          "database={} version={} is brought to version {}; as it was: "
+          "{}",
+          path, version, SchemaVersion(), backup);
+    }
+    FOLDFARM_RETURN_IF_ERROR(Migrate(*connection));
+    FOLDFARM_RETURN_IF_ERROR(
+        connection->Execute("PRAGMA wal_checkpoint(TRUNCATE)"));
+    return ReserveLog(path);
+  };
+  absl::Status status = prepare();
+  if (absl::IsDataLoss(status)) {
+    status = absl::DataLossError(absl::StrCat(
+        status.message(),
+        "; the database is damaged. Keep a copy of the folder, then put the "
+        "newest backup in its place (foldfarm backup made it), or save what "
+        "can be read: sqlite3 farm.db .recover | sqlite3 new.db"));
+  }
+  if (!status.ok()) return Annotate(status, path);
+  return connection;
+}
+
+}  // namespace foldfarm

@@ -1,0 +1,47 @@
+// What happens to a database before it is used, in this order:
+//   1. a folder on a network file system is refused;
+//   2. a database of a newer program is refused, before a byte of it changes;
+//   3. the log of a coordinator that died is copied into the database and
+//      flushed, whatever an earlier flush of it has said;
+//   4. the database is read for damage;
+//   5. one of an older program is copied to DATABASE.vN and then migrated;
+//   6. the log gets its room on disk at once: a commit that makes no file grow
+//      needs one write to the disk and not two.
+#ifndef FOLDFARM_COORDINATOR_STORE_OPEN_DATABASE_H_
+#define FOLDFARM_COORDINATOR_STORE_OPEN_DATABASE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "coordinator/store/sqlite.h"
+#include "coordinator/store/store.h"
+
+namespace foldfarm {
+
+// Every connection that writes: an answer means that it is on disk.
+inline constexpr char kSyncPragma[] =
+    "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;";
+
+// Exit status of a coordinator whose disk failed (EX_IOERR of sysexits.h).
+inline constexpr int kExitDiskFailed = 74;
+
+// The connection that writes. REQUIRES: the caller holds the folder's lock.
+// Errors: see Store::Open.
+absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
+    const std::string& path, const StoreOptions& options);
+
+// Name of a network file system by its statfs(2) type, or "" of a local one.
+std::string NetworkFileSystem(int64_t type);
+
+// Reads the database for damage. Errors: DATA_LOSS with the first findings.
+absl::Status CheckIntegrity(Connection& connection);
+
+// Writes a consistent copy to `to`, which must not exist, and flushes it.
+// Others may write meanwhile.
+absl::Status CopyDatabase(Connection& connection, const std::string& to);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_STORE_OPEN_DATABASE_H_
