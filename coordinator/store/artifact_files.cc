@@ -37,13 +37,16 @@ absl::Status HashFile(const std::string& path, Hasher& hasher) {
 
 }  // namespace
 
-ArtifactFiles::ArtifactFiles(const std::string& directory)
+ArtifactFiles::ArtifactFiles(const std::string& directory,
+                             int64_t max_size_bytes)
     : artifacts_(JoinPath(directory, "artifacts")),
-      uploads_(JoinPath(directory, "uploads")) {}
+      uploads_(JoinPath(directory, "uploads")),
+      max_size_bytes_(max_size_bytes) {}
 
 absl::StatusOr<std::unique_ptr<ArtifactFiles>> ArtifactFiles::Open(
-    const std::string& directory) {
-  std::unique_ptr<ArtifactFiles> files(new ArtifactFiles(directory));
+    const std::string& directory, int64_t max_size_bytes) {
+  std::unique_ptr<ArtifactFiles> files(
+      new ArtifactFiles(directory, max_size_bytes));
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(files->artifacts_));
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(files->uploads_));
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> folders,
@@ -105,10 +108,10 @@ absl::StatusOr<std::unique_ptr<ArtifactFiles::Upload>>
 ArtifactFiles::BeginUpload(const std::string& digest, int64_t size_bytes,
                            int64_t offset) {
   FOLDFARM_ASSIGN_OR_RETURN(const Stat stat, GetStat(digest));
-  if (size_bytes < 0 || size_bytes > kMaxSizeBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("artifact ", digest, " has ", size_bytes,
-                     " bytes, expected 0 to ", kMaxSizeBytes));
+  if (size_bytes < 0 || size_bytes > max_size_bytes_) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "artifact ", digest, " has ", size_bytes, " bytes, expected 0 to ",
+        max_size_bytes_, "; the coordinator's --max-artifact sets the limit"));
   }
   if (stat.complete) return nullptr;
   {

@@ -26,7 +26,7 @@ namespace foldfarm {
 
 class ArtifactFiles {
  public:
-  // Largest file that is taken.
+  // Largest file that is taken, unless Open() is told otherwise.
   static constexpr int64_t kMaxSizeBytes = int64_t{64} << 30;
 
   struct Stat {
@@ -58,7 +58,7 @@ class ArtifactFiles {
   };
 
   static absl::StatusOr<std::unique_ptr<ArtifactFiles>> Open(
-      const std::string& directory);
+      const std::string& directory, int64_t max_size_bytes = kMaxSizeBytes);
 
   // Errors of all: INVALID_ARGUMENT when `digest` is not a lower-case hex
   // SHA-256 (nothing else ever becomes a path).
@@ -83,12 +83,13 @@ class ArtifactFiles {
   void Remove(const std::string& digest);
 
  private:
-  explicit ArtifactFiles(const std::string& directory);
+  ArtifactFiles(const std::string& directory, int64_t max_size_bytes);
   std::string FinalPath(const std::string& digest) const;
   std::string PartPath(const std::string& digest) const;
 
   const std::string artifacts_;
   const std::string uploads_;
+  const int64_t max_size_bytes_;
   absl::Mutex mu_;
   absl::flat_hash_set<std::string> uploading_ ABSL_GUARDED_BY(mu_);
   // Sizes of files seen whole: files never change, so this never ages.
