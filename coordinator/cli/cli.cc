@@ -10,8 +10,10 @@
 #include "absl/strings/str_split.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/completion.h"
+#include "coordinator/cli/farm_access.h"
 #include "coordinator/cli/report_command.h"
 #include "coordinator/cli/suggest.h"
+#include "coordinator/cli/token_commands.h"
 
 namespace foldfarm {
 namespace {
@@ -32,6 +34,7 @@ constexpr char kFooter[] =
 // Options that stand before or after the subcommand.
 struct GlobalOptions {
   std::string coordinator = "127.0.0.1:7077";
+  ClientAccess access;
   std::string output = "table";
   bool no_color = false;
 };
@@ -51,7 +54,8 @@ size_t FirstWord(const std::vector<std::string>& arguments, size_t begin) {
   for (size_t i = begin; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (argument == "--coordinator" || argument == "-o" ||
-        argument == "--output") {
+        argument == "--output" || absl::StartsWith(argument, "--tls-") ||
+        argument == "--token-file") {
       ++i;
     } else if (argument.empty() || argument[0] != '-') {
       return i;
@@ -185,6 +189,7 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
       ->envname("FOLDFARM_COORDINATOR")
       ->type_name("HOST:PORT")
       ->capture_default_str();
+  AddAccessFlags(app, options.access);
   app.add_option("-o,--output", options.output, "How to print results")
       ->check(CLI::IsMember({"table", "json"}).description(""))
       ->type_name("table|json")
@@ -222,6 +227,7 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
   AddOptionsCommand(app, invocation);
   AddPredictCommand(app, invocation);
   AddRenderCommand(app, invocation);
+  AddTokenCommands(app, invocation);
   AddUpkeepCommands(app, invocation);
   AddCompletionCommand(app, invocation);
 
@@ -277,6 +283,7 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
       console,
       global.output == "json" ? OutputFormat::kJson : OutputFormat::kTable,
       global.coordinator, Clock::Real()};
+  SetFarmAccess(global.coordinator, global.access);
   return ExitStatus(console, invocation.action(context));
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/cli/farm_access.h"
 
 namespace foldfarm {
 namespace {
@@ -19,15 +20,29 @@ absl::string_view Reason(absl::string_view message) {
   return last == message.npos ? message : message.substr(last + 2);
 }
 
+// What is wrong with the flags or their files is said when a call fails; not
+// every command makes one. Until then the channel is plain, without a token.
+std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+  return MakeChannel(address,
+                     FarmChannelOptions(address).value_or(FarmChannel()));
+}
+
 }  // namespace
 
 FarmClient::FarmClient(std::string address)
     : address_(std::move(address)),
-      farm_(v1::FarmService::NewStub(MakeChannel(address_))),
-      artifacts_(v1::ArtifactService::NewStub(MakeChannel(address_))) {}
+      farm_(v1::FarmService::NewStub(Connect(address_))),
+      artifacts_(v1::ArtifactService::NewStub(Connect(address_))) {}
 
 absl::Status FarmClient::Explain(const absl::Status& status) const {
+  const absl::StatusOr<FarmChannel> access = FarmChannelOptions(address_);
+  if (!access.ok()) return access.status();
   if (absl::IsUnavailable(status)) {
+    const std::string advice = TlsAdvice(status, *access);
+    if (!advice.empty()) {
+      return absl::UnavailableError(
+          absl::StrCat("the coordinator at ", address_, " ", advice));
+    }
     return absl::UnavailableError(absl::StrCat(
         "no coordinator answers at ", address_, " (", Reason(status.message()),
         "); ", kAdvice, address_,

@@ -12,6 +12,8 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/certificates.h"
+#include "common/rpc/tokens.h"
 #include "coordinator/service/server.h"
 #include "coordinator/web/http_access.h"
 #include "coordinator/web/web_server.h"
@@ -22,6 +24,50 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
+struct TlsFlags {
+  std::string cert;
+  std::string key;
+  std::string client_ca;
+};
+
+// What an open port lacks, and how to get it.
+std::string AdviceForOpenPort(const TlsFlags& tls,
+                              const std::string& token_file) {
+  return absl::StrCat(
+      "and ",
+      tls.cert.empty() && token_file.empty() ? "has neither TLS nor tokens"
+      : tls.cert.empty()                     ? "has no TLS"
+                                             : "asks for no tokens",
+      ".\nEither\n",
+      tls.cert.empty()
+          ? "  deploy/certs $(hostname)          makes a CA and a certificate; "
+            "give --tls-cert and --tls-key\n"
+          : "",
+      token_file.empty() ? "  foldfarm token new --role client --name me "
+                           "--add-to tokens    gives --tokens tokens\n"
+                         : "",
+      "or listen on 127.0.0.1 and come through `ssh -L`,\n"
+      "or say --insecure if everybody on the network is trusted.\n"
+      "deploy/README.md, \"Across machines\", has all the steps");
+}
+
+absl::Status AddTls(const TlsFlags& tls, ServerOptions& options) {
+  if (tls.cert.empty() != tls.key.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(tls.cert.empty() ? "--tls-key" : "--tls-cert",
+                     " is given alone; --tls-cert and --tls-key go together"));
+  }
+  if (tls.cert.empty()) {
+    if (tls.client_ca.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "--tls-client-ca is of no use without --tls-cert and --tls-key");
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(
+      options.credentials,
+      MakeServerTls(tls.cert, tls.key, tls.client_ca, Clock::Real().Now()));
+  return absl::OkStatus();
+}
+
 int Run(int argc, char** argv) {
   ServerOptions options;
   WebOptions web_options;
@@ -31,6 +77,9 @@ int Run(int argc, char** argv) {
   std::string log_level = "info";
   std::string log_file;
   bool insecure = false;
+  TlsFlags tls;
+  std::string token_file;
+  double max_artifact_gib = 64;
 
   CLI::App app(
       "Keeps a farm's sweeps in a folder and leases their jobs to workers.",
@@ -76,8 +125,23 @@ int Run(int argc, char** argv) {
                "Do not read the database for damage at start");
   app.add_flag("--allow-network-fs", options.store.allow_network_file_system,
                "DIR may be on a network file system: no other host uses it");
+  app.add_option("--tls-cert", tls.cert,
+                 "Certificate to show, PEM; deploy/certs makes one. Read again "
+                 "when it changes");
+  app.add_option("--tls-key", tls.key, "Its private key, PEM");
+  app.add_option("--tls-client-ca", tls.client_ca,
+                 "Only clients and workers with a certificate of this CA may "
+                 "connect");
+  app.add_option("--tokens", token_file,
+                 "Only callers with a token of this file may call; `foldfarm "
+                 "token new` fills it. Read again when it changes, and at "
+                 "SIGHUP");
   app.add_flag("--insecure", insecure,
-               "Listen beyond this machine without encryption");
+               "Listen beyond this machine without encryption or tokens");
+  app.add_option("--max-artifact", max_artifact_gib,
+                 "Largest file that is stored, in GiB")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 1048576.0));
   app.add_option("--log-level", log_level,
                  "trace, debug, info, warning, error or off")
       ->capture_default_str();
@@ -87,7 +151,10 @@ int Run(int argc, char** argv) {
       "Example:\n"
       "  foldfarm-coordinator --dir /var/lib/foldfarm --listen "
       "127.0.0.1:7077 \\\n"
-      "      --http 127.0.0.1:7078\n\n"
+      "      --http 127.0.0.1:7078\n"
+      "  foldfarm-coordinator --dir /var/lib/foldfarm --listen 0.0.0.0:7077 "
+      "\\\n"
+      "      --tls-cert head.crt --tls-key head.key --tokens tokens\n\n"
       "Ready when it prints \"listening on HOST:PORT\"; DIR/endpoint says the "
       "same, and\nDIR/http_endpoint where the page is. SIGTERM stops it; "
       "workers "
@@ -114,15 +181,41 @@ int Run(int argc, char** argv) {
     if (!address.ok()) {
       return fail(Annotate(address.status(), flag), kExitUsage);
     }
-    if (!IsLoopback(address->first) && !insecure) {
-      return fail(
-          absl::InvalidArgumentError(absl::StrCat(
-              flag, " ", listen,
-              " is open to other machines without encryption or passwords; say "
-              "--insecure if the network is trusted, or listen on 127.0.0.1")),
-          kExitUsage);
+    const bool grpc = listen == options.listen;
+    if (IsLoopback(address->first) || insecure ||
+        (grpc && !tls.cert.empty() && !token_file.empty())) {
+      continue;
     }
+    return fail(
+        absl::InvalidArgumentError(absl::StrCat(
+            flag, " ", listen, " is open to other machines, ",
+            grpc ? AdviceForOpenPort(tls, token_file)
+                 : "and the page is not encrypted; listen on 127.0.0.1 and "
+                   "reach it through `ssh -L` or a proxy with TLS, or say "
+                   "--insecure if the network is trusted")),
+        kExitUsage);
   }
+  if (!http_token_file.empty() && !token_file.empty()) {
+    return fail(absl::InvalidArgumentError(
+                    "--http-token-file and --tokens are both given; with "
+                    "--tokens the page takes those, a token of the role client "
+                    "for changes"),
+                kExitUsage);
+  }
+  std::unique_ptr<TokenStore> tokens;
+  if (!token_file.empty()) {
+    auto opened = TokenStore::Open(token_file, Clock::Real());
+    if (!opened.ok()) {
+      return fail(Annotate(opened.status(), "--tokens"), kExitUsage);
+    }
+    tokens = *std::move(opened);
+    options.tokens = web_options.tokens = tokens.get();
+  }
+  if (absl::Status status = AddTls(tls, options); !status.ok()) {
+    return fail(status, kExitUsage);
+  }
+  options.artifacts.max_size_bytes =
+      static_cast<int64_t>(max_artifact_gib * (int64_t{1} << 30));
   if (!http_token_file.empty()) {
     if (web_options.listen.empty()) {
       return fail(absl::InvalidArgumentError(
@@ -156,6 +249,7 @@ int Run(int argc, char** argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
@@ -180,7 +274,15 @@ int Run(int argc, char** argv) {
   SPDLOG_INFO("listening on {}, dir={}", (*server)->endpoint(),
               options.directory);
   int got = 0;
-  sigwait(&signals, &got);
+  while (sigwait(&signals, &got) != 0 || (got == SIGHUP && tokens != nullptr)) {
+    if (got != SIGHUP) continue;
+    if (const absl::Status status = tokens->Reload(); status.ok()) {
+      SPDLOG_INFO("tokens={} read again", token_file);
+    } else {
+      SPDLOG_ERROR("tokens stay as they were: {}",
+                   std::string(status.message()));
+    }
+  }
   SPDLOG_INFO("signal={} stopping", got);
   // Wakes the pages' streams, so that they end.
   (*server)->queue().StopWaiting();

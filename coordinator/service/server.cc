@@ -6,13 +6,14 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/client_access.h"
+#include "coordinator/service/access.h"
 
 namespace foldfarm {
 namespace {
@@ -50,10 +51,7 @@ absl::StatusOr<std::pair<std::string, int>> ParseEndpoint(
   return std::make_pair(endpoint.substr(0, colon), port);
 }
 
-bool IsLoopback(const std::string& host) {
-  return host == "localhost" || host == "[::1]" ||
-         absl::StartsWith(host, "127.");
-}
+bool IsLoopback(const std::string& host) { return IsLoopbackHost(host); }
 
 absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
     const ServerOptions& options, Clock& clock) {
@@ -68,18 +66,21 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   FOLDFARM_ASSIGN_OR_RETURN(
       server->queue_,
       JobQueue::Start(*server->store_, *server->files_, clock, options.queue));
-  server->workers_ = std::make_unique<WorkerServiceImpl>(*server->queue_);
+  server->workers_ =
+      std::make_unique<WorkerServiceImpl>(*server->queue_, options.tokens);
   server->farm_ = std::make_unique<FarmServiceImpl>(
       *server->store_, *server->files_, *server->queue_, clock);
   server->artifacts_ = std::make_unique<ArtifactServiceImpl>(*server->files_);
 
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options.listen,
-                           options.credentials != nullptr
-                               ? options.credentials
-                               : grpc::InsecureServerCredentials(),
-                           &port);
+  std::shared_ptr<grpc::ServerCredentials> credentials = options.credentials;
+  if (options.tokens != nullptr) {
+    credentials = RequireTokens(std::move(credentials), *options.tokens);
+  } else if (credentials == nullptr) {
+    credentials = grpc::InsecureServerCredentials();
+  }
+  builder.AddListeningPort(options.listen, credentials, &port);
   ApplyServerLimits(builder);
   grpc::ResourceQuota quota("coordinator");
   quota.SetMaxThreads(kMaxThreads);
@@ -88,6 +89,8 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
       std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
       interceptors;
   interceptors.push_back(server->rpc_metrics_.MakeInterceptors());
+  server->stalls_ = std::make_unique<StallGuard>(options.stall_limit, clock);
+  interceptors.push_back(server->stalls_->MakeInterceptors());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.RegisterService(server->workers_.get());
   builder.RegisterService(server->farm_.get());

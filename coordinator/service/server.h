@@ -9,10 +9,12 @@
 
 #include "absl/status/statusor.h"
 #include "common/base/clock.h"
+#include "common/rpc/tokens.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/service/artifact_service.h"
 #include "coordinator/service/farm_service.h"
 #include "coordinator/service/rpc_metrics.h"
+#include "coordinator/service/stall_guard.h"
 #include "coordinator/service/worker_service.h"
 #include "coordinator/store/artifact_files.h"
 #include "coordinator/store/garbage.h"
@@ -27,6 +29,10 @@ struct ServerOptions {
   std::string listen = "127.0.0.1:7077";
   // Null: no encryption.
   std::shared_ptr<grpc::ServerCredentials> credentials;
+  // Borrowed; outlives the server. Null: whoever connects may do everything.
+  TokenStore* tokens = nullptr;
+  // A stream that does not move for so long is ended.
+  absl::Duration stall_limit = absl::Seconds(60);
   QueueOptions queue;
   StoreOptions store;
   ArtifactFiles::Limits artifacts;
@@ -70,6 +76,7 @@ class CoordinatorServer {
   std::string endpoint_;
   // Destroyed from the last to the first.
   RpcMetrics rpc_metrics_;
+  std::unique_ptr<StallGuard> stalls_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<ArtifactFiles> files_;
   std::unique_ptr<JobQueue> queue_;

@@ -21,6 +21,13 @@ JobQueue::Answer<Response> AnswerTo(grpc::ServerUnaryReactor* reactor,
   };
 }
 
+// Ends a call that is not allowed. Returns whether it was ended.
+bool Refused(grpc::ServerUnaryReactor* reactor, const absl::Status& allowed) {
+  if (allowed.ok()) return false;
+  reactor->Finish(ToGrpc(allowed));
+  return true;
+}
+
 // A call that may wait: when the caller goes, the queue must not grant it a
 // lease.
 class WaitingReactor final : public grpc::ServerUnaryReactor {
@@ -39,14 +46,19 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::Register(
     grpc::CallbackServerContext* context, const v1::RegisterRequest* request,
     v1::RegisterResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (Refused(reactor, access_.MayRegister(*context, request->name())))
+    return reactor;
   queue_.Register(*request, AnswerTo(reactor, response));
   return reactor;
 }
 
 grpc::ServerUnaryReactor* WorkerServiceImpl::AcquireLeases(
-    grpc::CallbackServerContext*, const v1::AcquireLeasesRequest* request,
+    grpc::CallbackServerContext* context,
+    const v1::AcquireLeasesRequest* request,
     v1::AcquireLeasesResponse* response) {
   auto* reactor = new WaitingReactor(queue_);
+  if (Refused(reactor, access_.MayUseSession(*context, request->session())))
+    return reactor;
   queue_.AcquireLeases(*request, reactor,
                        AnswerTo<v1::AcquireLeasesResponse>(reactor, response));
   return reactor;
@@ -56,6 +68,8 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::Heartbeat(
     grpc::CallbackServerContext* context, const v1::HeartbeatRequest* request,
     v1::HeartbeatResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (Refused(reactor, access_.MayUseSession(*context, request->session())))
+    return reactor;
   queue_.Heartbeat(*request, AnswerTo(reactor, response));
   return reactor;
 }
@@ -65,6 +79,8 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::ReportProgress(
     const v1::ReportProgressRequest* request,
     v1::ReportProgressResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (Refused(reactor, access_.MayUseAttempt(*context, request->token())))
+    return reactor;
   queue_.ReportProgress(*request, AnswerTo(reactor, response));
   return reactor;
 }
@@ -74,6 +90,10 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::FinishAttempt(
     const v1::FinishAttemptRequest* request,
     v1::FinishAttemptResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (Refused(reactor, access_.MayUseSession(*context, request->session())) ||
+      Refused(reactor, access_.MayUseAttempt(*context, request->token()))) {
+    return reactor;
+  }
   queue_.FinishAttempt(*request, AnswerTo(reactor, response));
   return reactor;
 }

@@ -5,14 +5,16 @@
 #define FOLDFARM_COORDINATOR_SERVICE_WORKER_SERVICE_H_
 
 #include "coordinator/queue/job_queue.h"
+#include "coordinator/service/access.h"
 #include "foldfarm/v1/worker.grpc.pb.h"
 
 namespace foldfarm {
 
 class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
  public:
-  // `queue` is borrowed.
-  explicit WorkerServiceImpl(JobQueue& queue) : queue_(queue) {}
+  // Both are borrowed. `tokens` may be null: any caller is any worker.
+  WorkerServiceImpl(JobQueue& queue, TokenStore* tokens)
+      : queue_(queue), access_(tokens, queue) {}
 
   grpc::ServerUnaryReactor* Register(grpc::CallbackServerContext* context,
                                      const v1::RegisterRequest* request,
@@ -35,6 +37,7 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
 
  private:
   JobQueue& queue_;
+  WorkerAccess access_;
 };
 
 }  // namespace foldfarm

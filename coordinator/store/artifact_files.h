@@ -36,10 +36,12 @@ absl::StatusOr<int64_t> FreeBytes(const std::string& path);
 
 class ArtifactFiles {
  public:
-  // Largest file that is taken.
+  // Largest file that is taken, unless Open() is told otherwise.
   static constexpr int64_t kMaxSizeBytes = int64_t{64} << 30;
 
   struct Limits {
+    // Of one file.
+    int64_t max_size_bytes = kMaxSizeBytes;
     // Of all stored files together; 0: as much as there is room.
     int64_t max_bytes = 0;
     // What uploads leave free on the disk, for the database.

@@ -1,18 +1,15 @@
 #include "coordinator/web/http_access.h"
 
-#include <algorithm>
-
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/digest.h"
+#include "absl/strings/strip.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/client_access.h"
 
 namespace foldfarm {
 namespace {
-
-constexpr size_t kMinTokenSize = 16;
 
 // "localhost:7078" -> "localhost"; "[::1]:7078" -> "[::1]".
 std::string HostOf(absl::string_view header) {
@@ -27,39 +24,49 @@ std::string HostOf(absl::string_view header) {
 
 }  // namespace
 
-bool SameSecret(absl::string_view a, absl::string_view b) {
-  const std::string x = Sha256Hex(a);
-  const std::string y = Sha256Hex(b);
-  unsigned char difference = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    difference |= static_cast<unsigned char>(x[i] ^ y[i]);
-  }
-  return difference == 0;
-}
-
 bool NamesThisMachine(absl::string_view header) {
-  const std::string host = HostOf(header);
-  // Digits and dots only: 127.0.0.1.evil.example begins like an address.
-  const bool number = std::all_of(host.begin(), host.end(), [](char c) {
-    return c == '.' || absl::ascii_isdigit(static_cast<unsigned char>(c));
-  });
-  return host == "localhost" || host == "[::1]" ||
-         (number && absl::StartsWith(host, "127."));
+  return IsLoopbackHost(HostOf(header));
 }
 
 absl::StatusOr<std::string> ReadHttpToken(const std::string& path) {
   FOLDFARM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  const std::string token(absl::StripAsciiWhitespace(text));
-  const bool visible = std::all_of(token.begin(), token.end(), [](char c) {
-    return absl::ascii_isgraph(static_cast<unsigned char>(c));
-  });
-  if (token.size() < kMinTokenSize || !visible) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, ": the token has ", token.size(), " characters, expected at ",
-        "least ", kMinTokenSize, ", all of them letters, digits or signs; ",
-        "`openssl rand -hex 32` makes one"));
-  }
+  std::string token(absl::StripAsciiWhitespace(text));
+  FOLDFARM_RETURN_IF_ERROR(Annotate(CheckToken(token), path));
   return token;
+}
+
+absl::Status MayRead(TokenStore& tokens, absl::string_view authorization) {
+  std::string token;
+  std::string decoded;
+  if (absl::ConsumePrefix(&authorization, "Bearer ")) {
+    token = std::string(authorization);
+  } else if (absl::ConsumePrefix(&authorization, "Basic ") &&
+             absl::Base64Unescape(authorization, &decoded)) {
+    // "anybody:TOKEN".
+    token = decoded.substr(decoded.find(':') + 1);
+  }
+  if (!token.empty() && tokens.Find(token).has_value()) return absl::OkStatus();
+  return absl::UnauthenticatedError(absl::StrCat(
+      token.empty() ? "this page asks for a token"
+                    : "the token is not known (any more)",
+      "; enter one of the coordinator's --tokens as the password (any name), "
+      "or send it as `Authorization: Bearer TOKEN`"));
+}
+
+absl::Status MayChange(TokenStore& tokens, absl::string_view authorization) {
+  std::optional<KnownToken> known;
+  if (absl::ConsumePrefix(&authorization, "Bearer ")) {
+    known = tokens.Find(authorization);
+  }
+  if (!known.has_value()) {
+    return absl::PermissionDeniedError(
+        "the token is missing or not known; it takes one of the role client "
+        "from the coordinator's --tokens");
+  }
+  if (known->role == Role::kClient) return absl::OkStatus();
+  return absl::PermissionDeniedError(absl::StrCat(
+      "the token of \"", known->name, "\" has the role ", RoleName(known->role),
+      "; to change something takes the role client"));
 }
 
 }  // namespace foldfarm

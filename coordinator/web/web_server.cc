@@ -222,6 +222,14 @@ void WebServer::Impl::HandleGet(const httplib::Request& request,
                      ? "ok\n"
                      : absl::StrCat(std::string(status.message()), "\n"));
   }
+  if (options_.tokens != nullptr) {
+    const absl::Status may =
+        MayRead(*options_.tokens, request.get_header_value("Authorization"));
+    if (!may.ok()) {
+      response.set_header("WWW-Authenticate", "Basic realm=\"foldfarm\"");
+      return ReplyError(response, may);
+    }
+  }
   if (request.path == "/metrics") {
     const auto text =
         RenderMetrics({server_.store(), server_.files(), server_.queue(),
@@ -252,7 +260,11 @@ void WebServer::Impl::HandleChange(const httplib::Request& request,
   const std::string header = request.get_header_value("Authorization");
   absl::string_view token = header;
   const bool bearer = absl::ConsumePrefix(&token, "Bearer ");
-  if (options_.token.empty() || !bearer || !SameSecret(token, options_.token)) {
+  if (options_.tokens != nullptr) {
+    const absl::Status may = MayChange(*options_.tokens, header);
+    if (!may.ok()) return ReplyError(response, may);
+  } else if (options_.token.empty() || !bearer ||
+             !SameSecret(token, options_.token)) {
     return ReplyError(
         response,
         absl::PermissionDeniedError(

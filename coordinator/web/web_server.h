@@ -9,12 +9,13 @@
 //   GET  /metrics          Prometheus, text format 0.0.4
 //   GET  /healthz          200, or 503 and why
 //
-// Who may ask: whoever reaches the address may read. To change something, a
-// request carries `Authorization: Bearer TOKEN`, which no browser adds by
-// itself, so another site cannot make a visitor's browser do it. On loopback
-// the Host header must name this machine, so that a foreign name that resolves
-// to 127.0.0.1 (DNS rebinding) reads nothing. The page runs no script but its
-// own (Content-Security-Policy) and puts whatever it shows in as text.
+// Who may ask: whoever reaches the address may read; where the coordinator has
+// a token file, whoever has a token of any role. To change something, a request
+// carries `Authorization: Bearer TOKEN`, which no browser adds by itself, so
+// another site cannot make a visitor's browser do it. On loopback the Host
+// header must name this machine, so that a foreign name that resolves to
+// 127.0.0.1 (DNS rebinding) reads nothing. The page runs no script but its own
+// (Content-Security-Policy) and puts whatever it shows in as text.
 //
 // Thread-safe. A connection holds a thread while it lasts; event streams are
 // counted and limited.
@@ -26,6 +27,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/base/clock.h"
+#include "common/rpc/tokens.h"
 #include "coordinator/service/server.h"
 
 namespace foldfarm {
@@ -35,6 +37,9 @@ struct WebOptions {
   std::string listen;
   // With it, changes are allowed; empty: never.
   std::string token;
+  // Borrowed; outlives the server. With it, reading takes a token of any role
+  // and changes one of the role client; `token` is not looked at.
+  TokenStore* tokens = nullptr;
   // The coordinator's folder, which /healthz tries to write.
   std::string directory;
   // Pages that may be open; more get 503.

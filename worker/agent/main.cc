@@ -17,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/base/subprocess.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/client_access.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/devices.h"
 #include "worker/agent/exec_supervisor.h"
@@ -33,6 +34,7 @@ constexpr char kFooter[] = R"(
 Examples:
   foldfarm-worker                                   # one job at a time, here
   foldfarm-worker --coordinator farm:7077 --device cuda:0,cuda:1
+  foldfarm-worker --coordinator farm:7077 --tls-ca ca.crt --token-file gpu1.token
   foldfarm-worker --slots 4 --threads 2             # four jobs, two threads each
   foldfarm-worker --exit-when-idle 60 --max-jobs 8  # in a batch queue
   foldfarm-worker --allow-exec                      # your own programs too
@@ -51,6 +53,7 @@ constexpr int kExitUsage = 2;
 
 struct Flags {
   std::string coordinator = "127.0.0.1:7077";
+  ClientAccess access;
   std::string name;
   int slots = 0;
   std::string device = "auto";
@@ -83,6 +86,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--coordinator", flags.coordinator, "HOST:PORT to work for")
       ->envname("FOLDFARM_COORDINATOR")
       ->capture_default_str();
+  AddAccessFlags(app, flags.access);
   app.add_option("--name", flags.name,
                  "Name on the farm, unique (default HOST-PID)");
   app.add_option("--slots", flags.slots,
@@ -210,7 +214,13 @@ int Main(int argc, char** argv) {
     std::cerr << "foldfarm-worker: " << options.status().message() << "\n";
     return kExitUsage;
   }
-  GrpcWorkerApi api(MakeChannel(flags.coordinator), flags.coordinator,
+  const absl::StatusOr<FarmChannel> channel =
+      ToFarmChannel(flags.access, flags.coordinator);
+  if (!channel.ok()) {
+    std::cerr << "foldfarm-worker: " << channel.status().message() << "\n";
+    return kExitUsage;
+  }
+  GrpcWorkerApi api(MakeChannel(flags.coordinator, *channel), flags.coordinator,
                     Clock::Real());
   auto agent = Agent::Create(*options, api, Clock::Real());
   if (!agent.ok()) {
