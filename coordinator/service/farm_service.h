@@ -82,6 +82,12 @@ class FarmServiceImpl final : public v1::FarmService::Service {
   grpc::Status Retry(grpc::ServerContext* context,
                      const v1::RetryRequest* request,
                      v1::RetryResponse* response) override;
+  grpc::Status DrainWorker(grpc::ServerContext* context,
+                           const v1::DrainWorkerRequest* request,
+                           v1::Worker* response) override;
+  grpc::Status UndrainWorker(grpc::ServerContext* context,
+                             const v1::UndrainWorkerRequest* request,
+                             v1::Worker* response) override;
 
  private:
   // A sweep, or one of its jobs.
