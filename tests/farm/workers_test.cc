@@ -216,7 +216,7 @@ TEST_F(WorkersTest, AKilledDaemonTakesEvenAStubbornTrainerWithIt) {
 }
 
 TEST_F(WorkersTest, ATimeLimitHandsTheJobBackAndExitsWithStatusZero) {
-  StartWorker("lent", {"--time-limit", "3s"});
+  StartWorker("lent", {"--time-limit", "10s"});
   const std::string job = absl::StrCat(Submit("slow.a", 4000), "/slow.a/0");
   const v1::GetJobResponse back =
       WaitFor(job, [](const v1::GetJobResponse& now) {

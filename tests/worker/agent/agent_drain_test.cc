@@ -49,7 +49,7 @@ TEST_F(AgentTest, WhileDrainedItAsksForNothingAndThenGoesOn) {
 }
 
 TEST_F(AgentTest, HandsJobsBackInTimeBeforeItsLimit) {
-  options_.time_limit = absl::Seconds(2);
+  options_.time_limit = absl::Seconds(10);
   options_.drain_timeout = absl::Seconds(60);
   const int64_t token = coordinator_.AddLease("wait");
   Start();
@@ -58,7 +58,7 @@ TEST_F(AgentTest, HandsJobsBackInTimeBeforeItsLimit) {
   EXPECT_EQ(Heard(token).checkpoint_epoch, 1);
   absl::MutexLock lock(&coordinator_.mu);
   EXPECT_GT(coordinator_.registrations[0].seconds_left(), 0);
-  EXPECT_LE(coordinator_.registrations[0].seconds_left(), 1)
+  EXPECT_LE(coordinator_.registrations[0].seconds_left(), 5)
       << "half of it is for handing back";
 }
 
