@@ -98,7 +98,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(1, 1024));
   app.add_option("--dir", flags.dir,
                  "Folder for cached datasets and scratch files (default "
-                 "$XDG_CACHE_HOME/foldfarm or ~/.cache/foldfarm)");
+                 "$XDG_CACHE_HOME/foldfarm or ~/.cache/foldfarm)")
+      ->take_last();
   app.add_option("--trainer", flags.trainer,
                  "Program that trains (default foldfarm-trainer beside this "
                  "one)");
