@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -102,8 +103,13 @@ int SetUpChild(pid_t parent, const char* directory,
   return 0;
 }
 
-ExitState Decode(int status) {
+ExitState Decode(int status, const rusage& usage) {
   ExitState state;
+  state.peak_memory_bytes = int64_t{usage.ru_maxrss} * 1024;
+  for (const timeval& time : {usage.ru_utime, usage.ru_stime}) {
+    state.cpu_seconds += static_cast<double>(time.tv_sec) +
+                         static_cast<double>(time.tv_usec) * 1e-6;
+  }
   if (WIFSIGNALED(status)) {
     state.signal = WTERMSIG(status);
   } else {
@@ -177,16 +183,20 @@ Subprocess::~Subprocess() {
 std::optional<ExitState> Subprocess::Poll() {
   if (exit_.has_value()) return exit_;
   int status = 0;
-  if (waitpid(pid_, &status, WNOHANG) == pid_) exit_ = Decode(status);
+  rusage usage{};
+  if (wait4(pid_, &status, WNOHANG, &usage) == pid_) {
+    exit_ = Decode(status, usage);
+  }
   return exit_;
 }
 
 ExitState Subprocess::Wait() {
   if (exit_.has_value()) return *exit_;
   int status = 0;
-  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  rusage usage{};
+  while (wait4(pid_, &status, 0, &usage) < 0 && errno == EINTR) {
   }
-  exit_ = Decode(status);
+  exit_ = Decode(status, usage);
   return *exit_;
 }
 

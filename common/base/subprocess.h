@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,6 +40,10 @@ struct SubprocessOptions {
 struct ExitState {
   int exit_status = 0;  // Valid when signal is 0.
   int signal = 0;
+  // Of the child and of all that it waited for: the most memory that one of
+  // them held, and the CPU time of all.
+  int64_t peak_memory_bytes = 0;
+  double cpu_seconds = 0;
 };
 
 class Subprocess {

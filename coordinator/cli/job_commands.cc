@@ -1,6 +1,5 @@
-// jobs, job, logs, metrics, workers.
+// jobs, job, logs, metrics, and with them the commands about workers.
 #include <set>
-#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -9,6 +8,7 @@
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/job_records.h"
 #include "coordinator/cli/metrics_table.h"
+#include "coordinator/cli/worker_commands.h"
 
 namespace foldfarm {
 namespace {
@@ -117,6 +117,8 @@ std::string JobText(const v1::GetJobResponse& reply, absl::Time now,
                     {"STARTED"},
                     {"TOOK", Align::kRight},
                     {"FROM EPOCH", Align::kRight, false, 0, true},
+                    {"CPU", Align::kRight, false, 0, true},
+                    {"MEMORY", Align::kRight, false, 0, true},
                     {"END"},
                     {"ERROR", Align::kLeft, true, 16}});
     for (const v1::Attempt& attempt : reply.attempts()) {
@@ -127,7 +129,15 @@ std::string JobText(const v1::GetJobResponse& reply, absl::Time now,
           {absl::StrCat(attempt.number()), StateCell(attempt.state()),
            attempt.worker(), attempt.device(), FormatRelative(start, now),
            HumanDuration(end - start), absl::StrCat(attempt.resumed_epoch()),
-           AttemptEnd(attempt), attempt.error()});
+           attempt.cpu_seconds() > 0
+               ? HumanDuration(absl::Seconds(attempt.cpu_seconds()))
+               : "-",
+           attempt.peak_memory_bytes() > 0
+               ? FormatBytes(attempt.peak_memory_bytes())
+               : "-",
+           AttemptEnd(attempt),
+           absl::StrCat(attempt.uncharged() ? "uncharged: " : "",
+                        attempt.error())});
     }
     absl::StrAppend(&text, "\n", attempts.Render(width, colour));
   }
@@ -222,40 +232,6 @@ absl::StatusOr<int> Metrics(CommandContext& context,
   return kExitDone;
 }
 
-absl::StatusOr<int> Workers(CommandContext& context, const std::monostate&) {
-  FarmClient client(context.coordinator);
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::ListWorkersResponse reply,
-                            client.Call(&Farm::ListWorkers, {}));
-  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t width, bool colour) {
-    if (reply.workers().empty()) {
-      return absl::StrCat(
-          "No workers. Start one: foldfarm-worker --coordinator ",
-          context.coordinator, "\n");
-    }
-    Table table({{"WORKER", Align::kLeft, true},
-                 {"STATE"},
-                 {"SLOTS", Align::kRight},
-                 {"HOST", Align::kLeft, true, 8, true},
-                 {"DEVICES", Align::kLeft, true},
-                 {"HEARTBEAT"},
-                 {"UP", Align::kRight, false, 0, true},
-                 {"EXEC", Align::kLeft, false, 0, true},
-                 {"JOBS", Align::kLeft, true, 16, true}});
-    const absl::Time now = context.clock.Now();
-    for (const v1::Worker& worker : reply.workers()) {
-      table.AddRow({worker.name(), StateCell(worker.state()),
-                    absl::StrCat(worker.busy_slots(), "/", worker.slots()),
-                    worker.host(), absl::StrJoin(worker.devices(), ", "),
-                    FormatRelative(ToTime(worker.last_heartbeat_time()), now),
-                    HumanDuration(now - ToTime(worker.start_time())),
-                    worker.allow_exec() ? "allowed" : "-",
-                    absl::StrJoin(worker.jobs(), " ")});
-    }
-    return table.Render(width, colour);
-  }));
-  return kExitDone;
-}
-
 void AddJobArgument(CLI::App& command, std::string& job) {
   command.add_option("JOB", job, "SWEEP/MODEL/FOLD")->type_name("")->required();
 }
@@ -297,8 +273,7 @@ void AddJobCommands(CLI::App& app, Invocation& invocation) {
         "foldfarm metrics s3/130_gru/0", Metrics);
     AddJobArgument(*command, options->job);
   }
-  AddCommand<std::monostate>(app, invocation, "workers", "List workers",
-                             "foldfarm workers", Workers);
+  AddWorkerCommands(app, invocation);
 }
 
 }  // namespace foldfarm

@@ -103,6 +103,8 @@ absl::Status JobQueue::Reload(Tx& tx) {
                             tx.ListRunningAttempts());
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<WorkerRow> workers,
                             tx.ListWorkers());
+  FOLDFARM_ASSIGN_OR_RETURN(std::vector<WorkerHoldRow> holds,
+                            tx.ListWorkerHolds());
   absl::flat_hash_map<FencingToken, HeldLease> known;
   {
     absl::MutexLock lock(&mu_);
@@ -116,6 +118,8 @@ absl::Status JobQueue::Reload(Tx& tx) {
           old != workers_.end() ? old->second : WorkerView{.row = row};
     }
     workers_ = std::move(views);
+    holds_.clear();
+    for (WorkerHoldRow& hold : holds) holds_[hold.name] = std::move(hold);
   }
   absl::flat_hash_map<FencingToken, const AttemptRow*> by_token;
   for (const AttemptRow& attempt : attempts) by_token[attempt.token] = &attempt;
@@ -138,11 +142,15 @@ absl::Status JobQueue::Reload(Tx& tx) {
       continue;
     }
     index_.AddRunning(job.sweep, priority, job.slots);
+    if (job.seconds_per_epoch > 0) {
+      pace_[{job.sweep, job.model_index}] = job.seconds_per_epoch;
+    }
     SetLease(*attempt->second, job, *sweep);
     absl::MutexLock lock(&mu_);
     if (const auto old = known.find(job.token); old != known.end()) {
       leases_[job.token].until = old->second.until;
       leases_[job.token].heartbeat = old->second.heartbeat;
+      leases_[job.token].usage = old->second.usage;
     }
   }
   return absl::OkStatus();
@@ -342,7 +350,11 @@ std::vector<std::pair<FencingToken, HeldLease>> JobQueue::Leases() const {
 std::vector<WorkerView> JobQueue::Workers() const {
   absl::MutexLock lock(&mu_);
   std::vector<WorkerView> views;
-  for (const auto& [session, view] : workers_) views.push_back(view);
+  for (const auto& [session, view] : workers_) {
+    views.push_back(view);
+    const auto hold = holds_.find(view.row.name);
+    if (hold != holds_.end()) views.back().hold = hold->second;
+  }
   std::sort(views.begin(), views.end(),
             [](const WorkerView& a, const WorkerView& b) {
               return a.row.name < b.row.name;

@@ -55,6 +55,7 @@
 #include "coordinator/queue/prediction_plan.h"
 #include "coordinator/queue/retry_policy.h"
 #include "coordinator/queue/sweep_plan.h"
+#include "coordinator/queue/worker_health.h"
 #include "coordinator/store/artifact_files.h"
 #include "coordinator/store/store.h"
 #include "foldfarm/v1/farm.pb.h"
@@ -105,6 +106,11 @@ struct HeldLease {
   bool cancel = false;
   // It is paused: the attempt is to be handed back.
   bool preempt = false;
+  // What its processes use, as last reported; `usage_time` says when.
+  v1::AttemptUsage usage;
+  absl::Time usage_time = absl::InfinitePast();
+  // CPUs that they used between the last two reports (1: one core).
+  double cpus = 0;
 };
 
 // How jobs are tried again.
@@ -121,7 +127,10 @@ struct RetryWish {
 struct WorkerView {
   WorkerRow row;
   absl::Time last_heard = absl::InfinitePast();
+  // It says so itself.
   bool draining = false;
+  // A person drains it, or it is in quarantine.
+  std::optional<WorkerHoldRow> hold;
 };
 
 // What has happened since the queue was started, as far as it is on disk.
@@ -186,6 +195,11 @@ class JobQueue : public StoreListener {
   absl::StatusOr<int> SetPaused(SweepId sweep, std::optional<JobId> job,
                                 bool paused);
   absl::StatusOr<int> SetPriority(SweepId sweep, int priority);
+
+  // Keeps the workers of that name, now and later, from leases, or no more.
+  // Errors: NOT_FOUND when there never was one.
+  absl::Status DrainWorker(const std::string& name, const std::string& reason);
+  absl::Status UndrainWorker(const std::string& name);
 
   std::optional<HeldLease> FindLease(FencingToken token) const;
   std::vector<std::pair<FencingToken, HeldLease>> Leases() const;
@@ -278,6 +292,23 @@ class JobQueue : public StoreListener {
   // Notes that a worker was heard of. Errors: NOT_FOUND.
   absl::StatusOr<int> TouchWorker(int64_t session);
 
+  // job_queue_holds.cc
+  absl::Status CheckWorkerName(const std::string& name) const;
+  absl::Status Hold(Tx& tx, WorkerHoldRow row);
+  absl::Status Quarantine(Tx& tx, const std::string& worker,
+                          const std::string& reason);
+  // Counts a failure against its worker; may put that into quarantine.
+  absl::Status NoteFailedAttempt(Tx& tx, const AttemptRow& attempt,
+                                 const JobRow& job);
+  // Takes a failure's charge back from its job, and opens that again if it was
+  // given up for it. Returns the job's name.
+  absl::StatusOr<std::string> TakeBack(Tx& tx,
+                                       const WorkerHealth::Failure& failure);
+  // How long an attempt takes to leave its first checkpoint, by the pace of its
+  // model so far; zero when nothing is known.
+  absl::Duration TimeToCheckpoint(const JobRow& job,
+                                  const SweepData& sweep) const;
+
   // job_queue_results.cc
   absl::Status CheckStored(
       const google::protobuf::RepeatedPtrField<v1::ArtifactRef>& refs,
@@ -367,6 +398,9 @@ class JobQueue : public StoreListener {
   // the next commit.
   absl::flat_hash_set<SweepId> undecided_;
   std::set<SweepId> to_judge_;
+  WorkerHealth health_;
+  // Seconds per epoch of models, as reported last.
+  std::map<WorkerHealth::Model, double> pace_;
   // No lease ends before this.
   absl::Time next_expiry_ = absl::InfiniteFuture();
 
@@ -374,6 +408,8 @@ class JobQueue : public StoreListener {
   mutable absl::Mutex mu_;
   absl::flat_hash_map<FencingToken, HeldLease> leases_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<WorkerSession, WorkerView> workers_ ABSL_GUARDED_BY(mu_);
+  // By worker name.
+  std::map<std::string, WorkerHoldRow> holds_ ABSL_GUARDED_BY(mu_);
   // Results that were checked: OOF digest, sweep and fold.
   absl::flat_hash_set<std::string> valid_results_ ABSL_GUARDED_BY(mu_);
   // Those of `undecided_` that are at the trial.

@@ -169,16 +169,25 @@ std::string JobQueue::WaitingReason(const JobRow& job) const {
   const absl::Time now = clock_.Now();
   int most_slots = 0;
   bool online = false;
+  bool held = false;
   bool allowed = false;
   absl::MutexLock lock(&mu_);
   for (const auto& [session, worker] : workers_) {
     if (worker.draining || now - worker.last_heard >= options_.lease_duration) {
       continue;
     }
+    if (holds_.count(worker.row.name) > 0) {
+      held = true;
+      continue;
+    }
     online = true;
     if (job.needs_exec && !worker.row.allow_exec) continue;
     allowed = true;
     most_slots = std::max(most_slots, worker.row.slots);
+  }
+  if (!online && held) {
+    return "all workers online are drained or in quarantine, see foldfarm "
+           "workers";
   }
   if (!online) return "no worker is online";
   if (!allowed) {

@@ -17,6 +17,8 @@ namespace {
 constexpr double kMaxWaitSeconds = 60;
 // Leases of one call, whatever was asked for.
 constexpr int kMaxLeases = 256;
+// Jobs that one call looks at in vain for a worker with a time limit.
+constexpr size_t kMaxTooLong = 64;
 
 }  // namespace
 
@@ -128,11 +130,16 @@ absl::Status JobQueue::Grant(
   if (index_.empty()) return absl::OkStatus();
   std::string worker;
   bool allow_exec = false;
+  absl::Time stop_time;
   {
     absl::MutexLock lock(&mu_);
     const auto it = workers_.find(session);
-    if (it == workers_.end() || it->second.draining) return absl::OkStatus();
+    if (it == workers_.end() || it->second.draining ||
+        holds_.count(it->second.row.name) > 0) {
+      return absl::OkStatus();
+    }
     worker = it->second.row.name;
+    stop_time = it->second.row.stop_time;
     allow_exec = it->second.row.allow_exec;
     free_slots = std::min(free_slots, it->second.row.slots);
   }
@@ -141,7 +148,9 @@ absl::Status JobQueue::Grant(
   const int most =
       max_leases > 0 ? std::min(max_leases, kMaxLeases) : kMaxLeases;
   const absl::Time now = clock_.Now();
-  while (leases->size() < most) {
+  // Jobs that the worker cannot bring to a checkpoint before it stops.
+  std::vector<JobIndex::Entry> too_long;
+  while (leases->size() < most && too_long.size() < kMaxTooLong) {
     const std::optional<JobIndex::Entry> entry =
         index_.Take(free_slots, allow_exec);
     if (!entry.has_value()) break;
@@ -153,6 +162,11 @@ absl::Status JobQueue::Grant(
     }
     FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
                               LoadSweep(tx, job->sweep));
+    if (stop_time != absl::InfinitePast() &&
+        now + TimeToCheckpoint(*job, *sweep) > stop_time) {
+      too_long.push_back(*entry);
+      continue;
+    }
     AttemptRow attempt;
     attempt.job = job->id;
     attempt.number = ++job->attempt_count;
@@ -174,6 +188,11 @@ absl::Status JobQueue::Grant(
         FillLease(tx, *job, attempt, *sweep, *leases->Add()));
     SetLease(attempt, *job, sweep);
     free_slots -= job->slots;
+  }
+  for (JobIndex::Entry& entry : too_long) {
+    index_.EndRunning(entry.sweep, entry.slots);
+    entry.not_before = absl::InfinitePast();  // It was ready.
+    index_.Add(entry);
   }
   return absl::OkStatus();
 }
@@ -268,6 +287,69 @@ absl::Status JobQueue::EndUnreported(Tx& tx, FencingToken token,
   }
   attempt->error = error;
   return EndAttempt(tx, *attempt, *job, {.state = state, .error = error});
+}
+
+absl::Status JobQueue::EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
+                                  const AttemptEnd& end) {
+  const absl::Time now = clock_.Now();
+  JobFacts facts;
+  facts.failed_count = job.failed_count;
+  facts.lost_count = job.lost_count;
+  facts.slots = job.slots;
+  facts.cancel_requested = job.cancel_requested;
+  facts.most_slots = job.slots;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [session, worker] : workers_) {
+      if (now - worker.last_heard < options_.lease_duration &&
+          holds_.count(worker.row.name) == 0 &&
+          (worker.row.allow_exec || !job.needs_exec)) {
+        facts.most_slots = std::max(facts.most_slots, worker.row.slots);
+      }
+    }
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
+                            LoadSweep(tx, job.sweep));
+  const std::string name = JobName(job.sweep, job.model, job.fold);
+  // The jitter's seed is the sweep's: on record with it.
+  facts.random = DeriveSeed(sweep->spec.seed(), absl::StrCat("backoff ", name),
+                            static_cast<uint32_t>(job.attempt_count)) /
+                 4294967296.0;
+  const Verdict verdict = Judge(options_.retry, facts, end);
+
+  attempt.state = end.state;
+  attempt.end_time = now;
+  // Of an attempt that nobody ended: what was reported last.
+  if (const std::optional<HeldLease> lease = FindLease(attempt.token);
+      lease.has_value()) {
+    attempt.peak_memory_bytes = std::max<int64_t>(
+        attempt.peak_memory_bytes, lease->usage.peak_memory_bytes());
+    attempt.cpu_seconds =
+        std::max(attempt.cpu_seconds, lease->usage.cpu_seconds());
+  }
+  FOLDFARM_RETURN_IF_ERROR(tx.UpdateAttempt(attempt));
+  tx.AfterCommit([&ended = metrics_.ended[end.state]](const absl::Status& s) {
+    if (s.ok()) ended.fetch_add(1, std::memory_order_relaxed);
+  });
+  index_.EndRunning(job.sweep, job.slots);
+  {
+    absl::MutexLock lock(&mu_);
+    leases_.erase(attempt.token);
+  }
+  job.failed_count = verdict.failed_count;
+  job.lost_count = verdict.lost_count;
+  job.slots = verdict.slots;
+  // What the farm stops by itself keeps the reason; what it could not stop in
+  // time is as good as any other.
+  job.dropped = job.dropped && verdict.event == JobEvent::kCancel;
+  if (!job.dropped) job.error = verdict.error;
+  job.cancel_requested = false;
+  job.not_before = verdict.delay > absl::ZeroDuration() ? now + verdict.delay
+                                                        : absl::InfinitePast();
+  FOLDFARM_RETURN_IF_ERROR(
+      ChangeJob(tx, job, verdict.event, attempt.token, job.error));
+  if (job.state == v1::Job::PENDING) Offer(job, sweep->spec.priority());
+  return absl::OkStatus();
 }
 
 }  // namespace foldfarm

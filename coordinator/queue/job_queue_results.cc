@@ -105,7 +105,12 @@ absl::Status JobQueue::DoReport(Tx& tx,
       const int count = std::max(1, job->epoch - attempt->resumed_epoch);
       job->seconds_per_epoch +=
           (seconds->second - job->seconds_per_epoch) / count;
+      pace_[{job->sweep, job->model_index}] = job->seconds_per_epoch;
     }
+  }
+  if (request.epochs_size() > 0) {
+    health_.NoteProgress(attempt->worker, {job->sweep, job->model_index},
+                         clock_.Now());
   }
   for (const v1::LogLine& line : request.lines()) {
     FOLDFARM_RETURN_IF_ERROR(tx.PutLogLine(job->id, token, line));
@@ -288,6 +293,15 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
                            request.exit_status());
   }
   attempt->error = end.error;
+  attempt->peak_memory_bytes = request.usage().peak_memory_bytes();
+  attempt->cpu_seconds = request.usage().cpu_seconds();
+  const bool failed = end.state == v1::Attempt::FAILED;
+  attempt->uncharged = failed && end.kind == v1::FAILURE_KIND_WORKER;
+  // A wrong configuration and want of memory are no news about the worker.
+  const bool suspicious = failed && !job->cancel_requested &&
+                          end.kind != v1::FAILURE_KIND_WORKER &&
+                          end.kind != v1::FAILURE_KIND_PERMANENT &&
+                          end.kind != v1::FAILURE_KIND_OUT_OF_MEMORY;
   if (end.state != v1::Attempt::SUCCEEDED) {
     attempt->log_tail.assign(request.log_tail().begin(),
                              request.log_tail().end());
@@ -310,6 +324,15 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
     }
   }
   FOLDFARM_RETURN_IF_ERROR(EndAttempt(tx, *attempt, *job, end));
+  if (attempt->uncharged) {
+    FOLDFARM_RETURN_IF_ERROR(Quarantine(tx, attempt->worker, end.error));
+  } else if (suspicious) {
+    FOLDFARM_RETURN_IF_ERROR(NoteFailedAttempt(tx, *attempt, *job));
+    FOLDFARM_ASSIGN_OR_RETURN(job, tx.FindJob(attempt->job));
+  } else if (end.state == v1::Attempt::SUCCEEDED) {
+    health_.NoteSuccess(attempt->worker, {job->sweep, job->model_index},
+                        clock_.Now());
+  }
   response.set_job_state(job->state);
   if (request.next_leases() <= 0 || !valid.ok()) return absl::OkStatus();
   return Grant(tx, WorkerSession{request.session()}, request.free_slots(),
@@ -341,60 +364,6 @@ absl::Status JobQueue::RepeatFinish(Tx& tx,
     FOLDFARM_RETURN_IF_ERROR(
         FillLease(tx, *next_job, next, *sweep, *response.add_next_leases()));
   }
-  return absl::OkStatus();
-}
-
-absl::Status JobQueue::EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
-                                  const AttemptEnd& end) {
-  const absl::Time now = clock_.Now();
-  JobFacts facts;
-  facts.failed_count = job.failed_count;
-  facts.lost_count = job.lost_count;
-  facts.slots = job.slots;
-  facts.cancel_requested = job.cancel_requested;
-  facts.most_slots = job.slots;
-  {
-    absl::MutexLock lock(&mu_);
-    for (const auto& [session, worker] : workers_) {
-      if (now - worker.last_heard < options_.lease_duration &&
-          (worker.row.allow_exec || !job.needs_exec)) {
-        facts.most_slots = std::max(facts.most_slots, worker.row.slots);
-      }
-    }
-  }
-  FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
-                            LoadSweep(tx, job.sweep));
-  const std::string name = JobName(job.sweep, job.model, job.fold);
-  // The jitter's seed is the sweep's: on record with it.
-  facts.random = DeriveSeed(sweep->spec.seed(), absl::StrCat("backoff ", name),
-                            static_cast<uint32_t>(job.attempt_count)) /
-                 4294967296.0;
-  const Verdict verdict = Judge(options_.retry, facts, end);
-
-  attempt.state = end.state;
-  attempt.end_time = now;
-  FOLDFARM_RETURN_IF_ERROR(tx.UpdateAttempt(attempt));
-  tx.AfterCommit([&ended = metrics_.ended[end.state]](const absl::Status& s) {
-    if (s.ok()) ended.fetch_add(1, std::memory_order_relaxed);
-  });
-  index_.EndRunning(job.sweep, job.slots);
-  {
-    absl::MutexLock lock(&mu_);
-    leases_.erase(attempt.token);
-  }
-  job.failed_count = verdict.failed_count;
-  job.lost_count = verdict.lost_count;
-  job.slots = verdict.slots;
-  // What the farm stops by itself keeps the reason; what it could not stop in
-  // time is as good as any other.
-  job.dropped = job.dropped && verdict.event == JobEvent::kCancel;
-  if (!job.dropped) job.error = verdict.error;
-  job.cancel_requested = false;
-  job.not_before = verdict.delay > absl::ZeroDuration() ? now + verdict.delay
-                                                        : absl::InfinitePast();
-  FOLDFARM_RETURN_IF_ERROR(
-      ChangeJob(tx, job, verdict.event, attempt.token, job.error));
-  if (job.state == v1::Job::PENDING) Offer(job, sweep->spec.priority());
   return absl::OkStatus();
 }
 

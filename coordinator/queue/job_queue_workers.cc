@@ -52,6 +52,9 @@ absl::Status JobQueue::DoRegister(Tx& tx, const v1::RegisterRequest& request,
   view.row.version = request.version();
   view.row.allow_exec = request.allow_exec();
   view.row.start_time = now;
+  if (request.seconds_left() > 0) {
+    view.row.stop_time = now + absl::Seconds(request.seconds_left());
+  }
   view.last_heard = now;
   FOLDFARM_ASSIGN_OR_RETURN(view.row.session, tx.InsertWorker(view.row));
   const WorkerSession session = view.row.session;
@@ -145,10 +148,20 @@ absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
   const absl::flat_hash_set<int64_t> named(request.tokens().begin(),
                                            request.tokens().end());
   std::vector<FencingToken> persist, unknown;
+  if (!request.fault().empty()) {
+    std::string name;
+    {
+      absl::MutexLock lock(&mu_);
+      name = workers_[session].row.name;
+    }
+    FOLDFARM_RETURN_IF_ERROR(Quarantine(tx, name, request.fault()));
+  }
   {
     absl::MutexLock lock(&mu_);
     news_.erase(session);
-    workers_[session].draining = request.draining();
+    WorkerView& worker = workers_[session];
+    worker.draining = request.draining();
+    response.set_drained(holds_.count(worker.row.name) > 0);
     for (const int64_t token : request.tokens()) {
       v1::HeartbeatResponse::Answer& answer = *response.add_answers();
       answer.set_token(token);
@@ -158,9 +171,10 @@ absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
         continue;
       }
       HeldLease& lease = it->second;
-      answer.set_action(lease.cancel    ? v1::HeartbeatResponse::CANCEL
-                        : lease.preempt ? v1::HeartbeatResponse::PREEMPT
-                                        : v1::HeartbeatResponse::CONTINUE);
+      answer.set_action(
+          lease.cancel                           ? v1::HeartbeatResponse::CANCEL
+          : lease.preempt || response.drained() ? v1::HeartbeatResponse::PREEMPT
+                                                : v1::HeartbeatResponse::CONTINUE);
       lease.until = until;
       lease.heartbeat = now;
       // The database may lag: a restart grants a full term anyway.
@@ -168,6 +182,19 @@ absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
         lease.persisted_until = until;
         persist.push_back(it->first);
       }
+    }
+    for (const v1::AttemptUsage& usage : request.usage()) {
+      const auto it = leases_.find(FencingToken{usage.token()});
+      if (it == leases_.end() || it->second.session != session) continue;
+      HeldLease& lease = it->second;
+      const absl::Duration since = now - lease.usage_time;
+      const double used = usage.cpu_seconds() - lease.usage.cpu_seconds();
+      lease.cpus = lease.usage_time == absl::InfinitePast() ||
+                           since <= absl::ZeroDuration()
+                       ? 0
+                       : std::max(0.0, used / absl::ToDoubleSeconds(since));
+      lease.usage = usage;
+      lease.usage_time = now;
     }
     // A lease whose grant was lost on the way: the worker never named it.
     for (const auto& [token, lease] : leases_) {

@@ -44,7 +44,7 @@ Verdict Judge(const RetryOptions& options, const JobFacts& job,
     verdict.error.clear();
     return verdict;
   }
-  if (end.state == v1::Attempt::FAILED) {
+  if (end.state == v1::Attempt::FAILED && end.kind != v1::FAILURE_KIND_WORKER) {
     verdict = JudgeFailure(options, job, end, verdict);
   } else if (end.state == v1::Attempt::LOST) {
     verdict.lost_count = job.lost_count + 1;

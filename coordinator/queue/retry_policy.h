@@ -2,7 +2,8 @@
 //
 // PREEMPTED never counts, LOST counts towards `crash_limit`, FAILED towards
 // `max_attempts`; a wrong configuration ends the job at once; who ran out of
-// memory gets twice the slots; a cancelled job is never tried again.
+// memory gets twice the slots; a cancelled job is never tried again. What
+// failed by the worker's fault does not count and goes to another at once.
 //
 // Pure functions; chance comes in as a number.
 #ifndef FOLDFARM_COORDINATOR_QUEUE_RETRY_POLICY_H_

@@ -97,6 +97,12 @@ class FarmServiceImpl final : public v1::FarmService::Service {
   grpc::Status CollectGarbage(grpc::ServerContext* context,
                               const v1::CollectGarbageRequest* request,
                               v1::CollectGarbageResponse* response) override;
+  grpc::Status DrainWorker(grpc::ServerContext* context,
+                           const v1::DrainWorkerRequest* request,
+                           v1::Worker* response) override;
+  grpc::Status UndrainWorker(grpc::ServerContext* context,
+                             const v1::UndrainWorkerRequest* request,
+                             v1::Worker* response) override;
 
  private:
   // A sweep, or one of its jobs.

@@ -201,6 +201,12 @@ v1::Attempt ToAttempt(const AttemptRow& row,
   attempt.set_error(row.error);
   attempt.set_resumed_epoch(row.resumed_epoch);
   for (const std::string& line : row.log_tail) attempt.add_log_tail(line);
+  attempt.set_uncharged(row.uncharged);
+  attempt.set_peak_memory_bytes(lease.has_value()
+                                    ? lease->usage.peak_memory_bytes()
+                                    : row.peak_memory_bytes);
+  attempt.set_cpu_seconds(lease.has_value() ? lease->usage.cpu_seconds()
+                                            : row.cpu_seconds);
   return attempt;
 }
 
@@ -225,13 +231,29 @@ std::vector<v1::Worker> ViewWorkers(const JobQueue& queue, absl::Time now) {
       SetTime(view.last_heard, worker.mutable_last_heartbeat_time());
     }
     const bool online = now - view.last_heard < queue.options().lease_duration;
-    worker.set_state(!online         ? v1::Worker::OFFLINE
-                     : view.draining ? v1::Worker::DRAINING
-                                     : v1::Worker::ONLINE);
+    const bool quarantined = view.hold.has_value() && view.hold->quarantined;
+    const bool drained = view.draining || view.hold.has_value();
+    // What a person has to look at shows, whether it runs or not.
+    worker.set_state(quarantined ? v1::Worker::QUARANTINED
+                     : !online   ? v1::Worker::OFFLINE
+                     : drained   ? v1::Worker::DRAINING
+                                 : v1::Worker::ONLINE);
+    if (view.hold.has_value()) {
+      worker.set_state_reason(view.hold->reason.empty() ? "drained by a person"
+                                                        : view.hold->reason);
+    } else if (online && view.draining) {
+      worker.set_state_reason("it was told to stop");
+    }
+    if (IsSet(view.row.stop_time)) {
+      SetTime(view.row.stop_time, worker.mutable_stop_time());
+    }
     int busy = 0;
     std::vector<std::string> jobs;
     for (const HeldLease& lease : held[view.row.session]) {
       busy += lease.slots;
+      worker.set_memory_bytes(worker.memory_bytes() +
+                              lease.usage.memory_bytes());
+      worker.set_cpus(worker.cpus() + lease.cpus);
       jobs.push_back(lease.job_name);
     }
     std::sort(jobs.begin(), jobs.end());

@@ -26,7 +26,8 @@ namespace {
 #define FOLDFARM_SELECT_ATTEMPT                                             \
   "SELECT token, job_id, number, state, outcome, session, worker, device, " \
   "start_us, end_us, lease_until_us, heartbeat_us, exit_status, signal, "   \
-  "error, resumed_epoch, log_tail, granted_by FROM attempt "
+  "error, resumed_epoch, log_tail, granted_by, uncharged, "                 \
+  "peak_memory_bytes, cpu_seconds FROM attempt "
 
 absl::StatusOr<SweepRow> ReadSweep(const Statement& s) {
   SweepRow row;
@@ -108,6 +109,9 @@ absl::StatusOr<AttemptRow> ReadAttempt(const Statement& s) {
   FOLDFARM_RETURN_IF_ERROR(ParseBlob(s.Bytes(16), "log tail", tail));
   row.log_tail.assign(tail.log_tail().begin(), tail.log_tail().end());
   row.granted_by = {s.Int(17)};
+  row.uncharged = s.Int(18) != 0;
+  row.peak_memory_bytes = s.Int(19);
+  row.cpu_seconds = s.Double(20);
   return row;
 }
 

@@ -77,6 +77,7 @@ class Reader {
       SweepId sweep) const;
 
   absl::StatusOr<std::vector<WorkerRow>> ListWorkers() const;
+  absl::StatusOr<std::vector<WorkerHoldRow>> ListWorkerHolds() const;
 
   absl::StatusOr<std::vector<v1::ArtifactRef>> ListArtifacts(
       JobId job, ArtifactKind kind) const;

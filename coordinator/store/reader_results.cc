@@ -80,7 +80,27 @@ absl::StatusOr<std::vector<WorkerRow>> Reader::ListWorkers() const {
          .slots = worker.slots(),
          .version = worker.version(),
          .allow_exec = worker.allow_exec(),
-         .start_time = s.Time(2)});
+         .start_time = s.Time(2),
+         .stop_time =
+             worker.has_stop_time()
+                 ? absl::FromUnixMicros(worker.stop_time().seconds() * 1000000 +
+                                        worker.stop_time().nanos() / 1000)
+                 : absl::InfinitePast()});
+  }
+}
+
+absl::StatusOr<std::vector<WorkerHoldRow>> Reader::ListWorkerHolds() const {
+  Statement s = connection_.Prepare(
+      "SELECT name, quarantined, reason, time_us FROM worker_hold ORDER BY "
+      "name");
+  std::vector<WorkerHoldRow> rows;
+  while (true) {
+    FOLDFARM_ASSIGN_OR_RETURN(const bool more, s.Step());
+    if (!more) return rows;
+    rows.push_back({.name = s.Text(0),
+                    .quarantined = s.Int(1) != 0,
+                    .reason = s.Text(2),
+                    .time = s.Time(3)});
   }
 }
 

@@ -123,6 +123,11 @@ struct AttemptRow {
   std::vector<std::string> log_tail;
   // The attempt whose end granted this one in the same call; 0: none.
   FencingToken granted_by;
+  // It failed by the worker's fault and does not count against the job.
+  bool uncharged = false;
+  // Most memory that its processes held, and the CPU time that they used.
+  int64_t peak_memory_bytes = 0;
+  double cpu_seconds = 0;
 };
 
 // One run of a worker daemon.
@@ -136,6 +141,17 @@ struct WorkerRow {
   // Runs programs of users.
   bool allow_exec = false;
   absl::Time start_time = absl::InfinitePast();
+  // It stops by itself then; InfinitePast(): never.
+  absl::Time stop_time = absl::InfinitePast();
+};
+
+// Why the workers of a name get no leases.
+struct WorkerHoldRow {
+  std::string name;
+  // Found to be broken; else a person drains it.
+  bool quarantined = false;
+  std::string reason;
+  absl::Time time = absl::InfinitePast();
 };
 
 // A file that the attempts of one of a sweep's models start with.

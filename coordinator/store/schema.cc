@@ -173,6 +173,20 @@ ALTER TABLE job ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
 -- ModelSpec: of a job that was retried with other options; NULL: the sweep's.
 ALTER TABLE job ADD COLUMN model_override BLOB;
 )sql",
+    R"sql(
+-- Workers that get no leases, by name: whatever session runs under it.
+CREATE TABLE worker_hold(
+  name TEXT PRIMARY KEY,
+  quarantined INTEGER NOT NULL,     -- 0: a person drains it
+  reason TEXT NOT NULL,
+  time_us INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Failed by its worker's fault: does not count against the job.
+ALTER TABLE attempt ADD COLUMN uncharged INTEGER NOT NULL DEFAULT 0;
+-- What its processes used.
+ALTER TABLE attempt ADD COLUMN peak_memory_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN cpu_seconds REAL NOT NULL DEFAULT 0;
+)sql",
 };
 
 }  // namespace

@@ -164,11 +164,14 @@ absl::Status Tx::UpdateAttempt(const AttemptRow& row) {
           "UPDATE attempt SET state = ?, outcome = ?, session = ?, device = ?, "
           "start_us = ?, end_us = ?, lease_until_us = ?, heartbeat_us = ?, "
           "exit_status = ?, signal = ?, error = ?, resumed_epoch = ?, log_tail "
-          "= ? WHERE token = ?")
+          "= ?, uncharged = ?, peak_memory_bytes = ?, cpu_seconds = ? WHERE "
+          "token = ?")
       .Bind(static_cast<int>(row.state), static_cast<int>(row.outcome),
             row.session.value, row.device, row.start_time, row.end_time,
             row.lease_until, row.heartbeat_time, row.exit_status, row.signal,
-            row.error, row.resumed_epoch, Blob{tail_bytes}, row.token.value)
+            row.error, row.resumed_epoch, Blob{tail_bytes},
+            static_cast<int>(row.uncharged), row.peak_memory_bytes,
+            row.cpu_seconds, row.token.value)
       .Run();
 }
 
@@ -192,11 +195,34 @@ absl::StatusOr<WorkerSession> Tx::InsertWorker(const WorkerRow& row) {
   worker.set_slots(row.slots);
   worker.set_version(row.version);
   worker.set_allow_exec(row.allow_exec);
+  if (row.stop_time != absl::InfinitePast()) {
+    const int64_t micros = absl::ToUnixMicros(row.stop_time);
+    worker.mutable_stop_time()->set_seconds(micros / 1000000);
+    worker.mutable_stop_time()->set_nanos(static_cast<int>(micros % 1000000) *
+                                          1000);
+  }
   const std::string bytes = worker.SerializeAsString();
   Statement s = connection_.Prepare(
       "INSERT OR REPLACE INTO worker(name, worker, start_us) VALUES(?, ?, ?)");
   FOLDFARM_RETURN_IF_ERROR(s.Bind(row.name, Blob{bytes}, row.start_time).Run());
   return WorkerSession{connection_.last_insert_id()};
+}
+
+absl::Status Tx::SetWorkerHold(const WorkerHoldRow& row) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  return connection_
+      .Prepare(
+          "INSERT OR REPLACE INTO worker_hold(name, quarantined, reason, "
+          "time_us) VALUES(?, ?, ?, ?)")
+      .Bind(row.name, static_cast<int>(row.quarantined), row.reason, row.time)
+      .Run();
+}
+
+absl::Status Tx::DropWorkerHold(const std::string& name) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  return connection_.Prepare("DELETE FROM worker_hold WHERE name = ?")
+      .Bind(name)
+      .Run();
 }
 
 absl::Status Tx::SetArtifacts(JobId job, ArtifactKind kind,

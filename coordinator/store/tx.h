@@ -61,6 +61,10 @@ class Tx : public Reader {
 
   // Replaces the row of that name.
   absl::StatusOr<WorkerSession> InsertWorker(const WorkerRow& row);
+  // Replaces the hold of that name.
+  absl::Status SetWorkerHold(const WorkerHoldRow& row);
+  // Harmless when there is none.
+  absl::Status DropWorkerHold(const std::string& name);
 
   // Replaces all of that kind.
   absl::Status SetArtifacts(JobId job, ArtifactKind kind,

@@ -81,7 +81,8 @@ void AddWorkers(const JobQueue& queue, absl::Time now, MetricsText& text) {
   const std::vector<v1::Worker> workers = ViewWorkers(queue, now);
   std::map<v1::Worker::State, int> counts = {{v1::Worker::ONLINE, 0},
                                              {v1::Worker::DRAINING, 0},
-                                             {v1::Worker::OFFLINE, 0}};
+                                             {v1::Worker::OFFLINE, 0},
+                                             {v1::Worker::QUARANTINED, 0}};
   for (const v1::Worker& worker : workers) ++counts[worker.state()];
   text.Family("foldfarm_workers", "gauge", "Workers by state.");
   for (const auto& [state, count] : counts) {

@@ -322,6 +322,18 @@ int LoseResult(const Attempt&) {
   return 0;
 }
 
+// Needs 4 MiB in its folder.
+int FillDisk(const Attempt& attempt) {
+  SayStarted(attempt, 0);
+  const absl::Status status = WriteFileAtomically(
+      attempt.Path("large"), std::string(size_t{4} << 20, 'x'));
+  if (status.ok()) return Finish(attempt);
+  Say(Json{{"event", "failed"},
+           {"code", "RESOURCE_EXHAUSTED"},
+           {"message", std::string(status.message())}});
+  return 70;
+}
+
 // Says what lies in its folder, with modes, then succeeds.
 int ListFolder(const Attempt& attempt) {
   const auto names = ListDirectory(attempt.folder);
@@ -342,6 +354,7 @@ const std::map<std::string, int (*)(const Attempt&)> kBehaviours = {
     {"crash", Crash},
     {"exit_silently", ExitSilently},
     {"fail", FailPlainly},
+    {"fill_disk", FillDisk},
     {"garbled", Garbled},
     {"good", Good},
     {"ignore_stop", IgnoreStop},

@@ -12,6 +12,8 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "worker/agent/process_usage.h"
+#include "worker/agent/worker_fault.h"
 
 namespace foldfarm {
 namespace {
@@ -19,6 +21,13 @@ namespace {
 absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) +
          absl::Nanoseconds(duration.nanos());
+}
+
+// When to begin a drain that is to be over at the time limit.
+absl::Duration DrainTime(const AgentOptions& options, absl::Duration now) {
+  if (options.time_limit == absl::InfiniteDuration()) return options.time_limit;
+  return now + options.time_limit -
+         std::min(options.drain_timeout, options.time_limit / 2);
 }
 
 }  // namespace
@@ -42,7 +51,8 @@ Agent::Agent(const AgentOptions& options,
       scratch_(std::move(scratch)),
       api_(api),
       clock_(clock),
-      cache_(options.dir, api),
+      cache_(options.dir, api, options.max_cache_bytes),
+      drain_at_(DrainTime(options, clock.Monotonic())),
       slots_(options.devices, options.slots),
       idle_since_(clock.Monotonic()) {}
 
@@ -59,6 +69,7 @@ absl::Status Agent::Run() {
       return Annotate(status, "the coordinator refuses this worker");
     }
     PauseUnlessDraining(OutageDelay(failures));
+    if (clock_.Monotonic() >= drain_at_) Drain();
     absl::MutexLock lock(&mu_);
     if (draining_) return absl::OkStatus();
   }
@@ -113,6 +124,10 @@ absl::Status Agent::Register(int64_t known) {
   request.set_version(options_.version);
   request.set_slots(options_.slots);
   request.set_allow_exec(options_.allow_exec);
+  if (drain_at_ != absl::InfiniteDuration()) {
+    request.set_seconds_left(
+        std::max(0.001, absl::ToDoubleSeconds(drain_at_ - clock_.Monotonic())));
+  }
   for (const std::string& device : options_.devices) {
     request.add_devices(device);
   }
@@ -141,7 +156,16 @@ bool Agent::LeaseLoop() {
     absl::Duration pause = absl::ZeroDuration();
     {
       absl::MutexLock lock(&mu_);
-      while (!draining_ && slots_.free() == 0) changed_.Wait(&mu_);
+      while (!draining_ && (slots_.free() == 0 || drained_)) {
+        if (!held_.empty()) {
+          changed_.Wait(&mu_);
+          continue;
+        }
+        const absl::Duration left =
+            idle_since_ + options_.exit_when_idle - clock_.Monotonic();
+        if (left <= absl::ZeroDuration()) break;
+        clock_.WaitFor(changed_, mu_, std::min(left, absl::Hours(1)));
+      }
       if (draining_) return doubtful;
       if (held_.empty() &&
           clock_.Monotonic() - idle_since_ >= options_.exit_when_idle) {
@@ -210,12 +234,14 @@ void Agent::HeartbeatLoop() {
       // After an outage the lease may be short: hurry until one got through.
       absl::Duration wait = heartbeat_interval_;
       if (failures > 0) wait = std::min(wait, OutageDelay(failures));
-      const absl::Duration end = clock_.Monotonic() + wait;
+      absl::Duration end = clock_.Monotonic() + wait;
+      if (!draining_) end = std::min(end, drain_at_);
       while (!stopped_ && clock_.Monotonic() < end) {
         clock_.WaitFor(changed_, mu_, end - clock_.Monotonic());
       }
       if (stopped_) return;
     }
+    if (clock_.Monotonic() >= drain_at_) Drain();
     v1::HeartbeatRequest request;
     {
       absl::MutexLock lock(&mu_);
@@ -223,19 +249,60 @@ void Agent::HeartbeatLoop() {
       request.set_draining(draining_);
       for (const auto& [token, held] : held_) request.add_tokens(token);
     }
+    request.set_fault(RoomFault(options_.dir));
+    AddUsage(request);
     const auto response = api_.Heartbeat(request);
     absl::Status status = response.status();
     if (absl::IsNotFound(status)) status = Register(request.session());
     failures = status.ok() ? 0 : failures + 1;
     if (!response.ok()) continue;
     absl::MutexLock lock(&mu_);
+    if (drained_ != response->drained()) {
+      drained_ = response->drained();
+      SPDLOG_WARN("worker={} {}", options_.name,
+                  drained_ ? "is drained by the coordinator, see foldfarm "
+                             "workers; it takes no jobs until undrained"
+                           : "is undrained and takes jobs again");
+      changed_.SignalAll();
+    }
     for (const auto& answer : response->answers()) {
       if (answer.action() == v1::HeartbeatResponse::CANCEL) {
         StopToken(answer.token(), StopReason::kCancel);
       } else if (answer.action() == v1::HeartbeatResponse::STALE) {
         StopToken(answer.token(), StopReason::kAbandon);
+      } else if (answer.action() == v1::HeartbeatResponse::PREEMPT) {
+        StopToken(answer.token(), StopReason::kDrain);
       }
     }
+  }
+}
+
+void Agent::AddUsage(v1::HeartbeatRequest& request) {
+  std::map<int64_t, pid_t> processes;
+  std::vector<pid_t> roots;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [token, held] : held_) {
+      const pid_t pid = held->control.process();
+      if (pid <= 0) continue;
+      processes[token] = pid;
+      roots.push_back(pid);
+    }
+  }
+  const std::map<pid_t, ProcessUsage> measured = MeasureProcessTrees(roots);
+  absl::MutexLock lock(&mu_);
+  for (const auto& [token, pid] : processes) {
+    const auto found = held_.find(token);
+    const auto usage = measured.find(pid);
+    if (found == held_.end() || usage == measured.end()) continue;
+    AttemptControl& control = found->second->control;
+    control.NoteUsage(usage->second);
+    const ProcessUsage now = control.usage();
+    v1::AttemptUsage& said = *request.add_usage();
+    said.set_token(token);
+    said.set_memory_bytes(now.memory_bytes);
+    said.set_peak_memory_bytes(now.peak_memory_bytes);
+    said.set_cpu_seconds(now.cpu_seconds);
   }
 }
 
@@ -244,9 +311,10 @@ void Agent::StopToken(int64_t token, StopReason reason) {
   if (found == held_.end() || found->second->finishing) return;
   Held& held = *found->second;
   if (held.control.reason() >= reason) return;
-  SPDLOG_WARN(
-      "attempt={} job={} {}", token, held.lease.spec().job(),
-      reason == StopReason::kCancel ? "is cancelled" : "is stale: killing it");
+  SPDLOG_WARN("attempt={} job={} {}", token, held.lease.spec().job(),
+              reason == StopReason::kCancel  ? "is cancelled"
+              : reason == StopReason::kDrain ? "is wanted back"
+                                             : "is stale: killing it");
   held.control.Stop(reason);
 }
 
@@ -318,7 +386,7 @@ std::vector<v1::Lease> Agent::Deliver(Held& held, AttemptRunner& runner,
     absl::MutexLock lock(&mu_);
     held.finishing = true;
     // With max_jobs the lease loop alone takes leases, so that it can count.
-    if (!draining_ && faults_ == 0 && !runner.worker_at_fault() &&
+    if (!draining_ && !drained_ && faults_ == 0 && !runner.worker_at_fault() &&
         options_.max_jobs == 0) {
       const int slots = static_cast<int>(held.grant.slots.size());
       request.set_free_slots(slots);

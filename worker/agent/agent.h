@@ -11,6 +11,7 @@
 //    and passes on what the coordinator wants stopped.
 // 4. While the coordinator is away, training goes on and results wait. Nothing
 //    that the network does is ever reported as a failed attempt.
+//    A worker that a person drains stays, idle, until it is undrained.
 // 5. Drain: no new leases; trainers write a checkpoint and stop; jobs go back
 //    uncharged; Run returns. Whoever is not done by the deadline is abandoned.
 //
@@ -61,6 +62,11 @@ struct AgentOptions {
   // From the start of a drain until what is left is abandoned.
   absl::Duration drain_timeout = absl::Seconds(60);
   absl::Duration cancel_grace = absl::Seconds(10);
+  // Drain so early that Run returns within this time; infinite: never. The
+  // coordinator leases no job that needs longer for its first checkpoint.
+  absl::Duration time_limit = absl::InfiniteDuration();
+  // Of DIR/cache.
+  int64_t max_cache_bytes = int64_t{20} << 30;
   // Longest wait of one AcquireLeases call.
   absl::Duration acquire_wait = absl::Seconds(20);
 };
@@ -125,12 +131,15 @@ class Agent {
   void AwaitAttempts() ABSL_LOCKS_EXCLUDED(mu_);
   void JoinEnded() ABSL_LOCKS_EXCLUDED(mu_);
   int64_t session() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Measures the trainers and adds what they use.
+  void AddUsage(v1::HeartbeatRequest& request) ABSL_LOCKS_EXCLUDED(mu_);
 
   const AgentOptions options_;
   const std::unique_ptr<ScratchFolder> scratch_;
   WorkerApi& api_;  // Borrowed; outlives this.
   Clock& clock_;    // Borrowed; outlives this.
   DatasetCache cache_;
+  const absl::Duration drain_at_;  // By the monotonic clock.
 
   absl::Mutex register_mu_;  // Held across Register: one at a time.
   mutable absl::Mutex mu_;   // Never held across an RPC, a fork or a join.
@@ -144,6 +153,8 @@ class Agent {
   int faults_ ABSL_GUARDED_BY(mu_) = 0;  // Of this box, in a row.
   absl::Duration idle_since_ ABSL_GUARDED_BY(mu_);
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
+  // The coordinator gives us nothing until a person changes that.
+  bool drained_ ABSL_GUARDED_BY(mu_) = false;
   bool killed_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;  // The heartbeat ends.
 };

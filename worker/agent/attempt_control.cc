@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace foldfarm {
@@ -46,6 +47,29 @@ void AttemptControl::ClearWake() {
   if (read(wake_fd_, &count, sizeof(count)) < 0) {
     // Nothing to clear.
   }
+}
+
+void AttemptControl::SetProcess(pid_t pid) {
+  absl::MutexLock lock(&mu_);
+  process_ = pid;
+}
+
+pid_t AttemptControl::process() const {
+  absl::MutexLock lock(&mu_);
+  return process_;
+}
+
+void AttemptControl::NoteUsage(const ProcessUsage& usage) {
+  absl::MutexLock lock(&mu_);
+  usage_.memory_bytes = usage.memory_bytes;
+  usage_.peak_memory_bytes = std::max(
+      {usage_.peak_memory_bytes, usage.peak_memory_bytes, usage.memory_bytes});
+  usage_.cpu_seconds = std::max(usage_.cpu_seconds, usage.cpu_seconds);
+}
+
+ProcessUsage AttemptControl::usage() const {
+  absl::MutexLock lock(&mu_);
+  return usage_;
 }
 
 }  // namespace foldfarm

@@ -13,13 +13,15 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "worker/agent/process_usage.h"
 
 namespace foldfarm {
 
 // Why an attempt stops; a later one outweighs an earlier one.
 enum class StopReason {
   kNone,
-  // The worker shuts down: checkpoint, hand the job back as PREEMPTED.
+  // The worker shuts down, or the coordinator wants the job back: checkpoint,
+  // hand the job back as PREEMPTED.
   kDrain,
   // A person cancelled the job: checkpoint, end as CANCELLED.
   kCancel,
@@ -46,12 +48,22 @@ class AttemptControl {
   int wake_fd() const { return wake_fd_; }
   void ClearWake();
 
+  // The attempt's process; 0: none runs.
+  void SetProcess(pid_t pid);
+  pid_t process() const;
+  // Notes what its processes use now; keeps the greatest of each but for
+  // memory_bytes.
+  void NoteUsage(const ProcessUsage& usage);
+  ProcessUsage usage() const;
+
  private:
   Clock& clock_;  // Borrowed; outlives this.
   const int wake_fd_;
   mutable absl::Mutex mu_;
   absl::CondVar changed_;
   StopReason reason_ ABSL_GUARDED_BY(mu_) = StopReason::kNone;
+  pid_t process_ ABSL_GUARDED_BY(mu_) = 0;
+  ProcessUsage usage_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace foldfarm

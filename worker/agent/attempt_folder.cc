@@ -16,9 +16,20 @@
 #include "common/base/ids.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "worker/agent/process_usage.h"
 
 namespace foldfarm {
 namespace {
+
+// No process of a daemon that died may go on: its attempt is somebody else's.
+// The kernel kills trainers with their daemon; this is for what slipped away.
+void KillStrays(const std::string& folder) {
+  const int killed = KillProcessesIn(folder);
+  if (killed > 0) {
+    SPDLOG_WARN("killed {} processes in {}, left by a worker that died", killed,
+                folder);
+  }
+}
 
 void RemoveOrWarn(const std::string& path) {
   if (const absl::Status status = RemoveRecursively(path); !status.ok()) {
@@ -57,6 +68,7 @@ void RemoveLeftovers(const std::string& scratch) {
     const auto lock = FileLock::Acquire(absl::StrCat(path, ".lock"));
     if (!lock.ok()) continue;
     SPDLOG_INFO("removing {}, left by a worker that died", path);
+    KillStrays(path);
     RemoveOrWarn(path);
   }
 }
@@ -74,6 +86,7 @@ absl::StatusOr<std::unique_ptr<ScratchFolder>> ScratchFolder::Create(
                                                 "\" runs here; choose another "
                                                 "--name"));
   }
+  KillStrays(path);
   FOLDFARM_RETURN_IF_ERROR(RemoveRecursively(path));
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(path));
   RemoveLeftovers(scratch);

@@ -14,6 +14,7 @@
 #include "worker/agent/devices.h"
 #include "worker/agent/exec_program.h"
 #include "worker/agent/outcome.h"
+#include "worker/agent/worker_fault.h"
 
 namespace foldfarm {
 namespace {
@@ -43,6 +44,29 @@ AttemptRunner::AttemptRunner(const Options& options, const v1::Lease& lease,
                  : "the trainer") {}
 
 std::optional<v1::FinishAttemptRequest> AttemptRunner::Run() {
+  std::optional<v1::FinishAttemptRequest> request = RunToEnd();
+  if (!request.has_value()) return request;
+  const ProcessUsage usage = control_.usage();
+  request->mutable_usage()->set_peak_memory_bytes(usage.peak_memory_bytes);
+  request->mutable_usage()->set_cpu_seconds(usage.cpu_seconds);
+  return request;
+}
+
+void AttemptRunner::BlameWorker(v1::FinishAttemptRequest& request) {
+  // A user's program can say what it likes, and fill the disk by itself.
+  if (exec_ || request.outcome() != v1::Attempt::FAILED ||
+      request.failure_kind() != v1::FAILURE_KIND_RETRYABLE) {
+    return;
+  }
+  std::string fault = RoomFault(folder_->path());
+  if (fault.empty()) fault = WorkerFault(request.error());
+  if (fault.empty()) return;
+  worker_at_fault_ = true;
+  request.set_failure_kind(v1::FAILURE_KIND_WORKER);
+  request.set_error(absl::StrCat(fault, ": ", request.error()));
+}
+
+std::optional<v1::FinishAttemptRequest> AttemptRunner::RunToEnd() {
   if (const absl::Status status = Prepare(); !status.ok()) {
     if (abandoned()) return std::nullopt;
     return NotStarted(status);
@@ -70,6 +94,7 @@ std::optional<v1::FinishAttemptRequest> AttemptRunner::Run() {
           who_, ": its result cannot be stored: ", status.message()));
     }
   }
+  BlameWorker(request);
   // The coordinator may yet refuse what a user's program calls a success.
   if (request.outcome() == v1::Attempt::FAILED || (succeeded && exec_)) {
     for (std::string& line : reporter_->LogTail()) {
@@ -253,6 +278,14 @@ v1::FinishAttemptRequest AttemptRunner::NotStarted(const absl::Status& status) {
     request.set_outcome(v1::Attempt::CANCELLED);
   } else if (reason == StopReason::kDrain) {
     request.set_outcome(v1::Attempt::PREEMPTED);
+  } else if (absl::IsResourceExhausted(status)) {
+    worker_at_fault_ = true;
+    request.set_outcome(v1::Attempt::FAILED);
+    request.set_failure_kind(v1::FAILURE_KIND_WORKER);
+    request.set_error(
+        absl::StrCat("no room on the disk: ", std::string(status.message())));
+    SPDLOG_ERROR("attempt={} job={} {}", lease_.token(), lease_.spec().job(),
+                 request.error());
   } else if (absl::IsNotFound(status) && folder_ == nullptr) {
     // The dataset or an input is gone from the coordinator; no other worker
     // will find it.

@@ -51,11 +51,14 @@ class AttemptRunner : private TrainerListener {
   // missing. False when the attempt was abandoned meanwhile.
   bool UploadAgain(v1::FinishAttemptRequest& request);
 
-  // After Run: this box could not even start the trainer (full disk, broken
-  // installation). The job was handed back uncharged; take no new one at once.
+  // After Run: this box is at fault (full disk, broken installation, dead GPU).
+  // The job goes back uncharged; take no new one at once.
   bool worker_at_fault() const { return worker_at_fault_; }
 
  private:
+  std::optional<v1::FinishAttemptRequest> RunToEnd();
+  // Finds out whether a failure is this box's fault, and says so.
+  void BlameWorker(v1::FinishAttemptRequest& request);
   void OnEvent(const TrainerEvent& event) override;
   void OnLine(absl::string_view level, const std::string& text) override;
 

@@ -1,11 +1,15 @@
 #include "worker/agent/dataset_cache.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
@@ -26,10 +30,21 @@ std::pair<int64_t, int64_t> StampOf(const std::string& path) {
           info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec};
 }
 
+// The time of the last access says when it was used last; that of the last
+// write stays, by which damage is found.
+void NoteUse(const std::string& path) {
+  const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  utimensat(AT_FDCWD, path.c_str(), times, 0);
+}
+
 }  // namespace
 
-DatasetCache::DatasetCache(const std::string& dir, WorkerApi& api)
-    : folder_(JoinPath(dir, "cache")), api_(api) {}
+DatasetCache::DatasetCache(const std::string& dir, WorkerApi& api,
+                           int64_t max_bytes, absl::Duration kept_for)
+    : folder_(JoinPath(dir, "cache")),
+      max_bytes_(max_bytes),
+      kept_for_(kept_for),
+      api_(api) {}
 
 absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& artifact,
                                               AttemptControl& control) {
@@ -44,6 +59,7 @@ absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& artifact,
     absl::MutexLock lock(&mu_);
     const auto checked = checked_.find(artifact.digest());
     if (checked != checked_.end() && checked->second == StampOf(path)) {
+      NoteUse(path);
       return path;
     }
   }
@@ -58,9 +74,17 @@ absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& artifact,
       return absl::CancelledError("stopped while another fetched the file");
     }
   }
-  FOLDFARM_RETURN_IF_ERROR(RetryOutages(control, StopReason::kDrain, [&] {
-    return Fetch(artifact, path, control);
-  }));
+  if (!FileExists(path)) Evict(max_bytes_ - artifact.size_bytes());
+  const auto fetch = [&] {
+    return RetryOutages(control, StopReason::kDrain,
+                        [&] { return Fetch(artifact, path, control); });
+  };
+  absl::Status status = fetch();
+  if (absl::IsResourceExhausted(status) && Evict(0) > 0) {
+    status = fetch();
+  }
+  FOLDFARM_RETURN_IF_ERROR(status);
+  NoteUse(path);
   absl::MutexLock lock(&mu_);
   checked_[artifact.digest()] = StampOf(path);
   return path;
@@ -82,6 +106,43 @@ absl::Status DatasetCache::Fetch(const v1::ArtifactRef& artifact,
   SPDLOG_INFO("artifact={} fetched, {} bytes ({})", artifact.digest(),
               artifact.size_bytes(), artifact.name());
   return absl::OkStatus();
+}
+
+int DatasetCache::Evict(int64_t limit_bytes) {
+  struct File {
+    absl::Time used;
+    std::string path;
+    int64_t size = 0;
+    bool linked = false;
+  };
+  std::vector<File> files;
+  int64_t total = 0;
+  const auto names = ListDirectory(folder_);
+  if (!names.ok()) return 0;
+  for (const std::string& name : *names) {
+    struct stat info;
+    std::string path = JoinPath(folder_, name);
+    if (!IsSha256Hex(name) || lstat(path.c_str(), &info) != 0) continue;
+    total += info.st_size;
+    files.push_back({absl::TimeFromTimespec(info.st_atim), std::move(path),
+                     info.st_size, info.st_nlink > 1});
+  }
+  std::sort(files.begin(), files.end(),
+            [](const File& a, const File& b) { return a.used < b.used; });
+  const absl::Time kept_since = Clock::Real().Now() - kept_for_;
+  int evicted = 0;
+  for (const File& file : files) {
+    if (total <= limit_bytes) break;
+    if (file.linked || file.used > kept_since) continue;
+    // Locked: another daemon fetches or checks it right now.
+    const auto lock = FileLock::Acquire(absl::StrCat(file.path, ".lock"));
+    if (!lock.ok() || unlink(file.path.c_str()) != 0) continue;
+    total -= file.size;
+    ++evicted;
+    SPDLOG_INFO("artifact={} evicted, {} bytes, last used {}", file.path,
+                file.size, absl::FormatTime(file.used));
+  }
+  return evicted;
 }
 
 }  // namespace foldfarm

@@ -8,6 +8,7 @@
 #define FOLDFARM_WORKER_AGENT_DATASET_CACHE_H_
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "foldfarm/v1/job.pb.h"
 #include "worker/agent/attempt_control.h"
 #include "worker/agent/worker_api.h"
@@ -23,14 +25,19 @@ namespace foldfarm {
 
 class DatasetCache {
  public:
-  // Keeps files in DIR/cache.
-  DatasetCache(const std::string& dir, WorkerApi& api);
+  // Keeps files in DIR/cache, of at most so many bytes: what was not used for
+  // longest goes first. A file that an attempt has linked, or that was used
+  // within `kept_for`, stays all the same.
+  DatasetCache(const std::string& dir, WorkerApi& api,
+               int64_t max_bytes = std::numeric_limits<int64_t>::max(),
+               absl::Duration kept_for = absl::Minutes(10));
 
   // The path of the file; fetches it first when it is not there, and again
   // when its bytes do not match its digest (checked once per daemon, and when
   // somebody wrote into the file since).
   //
-  // Waits through outages until `control` says stop.
+  // Waits through outages until `control` says stop. When the disk is full,
+  // makes room and tries once more.
   // Errors: CANCELLED when stopped; INVALID_ARGUMENT for a malformed digest;
   // NOT_FOUND when the coordinator has no such artifact; those of the disk.
   absl::StatusOr<std::string> Get(const v1::ArtifactRef& artifact,
@@ -40,7 +47,12 @@ class DatasetCache {
   absl::Status Fetch(const v1::ArtifactRef& artifact, const std::string& path,
                      AttemptControl& control);
 
+  // Drops files until at most `limit_bytes` are left. Returns how many.
+  int Evict(int64_t limit_bytes);
+
   const std::string folder_;
+  const int64_t max_bytes_;
+  const absl::Duration kept_for_;
   WorkerApi& api_;  // Borrowed; outlives this.
   absl::Mutex mu_;
   // Size and time of the last write (ns) of a file that this daemon has

@@ -37,6 +37,7 @@ Examples:
   foldfarm-worker --coordinator farm:7077 --tls-ca ca.crt --token-file gpu1.token
   foldfarm-worker --slots 4 --threads 2             # four jobs, two threads each
   foldfarm-worker --exit-when-idle 60 --max-jobs 8  # in a batch queue
+  foldfarm-worker --time-limit 4h                   # on a machine lent till then
   foldfarm-worker --allow-exec                      # your own programs too
 
 While the coordinator is away training goes on and results are delivered later.
@@ -63,6 +64,8 @@ struct Flags {
   bool allow_exec = false;
   int max_jobs = 0;
   double exit_when_idle = 0;
+  std::string time_limit;
+  double cache_gib = 20;
   double drain_timeout = 60;
   std::string log_level = "info";
   std::string log_file;
@@ -99,7 +102,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(1, 1024));
   app.add_option("--dir", flags.dir,
                  "Folder for cached datasets and scratch files (default "
-                 "$XDG_CACHE_HOME/foldfarm or ~/.cache/foldfarm)");
+                 "$XDG_CACHE_HOME/foldfarm or ~/.cache/foldfarm)")
+      ->take_last();
   app.add_option("--trainer", flags.trainer,
                  "Program that trains (default foldfarm-trainer beside this "
                  "one)");
@@ -113,6 +117,15 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--exit-when-idle", flags.exit_when_idle,
                  "Exit after so many seconds without a job (default: never)")
       ->check(CLI::PositiveNumber);
+  app.add_option("--time-limit", flags.time_limit,
+                 "Drain in time to exit after so long, e.g. 90m or 4h; jobs "
+                 "that reach no checkpoint before are not taken (default: no "
+                 "limit)");
+  app.add_option("--cache-size", flags.cache_gib,
+                 "GiB of datasets to keep in --dir; what was not used for "
+                 "longest goes first")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--drain-timeout", flags.drain_timeout,
                  "Seconds after SIGTERM to hand everything back in")
       ->check(CLI::PositiveNumber)
@@ -163,6 +176,15 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
     options.exit_when_idle = absl::Seconds(flags.exit_when_idle);
   }
   options.drain_timeout = absl::Seconds(flags.drain_timeout);
+  options.max_cache_bytes =
+      static_cast<int64_t>(std::min(flags.cache_gib, 1e9) * (1 << 30));
+  if (!flags.time_limit.empty() &&
+      (!absl::ParseDuration(flags.time_limit, &options.time_limit) ||
+       options.time_limit <= absl::ZeroDuration())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--time-limit: got \"", flags.time_limit,
+                     "\", expected a duration such as 30s, 90m or 4h"));
+  }
   return options;
 }
 

@@ -256,6 +256,7 @@ absl::StatusOr<TrainerExit> RunTrainer(const TrainerOptions& options,
   // Readable when the child ended; -1 on a kernel before 5.3, then we look.
   const int exit_fd =
       static_cast<int>(syscall(SYS_pidfd_open, process->pid(), 0));
+  control.SetProcess(process->pid());
   Stopper stopper(options, control, clock, *process, leash.get());
   while (!process->Poll().has_value()) {
     absl::Duration wait = stopper.Step();
@@ -275,6 +276,7 @@ absl::StatusOr<TrainerExit> RunTrainer(const TrainerOptions& options,
     if (fds[0].revents != 0) control.ClearWake();
     for (Input* input : inputs) input->Read();
   }
+  control.SetProcess(0);
   if (exit_fd >= 0) close(exit_fd);
   // What it wrote before its end is in the pipes; a grandchild that still
   // holds them is not waited for.
@@ -284,6 +286,9 @@ absl::StatusOr<TrainerExit> RunTrainer(const TrainerOptions& options,
   }
   TrainerExit exit;
   exit.state = *process->Poll();
+  control.NoteUsage({.memory_bytes = 0,
+                     .peak_memory_bytes = exit.state.peak_memory_bytes,
+                     .cpu_seconds = exit.state.cpu_seconds});
   exit.out_of_memory = exit.state.signal == SIGKILL && !stopper.killed() &&
                        OutOfMemoryKills() > kills_before;
   exit.timed_out = stopper.timed_out();

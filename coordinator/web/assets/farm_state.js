@@ -147,7 +147,7 @@ export class FarmState extends EventTarget {
   }
 
   workerList() {
-    const order = {ONLINE: 0, DRAINING: 1, OFFLINE: 2};
+    const order = {QUARANTINED: 0, ONLINE: 1, DRAINING: 2, OFFLINE: 3};
     return [...this.workers.values()].sort((a, b) =>
         (order[a.state] - order[b.state]) ||
         a.name.localeCompare(b.name, "en", {numeric: true}));

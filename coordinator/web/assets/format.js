@@ -12,6 +12,7 @@ export const kStates = {
   ONLINE: {word: "online", sign: "✓"},
   DRAINING: {word: "draining", sign: "↓"},
   OFFLINE: {word: "offline", sign: "✕"},
+  QUARANTINED: {word: "in quarantine", sign: "!"},
 };
 
 export function stateOf(name) {

@@ -245,8 +245,8 @@ TEST_F(AgentTest, AForgottenSessionIsRenewedWithTheAttemptsThatLive) {
 }
 
 TEST_F(AgentTest, LeasesInALostReplyAreGivenBackByRegisteringAgain) {
-  bool lost = false;
-  coordinator_.SetFault([&lost](const std::string& call) {
+  // Asked for longer than this body lasts.
+  coordinator_.SetFault([lost = false](const std::string& call) mutable {
     if (call != "AcquireLeases reply" || lost) return absl::OkStatus();
     lost = true;
     return absl::UnavailableError("connection reset");

@@ -44,6 +44,9 @@ class FakeCoordinator : public WorkerApi {
   std::map<std::string, std::string> artifacts ABSL_GUARDED_BY(mu);
   std::map<int64_t, v1::HeartbeatResponse::Action> actions ABSL_GUARDED_BY(mu);
   std::map<int64_t, int> heartbeats ABSL_GUARDED_BY(mu);
+  // A person drains the daemon.
+  bool drained ABSL_GUARDED_BY(mu) = false;
+  std::map<int64_t, v1::AttemptUsage> usage ABSL_GUARDED_BY(mu);
   std::vector<v1::RegisterRequest> registrations ABSL_GUARDED_BY(mu);
   std::map<std::string, int> calls ABSL_GUARDED_BY(mu);
   int64_t session ABSL_GUARDED_BY(mu) = 0;
@@ -153,6 +156,8 @@ class FakeCoordinator : public WorkerApi {
     if (absl::Status status = Enter("Heartbeat"); !status.ok()) return status;
     if (request.session() != session) return absl::NotFoundError("session");
     v1::HeartbeatResponse response;
+    response.set_drained(drained);
+    for (const auto& one : request.usage()) usage[one.token()] = one;
     for (const int64_t token : request.tokens()) {
       ++heartbeats[token];
       auto* answer = response.add_answers();

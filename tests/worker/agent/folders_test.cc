@@ -1,4 +1,5 @@
 // The daemon's folders: scratch, attempts and the dataset cache.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -221,6 +222,33 @@ TEST_F(DatasetCacheTest, GivesUpWhenStopped) {
   EXPECT_EQ(cache.Get(dataset, control_).status().code(),
             absl::StatusCode::kCancelled);
   stopper.join();
+}
+
+TEST_F(DatasetCacheTest, DropsWhatWasNotUsedForLongestWhenItIsFull) {
+  const v1::ArtifactRef old = coordinator_.Store(std::string(100, 'o'), "o");
+  const v1::ArtifactRef linked = coordinator_.Store(std::string(100, 'l'), "l");
+  const v1::ArtifactRef used = coordinator_.Store(std::string(100, 'u'), "u");
+  const v1::ArtifactRef young = coordinator_.Store(std::string(100, 'y'), "y");
+  DatasetCache cache(dir_, coordinator_, /*max_bytes=*/350, absl::Hours(1));
+  const auto get = [&](const v1::ArtifactRef& artifact, int hours_ago) {
+    const auto path = cache.Get(artifact, control_);
+    EXPECT_TRUE(path.ok()) << path.status();
+    const timespec times[2] = {
+        absl::ToTimespec(Clock::Real().Now() - absl::Hours(hours_ago)),
+        {0, UTIME_OMIT}};
+    EXPECT_EQ(utimensat(AT_FDCWD, path->c_str(), times, 0), 0);
+    return *path;
+  };
+  const std::string linked_path = get(linked, 9);
+  ASSERT_EQ(link(linked_path.c_str(), Path("attempt").c_str()), 0);
+  const std::string old_path = get(old, 5);
+  const std::string used_path = get(used, 8);
+  EXPECT_TRUE(cache.Get(used, control_).ok());  // Now.
+  EXPECT_TRUE(cache.Get(young, control_).ok());
+  EXPECT_FALSE(FileExists(old_path));
+  EXPECT_TRUE(FileExists(linked_path)) << "an attempt works with it";
+  EXPECT_TRUE(FileExists(used_path));
+  EXPECT_TRUE(cache.Get(old, control_).ok()) << "fetched again";
 }
 
 TEST_F(DatasetCacheTest, RefusesADigestThatIsNoFileName) {

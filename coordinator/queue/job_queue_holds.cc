@@ -1,0 +1,167 @@
+// The part of JobQueue that keeps workers from leases: a person drains one, or
+// it was found to be broken and is in quarantine.
+//
+// A hold is on the worker's name and lasts, across restarts of either side,
+// until a person undrains it. What runs there is told to write a checkpoint and
+// comes back uncharged (job_queue_workers.cc).
+//
+// Quarantine has two reasons. Either the worker says by itself that it cannot
+// run attempts (a fault in its heartbeat, an attempt that ended with
+// FAILURE_KIND_WORKER), or what fails on it runs well elsewhere, see
+// worker_health.h. Charges of the attempts that led to the second are taken
+// back in the transaction that finds it.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/near_misses.h"
+
+namespace foldfarm {
+namespace {
+
+constexpr size_t kMaxReason = 500;
+
+}  // namespace
+
+absl::Status JobQueue::CheckWorkerName(const std::string& name) const {
+  std::vector<std::string> names;
+  {
+    absl::MutexLock lock(&mu_);
+    if (holds_.count(name) > 0) return absl::OkStatus();
+    for (const auto& [session, worker] : workers_) {
+      if (worker.row.name == name) return absl::OkStatus();
+      names.push_back(worker.row.name);
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return absl::NotFoundError(
+      absl::StrCat("no worker \"", name, "\"", NearMisses(name, names)));
+}
+
+absl::Status JobQueue::DrainWorker(const std::string& name,
+                                   const std::string& reason) {
+  return store_.RunAndWait([&](Tx& tx) -> absl::Status {
+    FOLDFARM_RETURN_IF_ERROR(CheckWorkerName(name));
+    return Hold(tx, {.name = name,
+                     .quarantined = false,
+                     .reason = reason.substr(0, kMaxReason),
+                     .time = clock_.Now()});
+  });
+}
+
+absl::Status JobQueue::UndrainWorker(const std::string& name) {
+  return store_.RunAndWait([&](Tx& tx) -> absl::Status {
+    FOLDFARM_RETURN_IF_ERROR(CheckWorkerName(name));
+    FOLDFARM_RETURN_IF_ERROR(tx.DropWorkerHold(name));
+    health_.Forget(name);
+    absl::MutexLock lock(&mu_);
+    if (holds_.erase(name) > 0) SPDLOG_INFO("worker={} undrained", name);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status JobQueue::Hold(Tx& tx, WorkerHoldRow row) {
+  FOLDFARM_RETURN_IF_ERROR(tx.SetWorkerHold(row));
+  SPDLOG_WARN("worker={} {}{}{}", row.name,
+              row.quarantined ? "in quarantine" : "drained by a person",
+              row.reason.empty() ? "" : ": ", row.reason);
+  absl::MutexLock lock(&mu_);
+  holds_[row.name] = std::move(row);
+  return absl::OkStatus();
+}
+
+absl::Status JobQueue::Quarantine(Tx& tx, const std::string& worker,
+                                  const std::string& reason) {
+  {
+    // The first reason is the one that a person has to look at.
+    absl::MutexLock lock(&mu_);
+    const auto held = holds_.find(worker);
+    if (held != holds_.end() && held->second.quarantined) {
+      return absl::OkStatus();
+    }
+  }
+  health_.Forget(worker);
+  return Hold(tx, {.name = worker,
+                   .quarantined = true,
+                   .reason = reason.substr(0, kMaxReason),
+                   .time = clock_.Now()});
+}
+
+absl::Status JobQueue::NoteFailedAttempt(Tx& tx, const AttemptRow& attempt,
+                                         const JobRow& job) {
+  const std::vector<WorkerHealth::Failure> guilty = health_.NoteFailure(
+      attempt.worker, {.token = attempt.token,
+                       .job = job.id,
+                       .model = {job.sweep, job.model_index},
+                       .time = clock_.Now()});
+  if (guilty.empty()) return absl::OkStatus();
+  std::vector<std::string> names;
+  for (const WorkerHealth::Failure& failure : guilty) {
+    FOLDFARM_ASSIGN_OR_RETURN(const std::string name, TakeBack(tx, failure));
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  }
+  return Quarantine(
+      tx, attempt.worker,
+      absl::StrCat(names.size(), " jobs failed here within ",
+                   absl::FormatDuration(WorkerHealth::kWindow),
+                   " while other workers ran their sweep well: ",
+                   absl::StrJoin(names, ", "), "; last: ", attempt.error));
+}
+
+absl::StatusOr<std::string> JobQueue::TakeBack(
+    Tx& tx, const WorkerHealth::Failure& failure) {
+  FOLDFARM_ASSIGN_OR_RETURN(std::optional<AttemptRow> attempt,
+                            tx.FindAttempt(failure.token));
+  FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job, tx.FindJob(failure.job));
+  if (!attempt.has_value() || !job.has_value()) {
+    return absl::DataLossError(absl::StrCat(
+        "database: attempt ", failure.token.value, " or its job is missing"));
+  }
+  std::string name = JobName(job->sweep, job->model, job->fold);
+  if (attempt->uncharged) return name;
+  attempt->uncharged = true;
+  FOLDFARM_RETURN_IF_ERROR(tx.UpdateAttempt(*attempt));
+  // A person who retried the job took the charges back before.
+  if (job->failed_count == 0) return name;
+  --job->failed_count;
+  if (job->state == v1::Job::FAILED && job->token == failure.token) {
+    FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
+                              LoadSweep(tx, job->sweep));
+    job->not_before = absl::InfinitePast();
+    job->error.clear();
+    FOLDFARM_RETURN_IF_ERROR(
+        ChangeJob(tx, *job, JobEvent::kPersonRetries, job->token,
+                  absl::StrCat("worker ", attempt->worker, " was broken")));
+    Offer(*job, sweep->spec.priority());
+    return name;
+  }
+  job->change = ++last_change_;
+  changed_ = true;
+  FOLDFARM_RETURN_IF_ERROR(tx.UpdateJob(*job, job->token));
+  return name;
+}
+
+absl::Duration JobQueue::TimeToCheckpoint(const JobRow& job,
+                                          const SweepData& sweep) const {
+  const auto pace = pace_.find({job.sweep, job.model_index});
+  if (pace == pace_.end()) return absl::ZeroDuration();
+  const double per_epoch = pace->second;
+  double seconds = per_epoch * std::max(0, job.epochs - job.checkpoint_epoch);
+  const v1::TrainSpec& train = sweep.spec.models(job.model_index).train();
+  if (train.checkpoint_epochs() > 0) {
+    seconds = std::min(seconds, per_epoch * train.checkpoint_epochs());
+  }
+  if (train.checkpoint_minutes() > 0) {
+    // Taken at the end of the epoch in which it is due.
+    seconds = std::min(seconds, 60 * train.checkpoint_minutes() + per_epoch);
+  }
+  return absl::Seconds(seconds);
+}
+
+}  // namespace foldfarm

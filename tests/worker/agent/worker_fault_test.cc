@@ -1,0 +1,38 @@
+#include "worker/agent/worker_fault.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace foldfarm {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(WorkerFaultTest, NamesWhatOnlyTheBoxCanCause) {
+  EXPECT_THAT(WorkerFault("CUDA error: uncorrectable ECC error encountered"),
+              HasSubstr("memory error"));
+  EXPECT_THAT(
+      WorkerFault("CUDA error: no CUDA-capable device is detected\nmore"),
+      HasSubstr("GPU"));
+  EXPECT_THAT(WorkerFault("INTERNAL: w.safetensors: cannot write: No space "
+                          "left on device"),
+              HasSubstr("room"));
+}
+
+TEST(WorkerFaultTest, DoesNotBlameTheBoxForWhatAProgramCanCause) {
+  for (const char* words :
+       {"", "loss is nan", "CUDA error: device-side assert triggered",
+        "CUDA error: an illegal memory access was encountered",
+        "CUDA error: unspecified launch failure",
+        "CUDA out of memory. Tried to allocate 2.00 GiB"}) {
+    EXPECT_EQ(WorkerFault(words), "") << words;
+  }
+}
+
+TEST(WorkerFaultTest, AFolderWithRoomIsNoFault) {
+  EXPECT_EQ(RoomFault("/dev/shm"), "");
+  EXPECT_EQ(RoomFault("/nowhere"), "") << "not known to be full";
+}
+
+}  // namespace
+}  // namespace foldfarm
