@@ -8,6 +8,7 @@
 #include "common/base/attempt_files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "coordinator/queue/fencing.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/report_limits.h"
 #include "coordinator/queue/result_check.h"
@@ -21,6 +22,23 @@ absl::Status StaleToken(int64_t token) {
       absl::StrCat("attempt ", token,
                    " is not the newest of its job; kill its trainer and "
                    "acquire new work"));
+}
+
+// Epochs are counted from 1; 0 stands for none.
+absl::Status CheckEpochs(const v1::ReportProgressRequest& request) {
+  const auto check = [](absl::string_view field, int value) {
+    if (value >= 0) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, " is ", value, ", expected at least 0"));
+  };
+  FOLDFARM_RETURN_IF_ERROR(check("resumed_epoch", request.resumed_epoch()));
+  FOLDFARM_RETURN_IF_ERROR(check("epochs_total", request.epochs_total()));
+  FOLDFARM_RETURN_IF_ERROR(
+      check("checkpoint_epoch", request.checkpoint_epoch()));
+  for (const v1::EpochMetrics& metrics : request.epochs()) {
+    FOLDFARM_RETURN_IF_ERROR(check("epochs.epoch", metrics.epoch()));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -63,14 +81,13 @@ absl::Status JobQueue::DoReport(Tx& tx,
   const FencingToken token{request.token()};
   FOLDFARM_ASSIGN_OR_RETURN(std::optional<AttemptRow> attempt,
                             tx.FindAttempt(token));
-  if (!attempt.has_value() || attempt->state != v1::Attempt::RUNNING) {
-    return StaleToken(request.token());
-  }
+  if (!attempt.has_value()) return StaleToken(request.token());
   FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job,
                             tx.FindJob(attempt->job));
-  if (!job.has_value() || job->token != token) {
+  if (!job.has_value() || !MayWrite(token, attempt->state, job->token)) {
     return StaleToken(request.token());
   }
+  FOLDFARM_RETURN_IF_ERROR(CheckEpochs(request));
   FOLDFARM_RETURN_IF_ERROR(
       CheckArtifactNames({request.checkpoint().data(),
                           static_cast<size_t>(request.checkpoint_size())}));
@@ -257,7 +274,7 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
   }
   FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job,
                             tx.FindJob(attempt->job));
-  if (!job.has_value() || job->token != token) {
+  if (!job.has_value() || !MayWrite(token, attempt->state, job->token)) {
     return StaleToken(request.token());
   }
   if (attempt->session != WorkerSession{request.session()}) {

@@ -51,6 +51,32 @@ TEST_F(JobQueueResultsTest, AResultForOtherSamplesFailsTheAttempt) {
   EXPECT_EQ(Job(lease).failed_count, 1);
 }
 
+TEST_F(JobQueueResultsTest, NegativeEpochsAreRefusedAndChangeNothing) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const v1::Lease lease = Acquire(Register("w"))[0];
+  const JobRow before = Job(lease);
+  using Request = v1::ReportProgressRequest;
+  const std::vector<std::pair<std::string, void (*)(Request&)>> cases = {
+      {"resumed_epoch is -2147483648",
+       [](Request& r) { r.set_resumed_epoch(INT32_MIN); }},
+      {"epochs_total is -1", [](Request& r) { r.set_epochs_total(-1); }},
+      {"checkpoint_epoch is -1",
+       [](Request& r) { r.set_checkpoint_epoch(-1); }},
+      {"epochs.epoch is -7", [](Request& r) { r.add_epochs()->set_epoch(-7); }},
+  };
+  for (const auto& [message, change] : cases) {
+    Request request;
+    request.set_token(lease.token());
+    request.set_started(true);
+    change(request);
+    const absl::Status status =
+        Call(&JobQueue::ReportProgress, request).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << message;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message));
+  }
+  EXPECT_EQ(Job(lease).change, before.change);
+}
+
 TEST_F(JobQueueResultsTest, ResultsOutsideZeroToOneAreRefused) {
   ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
   const int64_t worker = Register("w");
