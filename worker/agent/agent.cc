@@ -12,7 +12,6 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
-#include "worker/agent/process_usage.h"
 #include "worker/agent/worker_fault.h"
 
 namespace foldfarm {
@@ -74,6 +73,7 @@ absl::Status Agent::Run() {
     if (draining_) return absl::OkStatus();
   }
   std::thread heartbeat([this] { HeartbeatLoop(); });
+  std::thread news([this] { NewsLoop(); });
   const bool doubtful = LeaseLoop();
   AwaitAttempts();
   // A lease that was granted while we hung up goes back at once, uncharged,
@@ -85,6 +85,8 @@ absl::Status Agent::Run() {
     changed_.SignalAll();
   }
   heartbeat.join();
+  api_.CancelWaits();
+  news.join();
   JoinEnded();
   absl::MutexLock lock(&mu_);
   if (killed_) return absl::CancelledError("killed");
@@ -205,6 +207,8 @@ bool Agent::LeaseLoop() {
       if (response.ok()) {
         failures = 0;
         absl::MutexLock lock(&mu_);
+        // Answered for another reason than work, perhaps: ask which.
+        if (response->leases().empty() && !held_.empty()) BeatNow();
         Start({response->leases().begin(), response->leases().end()});
         if (options_.max_jobs > 0 && started_jobs_ >= options_.max_jobs) {
           return doubtful;
@@ -224,98 +228,6 @@ bool Agent::LeaseLoop() {
       clock_.WaitFor(changed_, mu_, end - clock_.Monotonic());
     }
   }
-}
-
-void Agent::HeartbeatLoop() {
-  int failures = 0;
-  while (true) {
-    {
-      absl::MutexLock lock(&mu_);
-      // After an outage the lease may be short: hurry until one got through.
-      absl::Duration wait = heartbeat_interval_;
-      if (failures > 0) wait = std::min(wait, OutageDelay(failures));
-      absl::Duration end = clock_.Monotonic() + wait;
-      if (!draining_) end = std::min(end, drain_at_);
-      while (!stopped_ && clock_.Monotonic() < end) {
-        clock_.WaitFor(changed_, mu_, end - clock_.Monotonic());
-      }
-      if (stopped_) return;
-    }
-    if (clock_.Monotonic() >= drain_at_) Drain();
-    v1::HeartbeatRequest request;
-    {
-      absl::MutexLock lock(&mu_);
-      request.set_session(session_);
-      request.set_draining(draining_);
-      for (const auto& [token, held] : held_) request.add_tokens(token);
-    }
-    request.set_fault(RoomFault(options_.dir));
-    AddUsage(request);
-    const auto response = api_.Heartbeat(request);
-    absl::Status status = response.status();
-    if (absl::IsNotFound(status)) status = Register(request.session());
-    failures = status.ok() ? 0 : failures + 1;
-    if (!response.ok()) continue;
-    absl::MutexLock lock(&mu_);
-    if (drained_ != response->drained()) {
-      drained_ = response->drained();
-      SPDLOG_WARN("worker={} {}", options_.name,
-                  drained_ ? "is drained by the coordinator, see foldfarm "
-                             "workers; it takes no jobs until undrained"
-                           : "is undrained and takes jobs again");
-      changed_.SignalAll();
-    }
-    for (const auto& answer : response->answers()) {
-      if (answer.action() == v1::HeartbeatResponse::CANCEL) {
-        StopToken(answer.token(), StopReason::kCancel);
-      } else if (answer.action() == v1::HeartbeatResponse::STALE) {
-        StopToken(answer.token(), StopReason::kAbandon);
-      } else if (answer.action() == v1::HeartbeatResponse::PREEMPT) {
-        StopToken(answer.token(), StopReason::kDrain);
-      }
-    }
-  }
-}
-
-void Agent::AddUsage(v1::HeartbeatRequest& request) {
-  std::map<int64_t, pid_t> processes;
-  std::vector<pid_t> roots;
-  {
-    absl::MutexLock lock(&mu_);
-    for (const auto& [token, held] : held_) {
-      const pid_t pid = held->control.process();
-      if (pid <= 0) continue;
-      processes[token] = pid;
-      roots.push_back(pid);
-    }
-  }
-  const std::map<pid_t, ProcessUsage> measured = MeasureProcessTrees(roots);
-  absl::MutexLock lock(&mu_);
-  for (const auto& [token, pid] : processes) {
-    const auto found = held_.find(token);
-    const auto usage = measured.find(pid);
-    if (found == held_.end() || usage == measured.end()) continue;
-    AttemptControl& control = found->second->control;
-    control.NoteUsage(usage->second);
-    const ProcessUsage now = control.usage();
-    v1::AttemptUsage& said = *request.add_usage();
-    said.set_token(token);
-    said.set_memory_bytes(now.memory_bytes);
-    said.set_peak_memory_bytes(now.peak_memory_bytes);
-    said.set_cpu_seconds(now.cpu_seconds);
-  }
-}
-
-void Agent::StopToken(int64_t token, StopReason reason) {
-  const auto found = held_.find(token);
-  if (found == held_.end() || found->second->finishing) return;
-  Held& held = *found->second;
-  if (held.control.reason() >= reason) return;
-  SPDLOG_WARN("attempt={} job={} {}", token, held.lease.spec().job(),
-              reason == StopReason::kCancel  ? "is cancelled"
-              : reason == StopReason::kDrain ? "is wanted back"
-                                             : "is stale: killing it");
-  held.control.Stop(reason);
 }
 
 void Agent::Start(std::vector<v1::Lease> leases) {

@@ -115,7 +115,12 @@ class Agent {
   // Ends when draining. True: the last AcquireLeases broke off, perhaps after
   // its grant.
   bool LeaseLoop();
+  // agent_heartbeat.cc
   void HeartbeatLoop();
+  // Has a heartbeat sent as soon as the coordinator wants something stopped,
+  // as long as attempts run.
+  void NewsLoop();
+  void BeatNow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Starts an attempt for each lease, in free slots.
   void Start(std::vector<v1::Lease> leases) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Body of an attempt's thread.
@@ -155,6 +160,7 @@ class Agent {
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   // The coordinator gives us nothing until a person changes that.
   bool drained_ ABSL_GUARDED_BY(mu_) = false;
+  bool beat_now_ ABSL_GUARDED_BY(mu_) = false;
   bool killed_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;  // The heartbeat ends.
 };

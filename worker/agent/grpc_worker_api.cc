@@ -74,18 +74,22 @@ absl::StatusOr<v1::AcquireLeasesResponse> GrpcWorkerApi::AcquireLeases(
   {
     absl::MutexLock lock(&mu_);
     if (cancelled_) return absl::CancelledError("the worker drains");
-    waiting_ = &context;
+    waiting_.insert(&context);
   }
   v1::AcquireLeasesResponse response;
   const absl::Status status =
       ToStatus(worker_->AcquireLeases(&context, request, &response));
   {
     absl::MutexLock lock(&mu_);
-    waiting_ = nullptr;
+    waiting_.erase(&context);
   }
   outages_.Note(status);
   if (!status.ok()) return status;
   return response;
+}
+
+absl::Status GrpcWorkerApi::AwaitNews(const v1::AcquireLeasesRequest& request) {
+  return AcquireLeases(request).status();
 }
 
 absl::StatusOr<v1::HeartbeatResponse> GrpcWorkerApi::Heartbeat(
@@ -137,7 +141,7 @@ absl::Status GrpcWorkerApi::Download(const v1::ArtifactRef& artifact,
 void GrpcWorkerApi::CancelWaits() {
   absl::MutexLock lock(&mu_);
   cancelled_ = true;
-  if (waiting_ != nullptr) waiting_->TryCancel();
+  for (grpc::ClientContext* call : waiting_) call->TryCancel();
 }
 
 }  // namespace foldfarm

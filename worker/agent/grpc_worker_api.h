@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -56,6 +57,7 @@ class GrpcWorkerApi : public WorkerApi {
   absl::Status Download(const v1::ArtifactRef& artifact,
                         const std::string& path,
                         const Cancelled& cancelled) override;
+  absl::Status AwaitNews(const v1::AcquireLeasesRequest& request) override;
   void CancelWaits() override;
 
  private:
@@ -65,8 +67,8 @@ class GrpcWorkerApi : public WorkerApi {
   const std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
   absl::Mutex mu_;
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
-  // The call that waits for leases, if one does.
-  grpc::ClientContext* waiting_ ABSL_GUARDED_BY(mu_) = nullptr;
+  // The calls that wait for leases or news.
+  std::set<grpc::ClientContext*> waiting_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace foldfarm

@@ -45,7 +45,13 @@ class WorkerApi {
                                 const std::string& path,
                                 const Cancelled& cancelled) = 0;
 
-  // Makes AcquireLeases answer CANCELLED, now and from now on.
+  // AcquireLeases with no free slot: returns when its time is up, or when an
+  // attempt of this worker is to be stopped. UNIMPLEMENTED: nobody tells.
+  virtual absl::Status AwaitNews(const v1::AcquireLeasesRequest&) {
+    return absl::UnimplementedError("no news");
+  }
+
+  // Makes AcquireLeases and AwaitNews answer CANCELLED, now and from now on.
   virtual void CancelWaits() = 0;
 };
 
