@@ -44,7 +44,7 @@ struct Output {
   std::string text;
   int status = 0;
 };
-Output Run(const std::string& program, std::vector<std::string> arguments) {
+Output RunProgram(const std::string& program, std::vector<std::string> arguments) {
   int fds[2];
   EXPECT_EQ(pipe2(fds, O_CLOEXEC), 0);
   SubprocessOptions command;
@@ -78,7 +78,7 @@ TEST(UpkeepTest, ABackupOfABusyFarmIsAFarmThatGoesOn) {
   const std::string file = JoinPath(cluster->folder(), "backup.db");
   const std::string artifacts = JoinPath(cluster->folder(), "saved");
   const Output backup =
-      Run("foldfarm", {"backup", "--coordinator", cluster->endpoint(), "--out",
+      RunProgram("foldfarm", {"backup", "--coordinator", cluster->endpoint(), "--out",
                        file, "--artifacts", artifacts});
   ASSERT_EQ(backup.status, 0) << backup.text;
   EXPECT_THAT(backup.text, HasSubstr("Restore:"));
@@ -109,7 +109,7 @@ TEST(UpkeepTest, GarbageGoesAndWhatJobsNameStays) {
           ->WaitForJobs(sweep,
                         [](const Jobs& jobs) { return Succeeded(jobs) == 4; })
           .ok());
-  const Output gc = Run("foldfarm", {"gc", "--coordinator", cluster->endpoint(),
+  const Output gc = RunProgram("foldfarm", {"gc", "--coordinator", cluster->endpoint(),
                                      "--dry-run", "-o", "json"});
   EXPECT_EQ(gc.status, 0) << gc.text;
   EXPECT_THAT(gc.text, HasSubstr("keptFiles"));
@@ -118,7 +118,7 @@ TEST(UpkeepTest, GarbageGoesAndWhatJobsNameStays) {
 TEST(UpkeepTest, ASecondCoordinatorEndsAtOnceAndSaysWhy) {
   auto cluster = *TestCluster::Start({});
   const Output second =
-      Run("foldfarm-coordinator",
+      RunProgram("foldfarm-coordinator",
           {"--dir", JoinPath(cluster->folder(), "coordinator"), "--listen",
            "127.0.0.1:0"});
   EXPECT_EQ(second.status, 1);
