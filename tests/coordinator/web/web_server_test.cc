@@ -257,7 +257,7 @@ TEST_F(WebTest, ATokenFileIsChecked) {
     const auto token = ReadHttpToken(path);
     EXPECT_EQ(token.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(token.status().message()),
-                HasSubstr("openssl rand -hex 32"));
+                HasSubstr("foldfarm token new"));
   }
   EXPECT_EQ(ReadHttpToken(path + "x").status().code(),
             absl::StatusCode::kNotFound);
