@@ -85,7 +85,7 @@ absl::Status Agent::Run() {
     changed_.SignalAll();
   }
   heartbeat.join();
-  api_.CancelWaits();
+  api_.CancelNews();
   news.join();
   JoinEnded();
   absl::MutexLock lock(&mu_);

@@ -67,29 +67,34 @@ absl::StatusOr<v1::RegisterResponse> GrpcWorkerApi::Register(
   return response;
 }
 
-absl::StatusOr<v1::AcquireLeasesResponse> GrpcWorkerApi::AcquireLeases(
-    const v1::AcquireLeasesRequest& request) {
+absl::StatusOr<v1::AcquireLeasesResponse> GrpcWorkerApi::Acquire(
+    const v1::AcquireLeasesRequest& request, Wait& wait) {
   grpc::ClientContext context;
   SetTimeout(context, absl::Seconds(request.wait_seconds()) + kCallTimeout);
   {
     absl::MutexLock lock(&mu_);
-    if (cancelled_) return absl::CancelledError("the worker drains");
-    waiting_.insert(&context);
+    if (wait.cancelled) return absl::CancelledError("the worker drains");
+    wait.call = &context;
   }
   v1::AcquireLeasesResponse response;
   const absl::Status status =
       ToStatus(worker_->AcquireLeases(&context, request, &response));
   {
     absl::MutexLock lock(&mu_);
-    waiting_.erase(&context);
+    wait.call = nullptr;
   }
   outages_.Note(status);
   if (!status.ok()) return status;
   return response;
 }
 
+absl::StatusOr<v1::AcquireLeasesResponse> GrpcWorkerApi::AcquireLeases(
+    const v1::AcquireLeasesRequest& request) {
+  return Acquire(request, leases_);
+}
+
 absl::Status GrpcWorkerApi::AwaitNews(const v1::AcquireLeasesRequest& request) {
-  return AcquireLeases(request).status();
+  return Acquire(request, news_).status();
 }
 
 absl::StatusOr<v1::HeartbeatResponse> GrpcWorkerApi::Heartbeat(
@@ -138,10 +143,14 @@ absl::Status GrpcWorkerApi::Download(const v1::ArtifactRef& artifact,
   return status;
 }
 
-void GrpcWorkerApi::CancelWaits() {
+void GrpcWorkerApi::Cancel(Wait& wait) {
   absl::MutexLock lock(&mu_);
-  cancelled_ = true;
-  for (grpc::ClientContext* call : waiting_) call->TryCancel();
+  wait.cancelled = true;
+  if (wait.call != nullptr) wait.call->TryCancel();
 }
+
+void GrpcWorkerApi::CancelNews() { Cancel(news_); }
+
+void GrpcWorkerApi::CancelWaits() { Cancel(leases_); }
 
 }  // namespace foldfarm

@@ -7,7 +7,6 @@
 
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -58,17 +57,26 @@ class GrpcWorkerApi : public WorkerApi {
                         const std::string& path,
                         const Cancelled& cancelled) override;
   absl::Status AwaitNews(const v1::AcquireLeasesRequest& request) override;
+  void CancelNews() override;
   void CancelWaits() override;
 
  private:
+  // A call that waits, and how it is cut short. Guarded by mu_.
+  struct Wait {
+    bool cancelled = false;
+    grpc::ClientContext* call = nullptr;  // If one waits.
+  };
+  absl::StatusOr<v1::AcquireLeasesResponse> Acquire(
+      const v1::AcquireLeasesRequest& request, Wait& wait);
+  void Cancel(Wait& wait);
+
   Clock& clock_;  // Borrowed; outlives this.
   OutageLog outages_;
   const std::unique_ptr<v1::WorkerService::Stub> worker_;
   const std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
   absl::Mutex mu_;
-  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
-  // The calls that wait for leases or news.
-  std::set<grpc::ClientContext*> waiting_ ABSL_GUARDED_BY(mu_);
+  Wait leases_;
+  Wait news_;
 };
 
 }  // namespace foldfarm

@@ -51,7 +51,10 @@ class WorkerApi {
     return absl::UnimplementedError("no news");
   }
 
-  // Makes AcquireLeases and AwaitNews answer CANCELLED, now and from now on.
+  // Makes AwaitNews answer CANCELLED, now and from now on.
+  virtual void CancelNews() {}
+
+  // Makes AcquireLeases answer CANCELLED, now and from now on.
   virtual void CancelWaits() = 0;
 };
 

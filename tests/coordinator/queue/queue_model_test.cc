@@ -400,7 +400,7 @@ void ExpectSound(const std::string& name, const Path& start) {
             << result.transitions << " transitions, depth " << result.depth
             << "\n";
   EXPECT_EQ(result.violation, "") << result.Trace();
-  EXPECT_GT(result.states, 50u);
+  EXPECT_GT(result.states, 15u);
 }
 
 TEST(QueueModelTest, ANewJobEndsOnceWhateverHappens) {
