@@ -171,10 +171,10 @@ absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
         continue;
       }
       HeldLease& lease = it->second;
-      answer.set_action(
-          lease.cancel                           ? v1::HeartbeatResponse::CANCEL
-          : lease.preempt || response.drained() ? v1::HeartbeatResponse::PREEMPT
-                                                : v1::HeartbeatResponse::CONTINUE);
+      answer.set_action(lease.cancel ? v1::HeartbeatResponse::CANCEL
+                        : lease.preempt || response.drained()
+                            ? v1::HeartbeatResponse::PREEMPT
+                            : v1::HeartbeatResponse::CONTINUE);
       lease.until = until;
       lease.heartbeat = now;
       // The database may lag: a restart grants a full term anyway.

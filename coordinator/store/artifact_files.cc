@@ -217,9 +217,10 @@ ArtifactFiles::BeginUpload(const std::string& digest, int64_t size_bytes,
                            int64_t offset) {
   FOLDFARM_ASSIGN_OR_RETURN(const Stat stat, GetStat(digest));
   if (size_bytes < 0 || size_bytes > limits_.max_size_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "artifact ", digest, " has ", size_bytes, " bytes, expected 0 to ",
-        limits_.max_size_bytes, "; the coordinator's --max-artifact sets the limit"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("artifact ", digest, " has ", size_bytes,
+                     " bytes, expected 0 to ", limits_.max_size_bytes,
+                     "; the coordinator's --max-artifact sets the limit"));
   }
   if (stat.complete) {
     Touch(digest);

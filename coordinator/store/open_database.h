@@ -20,9 +20,10 @@
 
 namespace foldfarm {
 
-// Every connection that writes: an answer means that it is on disk.
-inline constexpr char kSyncPragma[] =
-    "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;";
+// Every connection that writes: an answer means that it is on disk. (The log is
+// copied when Connection::log_pages says so; PRAGMA wal_autocheckpoint would
+// take that hook away.)
+inline constexpr char kSyncPragma[] = "PRAGMA synchronous = FULL;";
 
 // Exit status of a coordinator whose disk failed (EX_IOERR of sysexits.h).
 inline constexpr int kExitDiskFailed = 74;

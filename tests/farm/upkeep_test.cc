@@ -44,7 +44,8 @@ struct Output {
   std::string text;
   int status = 0;
 };
-Output RunProgram(const std::string& program, std::vector<std::string> arguments) {
+Output RunProgram(const std::string& program,
+                  std::vector<std::string> arguments) {
   int fds[2];
   EXPECT_EQ(pipe2(fds, O_CLOEXEC), 0);
   SubprocessOptions command;
@@ -78,8 +79,8 @@ TEST(UpkeepTest, ABackupOfABusyFarmIsAFarmThatGoesOn) {
   const std::string file = JoinPath(cluster->folder(), "backup.db");
   const std::string artifacts = JoinPath(cluster->folder(), "saved");
   const Output backup =
-      RunProgram("foldfarm", {"backup", "--coordinator", cluster->endpoint(), "--out",
-                       file, "--artifacts", artifacts});
+      RunProgram("foldfarm", {"backup", "--coordinator", cluster->endpoint(),
+                              "--out", file, "--artifacts", artifacts});
   ASSERT_EQ(backup.status, 0) << backup.text;
   EXPECT_THAT(backup.text, HasSubstr("Restore:"));
   EXPECT_FALSE(FileExists(file + ".part"));
@@ -109,8 +110,9 @@ TEST(UpkeepTest, GarbageGoesAndWhatJobsNameStays) {
           ->WaitForJobs(sweep,
                         [](const Jobs& jobs) { return Succeeded(jobs) == 4; })
           .ok());
-  const Output gc = RunProgram("foldfarm", {"gc", "--coordinator", cluster->endpoint(),
-                                     "--dry-run", "-o", "json"});
+  const Output gc = RunProgram(
+      "foldfarm",
+      {"gc", "--coordinator", cluster->endpoint(), "--dry-run", "-o", "json"});
   EXPECT_EQ(gc.status, 0) << gc.text;
   EXPECT_THAT(gc.text, HasSubstr("keptFiles"));
 }
@@ -119,8 +121,8 @@ TEST(UpkeepTest, ASecondCoordinatorEndsAtOnceAndSaysWhy) {
   auto cluster = *TestCluster::Start({});
   const Output second =
       RunProgram("foldfarm-coordinator",
-          {"--dir", JoinPath(cluster->folder(), "coordinator"), "--listen",
-           "127.0.0.1:0"});
+                 {"--dir", JoinPath(cluster->folder(), "coordinator"),
+                  "--listen", "127.0.0.1:0"});
   EXPECT_EQ(second.status, 1);
   EXPECT_THAT(second.text, HasSubstr("another coordinator serves"));
 }

@@ -4,7 +4,8 @@
 //
 // Faults are a list "KIND:PATH:N", comma-separated, in the variable
 // FOLDFARM_FAULTS or handed to foldfarm_set_faults(). PATH is a part of the
-// file's path, its end when a '$' follows; N counts the calls on such files, from 1:
+// file's path, its end when a '$' follows; N counts the calls on such files,
+// from 1:
 //   fsync:PATH:N    the Nth flush fails with EIO, once: the next one succeeds,
 //                   as Linux reports such an error a single time
 //   full:PATH:N     from the Nth write on there is no room (ENOSPC), until the

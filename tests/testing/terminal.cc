@@ -79,7 +79,7 @@ void Screen::Control(const std::string& parameters, char final) {
                                                                   : other;
   };
   const auto erase = [&](int row, int from, int to) {
-    for (int c = from; c < to; ++c) cells_[row][c] .assign(1, ' ');
+    for (int c = from; c < to; ++c) cells_[row][c].assign(1, ' ');
   };
   switch (final) {
     case 'A':

@@ -191,7 +191,8 @@ TEST_F(PredictAttemptTest, WeightsOfAnotherModelExitWith64AndSaySo) {
   EXPECT_EQ(failed["code"], "INVALID_ARGUMENT");
   EXPECT_THAT(failed["message"].get<std::string>(),
               HasSubstr("weights.safetensors"));
-  EXPECT_THAT(failed["message"].get<std::string>(), HasSubstr("holds 20 tensors, expected 26"));
+  EXPECT_THAT(failed["message"].get<std::string>(),
+              HasSubstr("holds 20 tensors, expected 26"));
   EXPECT_THAT(failed["message"].get<std::string>(),
               HasSubstr("not those of model conv1d"));
   spec_["model"]["arch"] = {{"xgboost", Json::object()}};
