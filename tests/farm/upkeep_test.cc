@@ -26,7 +26,7 @@ constexpr int kExitDiskFailed = 74;
 std::string Yaml(int models) {
   std::string yaml = "name: test\nfolds: {count: 2}\ntta: 1\nmodels:\n";
   for (int i = 0; i < models; ++i) {
-    absl::StrAppend(&yaml, "  - {name: m", i, ", arch: {none: {}}}\n");
+    absl::StrAppend(&yaml, "  - {name: succeed.m", i, ", arch: {none: {}}}\n");
   }
   return yaml;
 }
