@@ -2,17 +2,12 @@
 #ifndef FOLDFARM_COORDINATOR_CLI_SUGGEST_H_
 #define FOLDFARM_COORDINATOR_CLI_SUGGEST_H_
 
-#include <cstddef>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
 namespace foldfarm {
-
-// Fewest insertions, deletions, replacements and swaps of neighbours that turn
-// one word into the other (optimal string alignment).
-size_t EditDistance(absl::string_view a, absl::string_view b);
 
 // The nearest candidate, or "" when none is within a third of the word's
 // length (at least 1). A candidate that begins with the word counts as near.

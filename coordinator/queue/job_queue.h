@@ -6,7 +6,7 @@
 // change about an attempt reads and compares the token in the transaction that
 // writes.
 //
-// All decisions run on the store's writer thread, one after another:
+// All decisions run as work of the store, one after another:
 //   1. BeforeBatch: leases whose time is up end as LOST, backoffs end;
 //   2. the calls that wait (finish, report, submit...), each in a savepoint;
 //   3. AfterBatch: jobs that became ready go to workers that wait for them;
@@ -16,14 +16,15 @@
 // or wait ends, by this clock; no other clock decides anything.
 //
 // Sweeps with `screen` or `stop_when` decide some things for themselves. That
-// takes reading predictions, too much for the writer thread:
+// takes reading predictions, too much for who writes:
 //   5. when a change of such a sweep's jobs is on disk, the judge thread looks
 //      at the sweep (job_queue_rules.cc): at what is stored and at nothing
 //      else, so that a restart looks again;
 //   6. a decision comes back as a call like any other. It is dropped when the
 //      jobs that it rests on have changed, and written once a sweep.
 //
-// Thread-safe. Answers are called on the writer thread and must not block.
+// Thread-safe. Answers are called by whoever writes, perhaps within the very
+// call that asked, and must not block.
 #ifndef FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_
 #define FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_
 
@@ -51,6 +52,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "coordinator/queue/job_index.h"
+#include "coordinator/queue/job_queue_types.h"
 #include "coordinator/queue/judge_thread.h"
 #include "coordinator/queue/prediction_plan.h"
 #include "coordinator/queue/retry_policy.h"
@@ -62,82 +64,6 @@
 #include "foldfarm/v1/worker.pb.h"
 
 namespace foldfarm {
-
-struct QueueOptions {
-  absl::Duration lease_duration = absl::Seconds(30);
-  absl::Duration heartbeat_interval = absl::Seconds(10);
-  RetryOptions retry;
-  // When this process stood still for longer (the machine slept, its clock was
-  // set), nobody could be heard: leases get one more full term.
-  absl::Duration stall = absl::InfiniteDuration();
-  // Called between judging a sweep and deciding, for tests; may be null.
-  std::function<void()> before_decision;
-};
-
-// What all jobs of a sweep share. Immutable.
-struct SweepData {
-  SweepId id;
-  v1::SweepSpec spec;
-  std::vector<v1::AttemptSpec> folds;
-  v1::ArtifactRef dataset;
-  // By model: what its predictions are of, in the dataset's order.
-  std::vector<std::vector<std::string>> labels;
-  // By model: files that its attempts start with; see InputsOfFold.
-  std::vector<std::vector<v1::ArtifactRef>> inputs;
-};
-
-// A lease as the queue knows it, newer than its row.
-struct HeldLease {
-  JobId job;
-  // Index into the sweep's models.
-  int model = 0;
-  int fold = 0;
-  int slots = 1;
-  std::shared_ptr<const SweepData> sweep;
-  std::string job_name;
-  WorkerSession session;
-  absl::Time granted = absl::InfinitePast();
-  // Ends here unless a heartbeat extends it.
-  absl::Time until = absl::InfinitePast();
-  // `until` as the database has it.
-  absl::Time persisted_until = absl::InfinitePast();
-  // When a heartbeat last named it.
-  absl::Time heartbeat = absl::InfinitePast();
-  bool cancel = false;
-  // It is paused: the attempt is to be handed back.
-  bool preempt = false;
-  // What its processes use, as last reported; `usage_time` says when.
-  v1::AttemptUsage usage;
-  absl::Time usage_time = absl::InfinitePast();
-  // CPUs that they used between the last two reports (1: one core).
-  double cpus = 0;
-};
-
-// How jobs are tried again.
-struct RetryWish {
-  // Forget the checkpoints.
-  bool from_scratch = false;
-  // Options of the model to change, "train.batch=4".
-  std::vector<std::string> overrides;
-  // 0: as they were.
-  int slots = 0;
-};
-
-// A worker as the queue knows it.
-struct WorkerView {
-  WorkerRow row;
-  absl::Time last_heard = absl::InfinitePast();
-  // It says so itself.
-  bool draining = false;
-  // A person drains it, or it is in quarantine.
-  std::optional<WorkerHoldRow> hold;
-};
-
-// What has happened since the queue was started, as far as it is on disk.
-struct QueueMetrics {
-  // Attempts that ended, by Attempt.State.
-  std::array<std::atomic<int64_t>, v1::Attempt::State_ARRAYSIZE> ended = {};
-};
 
 class JobQueue : public StoreListener {
  public:
@@ -387,7 +313,7 @@ class JobQueue : public StoreListener {
   Clock& clock_;                // Borrowed; outlives this.
   const QueueOptions options_;  // Constant after construction.
 
-  // Of the writer thread alone.
+  // Of whoever writes alone.
   JobIndex index_;
   absl::flat_hash_map<SweepId, std::shared_ptr<const SweepData>> sweeps_;
   std::list<Waiter> waiters_;

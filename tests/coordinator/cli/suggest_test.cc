@@ -8,13 +8,6 @@
 namespace foldfarm {
 namespace {
 
-TEST(EditDistanceTest, CountsSwappedNeighboursOnce) {
-  EXPECT_EQ(EditDistance("status", "status"), 0u);
-  EXPECT_EQ(EditDistance("statsu", "status"), 1u);
-  EXPECT_EQ(EditDistance("jbos", "jobs"), 1u);
-  EXPECT_EQ(EditDistance("", "oof"), 3u);
-}
-
 TEST(NearestTest, SuggestsOnlyWhatIsClose) {
   const std::vector<std::string> commands = {"status", "submit", "jobs", "job",
                                              "ensemble"};

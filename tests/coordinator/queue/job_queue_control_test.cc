@@ -1,5 +1,7 @@
 // What people want of jobs that are there: pause, resume, retry with other
 // options, another priority.
+#include <functional>
+
 #include "tests/coordinator/queue/queue_fixture.h"
 
 namespace foldfarm {
@@ -78,21 +80,26 @@ TEST_F(JobQueueControlTest, AWorkerThatWaitsIsWokenToHearWhatToStop) {
   ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
   const int64_t worker = Register("w");
   const v1::Lease lease = Acquire(worker)[0];
-  v1::AcquireLeasesRequest request;
-  request.set_session(worker);
-  request.set_free_slots(0);
-  request.set_wait_seconds(60);
-  absl::Notification answered;
-  queue_->AcquireLeases(request, this,
-                        [&](absl::StatusOr<v1::AcquireLeasesResponse> reply) {
-                          EXPECT_TRUE(reply.ok()) << reply.status();
-                          EXPECT_THAT(reply->leases(), IsEmpty());
-                          answered.Notify();
-                        });
-  queue_->RunDue();
-  EXPECT_FALSE(answered.HasBeenNotified());
-  ASSERT_TRUE(queue_->Cancel(SweepId{1}, std::nullopt).ok());
-  answered.WaitForNotification();
+  const auto wakes_it = [&](const std::function<absl::Status()>& act) {
+    v1::AcquireLeasesRequest request;
+    request.set_session(worker);
+    request.set_free_slots(0);
+    request.set_wait_seconds(60);
+    absl::Notification answered;
+    queue_->AcquireLeases(
+        request, this, [&](absl::StatusOr<v1::AcquireLeasesResponse> reply) {
+          EXPECT_TRUE(reply.ok()) << reply.status();
+          EXPECT_THAT(reply->leases(), IsEmpty());
+          answered.Notify();
+        });
+    queue_->RunDue();
+    EXPECT_FALSE(answered.HasBeenNotified());
+    ASSERT_TRUE(act().ok());
+    answered.WaitForNotification();
+  };
+  wakes_it([&] { return queue_->DrainWorker("w", "new fans"); });
+  EXPECT_EQ(Beat(worker, lease.token()), Answer::PREEMPT);
+  wakes_it([&] { return queue_->Cancel(SweepId{1}, std::nullopt).status(); });
   EXPECT_EQ(Beat(worker, lease.token()), Answer::CANCEL);
 }
 
