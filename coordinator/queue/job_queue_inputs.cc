@@ -8,10 +8,10 @@
 #include "common/base/attempt_files.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
+#include "common/base/proto_time.h"
 #include "common/base/status_macros.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/near_misses.h"
-#include "coordinator/queue/run_work.h"
 
 namespace foldfarm {
 namespace {

@@ -4,11 +4,11 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
+#include "common/base/proto_time.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/near_misses.h"
-#include "coordinator/queue/run_work.h"
 #include "coordinator/queue/sweep_plan.h"
 
 namespace foldfarm {

@@ -8,13 +8,11 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "coordinator/store/store.h"
-#include "google/protobuf/timestamp.pb.h"
 
 namespace foldfarm {
 
-// Runs `work(tx, response)` on the writer thread; after the commit `answer`
+// Runs `work(tx, response)` as work of the store; after the commit `answer`
 // gets the response, or why there is none.
 template <typename Response, typename Work>
 void RunWork(Store& store, Work work,
@@ -31,13 +29,6 @@ void RunWork(Store& store, Work work,
                 answer(status);
               }
             });
-}
-
-// Times of messages are whole microseconds, as in the store.
-inline void SetTime(absl::Time from, google::protobuf::Timestamp* to) {
-  const int64_t micros = absl::ToUnixMicros(from);
-  to->set_seconds(micros / 1000000);
-  to->set_nanos(static_cast<int>(micros % 1000000) * 1000);
 }
 
 }  // namespace foldfarm

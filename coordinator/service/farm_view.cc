@@ -8,17 +8,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/base/proto_time.h"
 #include "common/base/status_macros.h"
 #include "coordinator/queue/near_misses.h"
 
 namespace foldfarm {
 namespace {
-
-void SetTime(absl::Time from, google::protobuf::Timestamp* to) {
-  const int64_t micros = absl::ToUnixMicros(from);
-  to->set_seconds(micros / 1000000);
-  to->set_nanos(static_cast<int>(micros % 1000000) * 1000);
-}
 
 bool IsSet(absl::Time time) { return time != absl::InfinitePast(); }
 

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/certificates.h"
+#include "common/rpc/client_access.h"
 #include "common/rpc/tokens.h"
 #include "coordinator/service/server.h"
 #include "coordinator/web/http_access.h"
@@ -182,7 +183,7 @@ int Run(int argc, char** argv) {
       return fail(Annotate(address.status(), flag), kExitUsage);
     }
     const bool grpc = listen == options.listen;
-    if (IsLoopback(address->first) || insecure ||
+    if (IsLoopbackHost(address->first) || insecure ||
         (grpc && !tls.cert.empty() && !token_file.empty())) {
       continue;
     }

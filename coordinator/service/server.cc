@@ -51,8 +51,6 @@ absl::StatusOr<std::pair<std::string, int>> ParseEndpoint(
   return std::make_pair(endpoint.substr(0, colon), port);
 }
 
-bool IsLoopback(const std::string& host) { return IsLoopbackHost(host); }
-
 absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
     const ServerOptions& options, Clock& clock) {
   FOLDFARM_ASSIGN_OR_RETURN(const auto address, ParseEndpoint(options.listen));

@@ -46,9 +46,6 @@ struct ServerOptions {
 absl::StatusOr<std::pair<std::string, int>> ParseEndpoint(
     const std::string& endpoint);
 
-// Whether only this machine reaches `host`.
-bool IsLoopback(const std::string& host);
-
 class CoordinatorServer {
  public:
   // Serves from here on; DIRECTORY/endpoint says where.

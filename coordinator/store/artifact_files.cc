@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/disk_space.h"
 #include "common/base/status_macros.h"
 
 namespace foldfarm {
@@ -39,15 +39,6 @@ absl::Status HashFile(const std::string& path, Hasher& hasher) {
 }
 
 }  // namespace
-
-absl::StatusOr<int64_t> FreeBytes(const std::string& path) {
-  struct statvfs info;
-  if (statvfs(path.c_str(), &info) != 0) {
-    return ErrnoStatus(path, "cannot look at the file system");
-  }
-  return static_cast<int64_t>(info.f_bavail) *
-         static_cast<int64_t>(info.f_frsize);
-}
 
 ArtifactFiles::ArtifactFiles(const std::string& directory, const Limits& limits)
     : artifacts_(JoinPath(directory, "artifacts")),

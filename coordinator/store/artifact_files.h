@@ -31,9 +31,6 @@
 
 namespace foldfarm {
 
-// Bytes that an ordinary user may still write below a folder.
-absl::StatusOr<int64_t> FreeBytes(const std::string& path);
-
 class ArtifactFiles {
  public:
   // Largest file that is taken, unless Open() is told otherwise.

@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "common/base/clock.h"
+#include "common/base/disk_space.h"
 #include "common/base/status_macros.h"
-#include "coordinator/store/artifact_files.h"
 #include "coordinator/store/open_database.h"
 
 namespace foldfarm {

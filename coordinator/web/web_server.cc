@@ -15,6 +15,7 @@
 #include "common/base/ids.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/client_access.h"
 #include "common/rpc/retry.h"
 #include "coordinator/web/assets.h"
 #include "coordinator/web/connection_threads.h"
@@ -139,7 +140,7 @@ class WebServer::Impl {
 
 absl::StatusOr<std::string> WebServer::Impl::Listen() {
   FOLDFARM_ASSIGN_OR_RETURN(const auto address, ParseEndpoint(options_.listen));
-  loopback_ = IsLoopback(address.first);
+  loopback_ = IsLoopbackHost(address.first);
   http_.new_task_queue = [max = options_.max_streams + kRequestThreads] {
     return new ConnectionThreads(max);
   };

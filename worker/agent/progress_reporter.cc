@@ -9,6 +9,7 @@
 #include "common/base/attempt_files.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
+#include "common/base/proto_time.h"
 #include "common/base/status_macros.h"
 
 namespace foldfarm {
@@ -26,12 +27,6 @@ constexpr size_t kMaxTail = 200;
 // database.
 constexpr size_t kMaxLogBytes = 16 << 20;
 constexpr size_t kMaxCheckpointFiles = 64;
-
-void SetTime(absl::Time time, google::protobuf::Timestamp* timestamp) {
-  const int64_t nanos = absl::ToUnixNanos(time);
-  timestamp->set_seconds(nanos / 1'000'000'000);
-  timestamp->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-}
 
 void Remove(const std::string& folder) {
   if (const absl::Status status = RemoveRecursively(folder); !status.ok()) {

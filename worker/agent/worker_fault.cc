@@ -1,16 +1,15 @@
 #include "worker/agent/worker_fault.h"
 
-#include <sys/statvfs.h>
-
 #include <cstdint>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/disk_space.h"
 
 namespace foldfarm {
 namespace {
 
-constexpr uint64_t kLeastRoom = 1 << 20;
+constexpr int64_t kLeastRoom = 1 << 20;
 
 // Texts of cudaGetErrorString and strerror, and what they mean.
 struct Sign {
@@ -39,11 +38,9 @@ std::string WorkerFault(absl::string_view words) {
 }
 
 std::string RoomFault(const std::string& folder) {
-  struct statvfs info;
-  if (statvfs(folder.c_str(), &info) != 0) return "";
-  const uint64_t free = uint64_t{info.f_bavail} * info.f_frsize;
-  if (free >= kLeastRoom) return "";
-  return absl::StrCat("no room in ", folder, ": ", free / 1024, " KiB free");
+  const absl::StatusOr<int64_t> free = FreeBytes(folder);
+  if (!free.ok() || *free >= kLeastRoom) return "";
+  return absl::StrCat("no room in ", folder, ": ", *free / 1024, " KiB free");
 }
 
 }  // namespace foldfarm

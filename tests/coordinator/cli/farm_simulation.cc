@@ -7,6 +7,7 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/proto_time.h"
 
 namespace foldfarm {
 namespace {
@@ -18,12 +19,6 @@ double Scatter(std::mt19937& rng, double noise) {
   };
   const double radius = std::sqrt(-2 * std::log(uniform()));
   return std::exp(noise * radius * std::cos(2 * M_PI * uniform()));
-}
-
-void SetTime(absl::Time time, google::protobuf::Timestamp* to) {
-  const int64_t nanos = absl::ToUnixNanos(time);
-  to->set_seconds(nanos / 1'000'000'000);
-  to->set_nanos(static_cast<int>(nanos % 1'000'000'000));
 }
 
 }  // namespace

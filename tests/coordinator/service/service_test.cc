@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/client_access.h"
 #include "tests/coordinator/service/service_fixture.h"
 
 namespace foldfarm {
@@ -335,9 +336,9 @@ TEST(EndpointTest, HostAndPortAreTakenApart) {
   EXPECT_EQ(ParseEndpoint("[::1]:0")->first, "[::1]");
   EXPECT_FALSE(ParseEndpoint("7077").ok());
   EXPECT_FALSE(ParseEndpoint("host:99999").ok());
-  EXPECT_TRUE(IsLoopback("localhost"));
-  EXPECT_TRUE(IsLoopback("127.0.0.1"));
-  EXPECT_FALSE(IsLoopback("0.0.0.0"));
+  EXPECT_TRUE(IsLoopbackHost("localhost"));
+  EXPECT_TRUE(IsLoopbackHost("127.0.0.1"));
+  EXPECT_FALSE(IsLoopbackHost("0.0.0.0"));
 }
 
 }  // namespace
