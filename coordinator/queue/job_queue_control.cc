@@ -49,11 +49,17 @@ absl::StatusOr<v1::ModelSpec> Override(
 
 absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
                                  const SweepData& sweep, JobRow& row) {
-  if (wish.from_scratch && row.checkpoint_epoch > 0) {
-    FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(tx, row.id, {}));
+  if (wish.from_scratch) {
+    if (row.checkpoint_epoch > 0) {
+      FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(tx, row.id, {}));
+    }
     row.checkpoint_epoch = 0;
-    row.epoch = 0;
+    row.log_loss.reset();
   }
+  // Epochs behind the checkpoint are trained again, perhaps otherwise: what
+  // the former attempt said of them is no longer of this job.
+  row.epoch = row.checkpoint_epoch;
+  FOLDFARM_RETURN_IF_ERROR(tx.DropMetricsAfter(row.id, row.checkpoint_epoch));
   if (wish.slots > 0) row.slots = wish.slots;
   if (!wish.overrides.empty()) {
     const auto index = static_cast<size_t>(row.model_index);

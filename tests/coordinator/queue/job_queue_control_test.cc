@@ -86,12 +86,12 @@ TEST_F(JobQueueControlTest, AWorkerThatWaitsIsWokenToHearWhatToStop) {
     request.set_free_slots(0);
     request.set_wait_seconds(60);
     absl::Notification answered;
-    queue_->AcquireLeases(
-        request, this, [&](absl::StatusOr<v1::AcquireLeasesResponse> reply) {
-          EXPECT_TRUE(reply.ok()) << reply.status();
-          EXPECT_THAT(reply->leases(), IsEmpty());
-          answered.Notify();
-        });
+    queue_->AcquireLeases(request, this,
+                          [&](absl::StatusOr<v1::AcquireLeasesResponse> reply) {
+                            EXPECT_TRUE(reply.ok()) << reply.status();
+                            EXPECT_THAT(reply->leases(), IsEmpty());
+                            answered.Notify();
+                          });
     queue_->RunDue();
     EXPECT_FALSE(answered.HasBeenNotified());
     ASSERT_TRUE(act().ok());
@@ -125,6 +125,35 @@ TEST_F(JobQueueControlTest, ARetriedJobTakesOtherOptionsAndAnotherKey) {
     EXPECT_EQ(next.spec().model().train().epochs(), 5);
     EXPECT_EQ(next.slots(), 2);
   }
+}
+
+TEST_F(JobQueueControlTest, WhatIsTrainedAnewLeavesNoFormerEpochsBehind) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  v1::ReportProgressRequest report;
+  report.set_token(lease.token());
+  for (int epoch = 1; epoch <= 3; ++epoch) {
+    v1::EpochMetrics& metrics = *report.add_epochs();
+    metrics.set_epoch(epoch);
+    (*metrics.mutable_values())["log_loss"] = 0.5;
+  }
+  ASSERT_TRUE(Call(&JobQueue::ReportProgress, report).ok());
+  ASSERT_TRUE(Finish(Failure(worker, lease, v1::FAILURE_KIND_PERMANENT)).ok());
+  RetryWish wish;
+  wish.from_scratch = true;
+  wish.overrides = {"train.epochs=2"};
+  ASSERT_TRUE(queue_->Retry(SweepId{1}, Job(lease).id, wish).ok());
+  EXPECT_EQ(Job(lease).epoch, 0);
+  EXPECT_EQ(Job(lease).log_loss, std::nullopt);
+  ASSERT_TRUE(store_
+                  ->Read([&](const Reader& reader) -> absl::Status {
+                    auto metrics = reader.ListMetrics(Job(lease).id);
+                    if (!metrics.ok()) return metrics.status();
+                    EXPECT_THAT(*metrics, IsEmpty());
+                    return absl::OkStatus();
+                  })
+                  .ok());
 }
 
 TEST_F(JobQueueControlTest, AnOptionThatIsNoneIsRefusedAndNothingChanges) {
