@@ -251,10 +251,11 @@ std::string StatusText(const StatusInput& input, absl::Time now,
   const Estimate estimate = EstimateRemaining(eta);
   const std::vector<ModelSummary> models = SummarizeModels(jobs, input.history);
 
-  std::string text = absl::StrCat(
-      Heading(absl::StrCat(sweep.id(), " ", sweep.name()), colour), "  ",
-      Paint(StateName(sweep.state()), StateStyle(sweep.state()), colour), "  ",
-      Paint(SinceText(sweep, now), Style::kDim, colour), "\n");
+  const Cell state = SweepStateCell(sweep);
+  std::string text =
+      absl::StrCat(Heading(absl::StrCat(sweep.id(), " ", sweep.name()), colour),
+                   "  ", Paint(state.text, state.style, colour), "  ",
+                   Paint(SinceText(sweep, now), Style::kDim, colour), "\n");
   double share = 0;
   for (const v1::Job& job : jobs) share += JobShare(job);
   if (!jobs.empty()) share /= static_cast<double>(jobs.size());

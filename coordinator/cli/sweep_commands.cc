@@ -7,6 +7,7 @@
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/status_text.h"
+#include "coordinator/cli/sweep_summary.h"
 
 namespace foldfarm {
 namespace {
@@ -49,8 +50,7 @@ absl::StatusOr<int> Sweeps(CommandContext& context, const std::monostate&) {
       std::vector<Cell> row = {
           sweep.id(),
           sweep.name(),
-          sweep.paused() ? Cell("paused", Style::kWarning)
-                         : StateCell(sweep.state()),
+          SweepStateCell(sweep),
           DoneText(sweep),
           absl::StrCat(sweep.running()),
           Cell(absl::StrCat(sweep.failed()),

@@ -141,6 +141,11 @@ std::string MarkLegend() {
          "– cancelled";
 }
 
+Cell SweepStateCell(const v1::Sweep& sweep) {
+  return sweep.paused() ? Cell("paused", Style::kWarning)
+                        : StateCell(sweep.state());
+}
+
 std::string CountsText(const v1::Sweep& sweep) {
   const int done = sweep.succeeded() + sweep.failed() + sweep.cancelled();
   std::string text = absl::StrCat(

@@ -54,6 +54,9 @@ Cell JobMark(const v1::Job& job);
 // The marks and what they mean.
 std::string MarkLegend();
 
+// "running", or "paused" when all that is left of it is.
+Cell SweepStateCell(const v1::Sweep& sweep);
+
 // "12 of 104 jobs done, 2 running, 89 pending, 1 failed".
 std::string CountsText(const v1::Sweep& sweep);
 

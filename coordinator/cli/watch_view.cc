@@ -60,9 +60,9 @@ std::vector<std::string> HeadLines(const WatchState& state,
   const v1::Sweep& sweep = state.sweep();
   std::vector<std::string> lines;
   const std::string since = SinceText(sweep, now);
-  const std::string sweep_state = StateName(sweep.state());
+  const Cell sweep_state = SweepStateCell(sweep);
   const size_t behind =
-      kWatchGap + sweep_state.size() + kWatchGap + since.size();
+      kWatchGap + sweep_state.text.size() + kWatchGap + since.size();
   const std::string title =
       Truncate(absl::StrCat(sweep.id(), " ", sweep.name()),
                columns - std::min(columns - 1, behind));
@@ -70,8 +70,8 @@ std::vector<std::string> HeadLines(const WatchState& state,
   first.AddPainted(DisplayWidth(title), Paint(title, Style::kHeader, colour));
   const size_t room =
       columns - std::min(columns, DisplayWidth(title) + kWatchGap);
-  first.Add(std::min(sweep_state.size(), room), sweep_state,
-            StateStyle(sweep.state()), colour);
+  first.Add(std::min(sweep_state.text.size(), room), sweep_state.text,
+            sweep_state.style, colour);
   first.Add(columns > behind + 1 ? since.size() : 0, since, Style::kDim,
             colour);
   lines.push_back(first.text());

@@ -7,6 +7,7 @@ export const kStates = {
   SUCCEEDED: {word: "succeeded", sign: "✓"},
   FAILED: {word: "failed", sign: "✕"},
   CANCELLED: {word: "cancelled", sign: "–"},
+  PAUSED: {word: "paused", sign: "="},
   LOST: {word: "lost", sign: "?"},
   PREEMPTED: {word: "preempted", sign: "↩"},
   ONLINE: {word: "online", sign: "✓"},
@@ -17,6 +18,11 @@ export const kStates = {
 
 export function stateOf(name) {
   return kStates[name] || {word: String(name).toLowerCase(), sign: "?"};
+}
+
+// A sweep's or a job's state, or that it is paused.
+export function shownState(of) {
+  return of.paused ? "PAUSED" : of.state;
 }
 
 // 0.1234; a dash where there is no number. Proto3 JSON has "NaN" as text.

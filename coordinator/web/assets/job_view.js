@@ -3,7 +3,7 @@
 import {actionButtons} from "./actions.js";
 import {LineChart} from "./charts.js";
 import {el, keyed, section, table, text} from "./dom.js";
-import {bytes, clockTime, duration, loss, millis, progress, sweepLink} from "./format.js";
+import {bytes, clockTime, duration, loss, millis, progress, shownState, sweepLink} from "./format.js";
 import {describe} from "./grid.js";
 import {badge, setBadge} from "./overview.js";
 
@@ -73,7 +73,7 @@ export class JobView {
     const known = this.state.job;
     if (!known) return;
     const job = known.job;
-    setBadge(this.badge, job.state);
+    setBadge(this.badge, shownState(job));
     text(this.does, describe(job));
     this.meter.value = progress(job);
     this.actions.refresh({cancel: job.state === "PENDING" || job.state === "RUNNING",

@@ -1,6 +1,6 @@
 // The first view: every sweep and how far it is, every worker and what it does.
 import {attr, el, keyed, section, table, text} from "./dom.js";
-import {ago, clockTime, done, duration, jobLink, millis, plural, stateOf, sweepLink, total} from "./format.js";
+import {ago, clockTime, done, duration, jobLink, millis, plural, shownState, stateOf, sweepLink, total} from "./format.js";
 
 const kParts = ["succeeded", "failed", "cancelled", "running"];
 const kJobsShown = 6;
@@ -88,7 +88,7 @@ export class Overview {
       const row = el("tr", {},
           el("th", {scope: "row"}, el("a", {href: sweepLink(sweep.id)}, `${sweep.id} ${sweep.name}`),
               el("span", {class: "note quiet"})),
-          el("td", {"data-label": "State"}, badge(sweep.state)),
+          el("td", {"data-label": "State"}, badge(shownState(sweep))),
           el("td", {"data-label": "Progress", class: "wide"}, bar.element, el("span", {class: "under"})),
           el("td", {"data-label": "Models × folds"}),
           el("td", {"data-label": "Dataset"}),
@@ -98,7 +98,7 @@ export class Overview {
       return row;
     }, (row, sweep) => {
       text(row.querySelector(".note"), sweep.note || sweep.prediction || "");
-      setBadge(row.querySelector(".badge"), sweep.state);
+      setBadge(row.querySelector(".badge"), shownState(sweep));
       this.bars.get(row).set(sweep);
       text(row.querySelector(".under"), summary(sweep));
       text(row.cells[3], `${sweep.models} × ${sweep.folds}`);

@@ -3,7 +3,7 @@ import {actionButtons} from "./actions.js";
 import {LineChart, lineColour} from "./charts.js";
 import {el, keyed, section, text} from "./dom.js";
 import {EnsembleView} from "./ensemble_view.js";
-import {clockTime, jobLink, loss, plural} from "./format.js";
+import {clockTime, jobLink, loss, plural, shownState} from "./format.js";
 import {Grid} from "./grid.js";
 import {badge, progressBar, setBadge, summary, took} from "./overview.js";
 
@@ -69,7 +69,7 @@ export class SweepView {
     const sweep = this.state.sweeps.get(this.id);
     if (!sweep) return;
     text(this.heading, `${sweep.id} ${sweep.name}`);
-    setBadge(this.badge, sweep.state);
+    setBadge(this.badge, shownState(sweep));
     this.bar.set(sweep);
     text(this.summary, summary(sweep));
     text(this.note, [`dataset ${sweep.dataset}`, `submitted ${clockTime(sweep.createTime)}`,

@@ -66,6 +66,12 @@ TEST(StatusTextTest, AnswersHowFarHowGoodAndWhenItIsDone) {
             HasSubstr("gru    0.1500  0.1400  0.1600"), HasSubstr("50 %")));
 }
 
+TEST(StatusTextTest, SaysThatItIsPaused) {
+  StatusInput input = Input({MakeJob("gru", 0, v1::Job::PENDING)});
+  input.sweep.set_paused(true);
+  EXPECT_THAT(Text(input), HasSubstr("s3 mars  paused"));
+}
+
 TEST(StatusTextTest, SaysWhatIsWrongAndWhatToDo) {
   v1::Job failed = MakeJob("gru", 0, v1::Job::FAILED);
   failed.set_error("exit 70: out of luck\nlast words\n");
