@@ -7,6 +7,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/store/log_files.h"
 
 namespace foldfarm {
 namespace {
@@ -157,7 +158,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
   const int flags = (read_only ? SQLITE_OPEN_READONLY
                                : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
                     SQLITE_OPEN_NOMUTEX;
-  const int code = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
+  const int code = sqlite3_open_v2(path.c_str(), &db, flags, GatheringVfs());
   if (code != SQLITE_OK) {
     const absl::Status status =
         SqliteStatus(db, code, absl::StrCat("cannot open ", path));

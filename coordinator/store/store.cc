@@ -246,19 +246,29 @@ bool Store::StopOnDiskFailure(const absl::Status& status) {
 bool Store::RunGuarded(Tx& tx, absl::FunctionRef<absl::Status(Tx&)> work,
                        absl::Status& status) {
   const size_t calls = tx.after_commit_.size();
+  tx.work_writes_ = false;
   tx.savepoint_ = false;
   status = work(tx);
   // SQLite ends a transaction by itself when the disk fails.
   if (!writer_->in_transaction()) return false;
-  if (!tx.savepoint_) return true;
+  if (!tx.work_writes_) return true;
   if (status.ok()) {
+    if (!tx.savepoint_) return true;
     status = writer_->Prepare("RELEASE work").Run();
     return status.ok();
   }
   tx.after_commit_.resize(calls);
-  if (!writer_->Prepare("ROLLBACK TO work").Run().ok() ||
-      !writer_->Prepare("RELEASE work").Run().ok()) {
-    return false;
+  if (tx.savepoint_) {
+    if (!writer_->Prepare("ROLLBACK TO work").Run().ok() ||
+        !writer_->Prepare("RELEASE work").Run().ok()) {
+      return false;
+    }
+  } else {
+    if (!writer_->Prepare("ROLLBACK").Run().ok() ||
+        !writer_->Prepare("BEGIN IMMEDIATE").Run().ok()) {
+      return false;
+    }
+    tx.written_ = false;
   }
   Reload(tx);
   return true;

@@ -8,9 +8,15 @@
 namespace foldfarm {
 
 absl::Status Tx::BeginWrite() {
-  if (savepoint_) return absl::OkStatus();
-  FOLDFARM_RETURN_IF_ERROR(connection_.Prepare("SAVEPOINT work").Run());
-  savepoint_ = true;
+  if (work_writes_) return absl::OkStatus();
+  // A savepoint keeps a copy of each page that the work touches. The first work
+  // that writes needs none: there is nothing to keep when it is undone.
+  if (written_) {
+    FOLDFARM_RETURN_IF_ERROR(connection_.Prepare("SAVEPOINT work").Run());
+    savepoint_ = true;
+  }
+  work_writes_ = true;
+  written_ = true;
   return absl::OkStatus();
 }
 

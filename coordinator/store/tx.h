@@ -25,8 +25,8 @@ class Tx : public Reader {
     after_commit_.push_back(std::move(call));
   }
 
-  // Opens this work's savepoint, as its first write does by itself; work that
-  // fails a check before costs nothing. Call before changing what the listener
+  // Makes what follows undoable, as this work's first write does by itself; work
+  // that fails a check before costs nothing. Call before changing what the listener
   // derives from the tables, so that it is derived anew when the work fails.
   absl::Status BeginWrite();
 
@@ -83,6 +83,10 @@ class Tx : public Reader {
 
  private:
   friend class Store;
+  // Something of this transaction is written; by the work that runs; within a
+  // savepoint of its own.
+  bool written_ = false;
+  bool work_writes_ = false;
   bool savepoint_ = false;
   std::vector<absl::AnyInvocable<void(const absl::Status&)>> after_commit_;
 };
