@@ -7,6 +7,21 @@ void JobIndex::Clear() {
   waiting_.clear();
   ready_ = 0;
   ready_exec_ = 0;
+  absl::MutexLock lock(&mu_);
+  ready_by_priority_.clear();
+}
+
+void JobIndex::Count(const Entry& entry, int change) {
+  (entry.needs_exec ? ready_exec_ : ready_) += change;
+  absl::MutexLock lock(&mu_);
+  const auto it = ready_by_priority_.try_emplace(entry.priority, 0).first;
+  it->second += change;
+  if (it->second == 0) ready_by_priority_.erase(it);
+}
+
+std::map<int, int> JobIndex::ReadyByPriority() const {
+  absl::MutexLock lock(&mu_);
+  return ready_by_priority_;
 }
 
 void JobIndex::AddReady(const Entry& entry) {
@@ -36,7 +51,10 @@ void JobIndex::Remove(const Entry& entry) {
   ReadyJobs& jobs = sweep->second.ReadyFor(entry);
   const auto list = jobs.find(entry.slots);
   if (list == jobs.end()) return;
-  Count(entry, -static_cast<int>(list->second.erase(entry.position)));
+  const auto known = list->second.find(entry.position);
+  if (known == list->second.end()) return;
+  Count(known->second, -1);
+  list->second.erase(known);
   if (list->second.empty()) jobs.erase(list);
 }
 

@@ -6,7 +6,8 @@
 // job that does not fit into the free slots, or that runs a user's program
 // where the worker does not, is passed over.
 //
-// Derived from the job table and rebuilt from it at any time. Not thread-safe.
+// Derived from the job table and rebuilt from it at any time. Not thread-safe,
+// but for ReadyByPriority().
 #ifndef FOLDFARM_COORDINATOR_QUEUE_JOB_INDEX_H_
 #define FOLDFARM_COORDINATOR_QUEUE_JOB_INDEX_H_
 
@@ -15,6 +16,8 @@
 #include <set>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/ids.h"
 
@@ -59,6 +62,10 @@ class JobIndex {
   // Takes the next job that fits; it counts as running from here.
   std::optional<Entry> Take(int free_slots, bool allow_exec = true);
 
+  // How many jobs are ready, by their sweep's priority. Thread-safe: what
+  // people are told of a transaction that is under way may be undone.
+  std::map<int, int> ReadyByPriority() const;
+
  private:
   // By slots, then by place.
   using ReadyJobs = std::map<int, std::map<int, Entry>>;
@@ -78,15 +85,16 @@ class JobIndex {
   // may be null; else `best`.
   static std::map<int, Entry>* First(ReadyJobs& jobs, int free_slots,
                                      std::map<int, Entry>* best);
-  void Count(const Entry& entry, int change) {
-    (entry.needs_exec ? ready_exec_ : ready_) += change;
-  }
+  void Count(const Entry& entry, int change);
 
   std::map<SweepId, SweepState> sweeps_;
   std::multimap<absl::Time, Entry> waiting_;
   // Ready jobs, without and with programs of users.
   int ready_ = 0;
   int ready_exec_ = 0;
+
+  mutable absl::Mutex mu_;
+  std::map<int, int> ready_by_priority_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace foldfarm

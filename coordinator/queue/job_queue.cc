@@ -279,6 +279,10 @@ absl::Status JobQueue::ChangeJob(Tx& tx, JobRow& job, JobEvent event,
   FOLDFARM_RETURN_IF_ERROR(
       tx.InsertEvent(now, job.id, job.token, *next, detail));
   changed_ = true;
+  {
+    absl::MutexLock lock(&mu_);
+    too_long_.erase(job.id);
+  }
   if (opened != 0) NoteJob(job, opened);
   SPDLOG_INFO("job={} attempt={} state={}{}{}", name, job.token.value,
               v1::Job::State_Name(*next), detail.empty() ? "" : " ", detail);

@@ -57,6 +57,7 @@
 #include "coordinator/queue/prediction_plan.h"
 #include "coordinator/queue/retry_policy.h"
 #include "coordinator/queue/sweep_plan.h"
+#include "coordinator/queue/waiting_reason.h"
 #include "coordinator/queue/worker_health.h"
 #include "coordinator/store/artifact_files.h"
 #include "coordinator/store/store.h"
@@ -130,9 +131,12 @@ class JobQueue : public StoreListener {
   std::optional<HeldLease> FindLease(FencingToken token) const;
   std::vector<std::pair<FencingToken, HeldLease>> Leases() const;
   std::vector<WorkerView> Workers() const;
-  // Why a PENDING job waits for its sweep's trial, or why no worker online can
-  // take it; empty when one can, and for jobs in other states.
-  std::string WaitingReason(const JobRow& job) const;
+  // The farm now; for the reasons of many jobs.
+  FarmLoad Load() const;
+  // Why a PENDING job of a sweep of `priority` is not running; empty when it is
+  // next, and for jobs in other states.
+  std::string WaitingReason(const JobRow& job, int priority,
+                            const FarmLoad& farm) const;
 
   // Waits until any job, log or metric changed since `seen` (start with 0), or
   // the queue stops, or the time is up. Returns what to pass next.
@@ -342,6 +346,8 @@ class JobQueue : public StoreListener {
   absl::flat_hash_map<SweepId, Trial> trials_ ABSL_GUARDED_BY(mu_);
   // Whose attempts are to be stopped, and who has not been told yet.
   absl::flat_hash_set<WorkerSession> news_ ABSL_GUARDED_BY(mu_);
+  // Jobs that a worker with a time limit left lying, and why.
+  absl::flat_hash_map<JobId, std::string> too_long_ ABSL_GUARDED_BY(mu_);
   absl::CondVar changes_wake_;
   absl::CondVar stop_wake_;
   int64_t changes_ ABSL_GUARDED_BY(mu_) = 1;

@@ -167,4 +167,37 @@ absl::Duration JobQueue::TimeToCheckpoint(const JobRow& job,
   return absl::Seconds(seconds);
 }
 
+FarmLoad JobQueue::Load() const {
+  FarmLoad farm;
+  farm.now = clock_.Now();
+  farm.ready_by_priority = index_.ReadyByPriority();
+  absl::MutexLock lock(&mu_);
+  absl::flat_hash_map<WorkerSession, int> busy;
+  for (const auto& [token, lease] : leases_) {
+    busy[lease.session] += lease.slots;
+  }
+  for (const auto& [session, worker] : workers_) {
+    if (worker.draining ||
+        farm.now - worker.last_heard >= options_.lease_duration) {
+      continue;
+    }
+    if (holds_.count(worker.row.name) > 0) {
+      farm.others_are_held = true;
+      continue;
+    }
+    farm.workers.push_back({worker.row.slots, worker.row.slots - busy[session],
+                            worker.row.allow_exec});
+  }
+  farm.too_long = too_long_;
+  return farm;
+}
+
+std::string JobQueue::WaitingReason(const JobRow& job, int priority,
+                                    const FarmLoad& farm) const {
+  if (job.state != v1::Job::PENDING) return "";
+  if (job.paused) return "it is paused; foldfarm resume lets it go on";
+  std::string held_back = HeldBack(job);
+  return !held_back.empty() ? held_back : WaitingReasonOf(job, priority, farm);
+}
+
 }  // namespace foldfarm

@@ -161,46 +161,4 @@ absl::StatusOr<std::vector<InputRow>> JobQueue::ResolveInputs(
   return inputs;
 }
 
-std::string JobQueue::WaitingReason(const JobRow& job) const {
-  if (job.state != v1::Job::PENDING) return "";
-  if (job.paused) return "it is paused; foldfarm resume lets it go on";
-  std::string held_back = HeldBack(job);
-  if (!held_back.empty()) return held_back;
-  const absl::Time now = clock_.Now();
-  int most_slots = 0;
-  bool online = false;
-  bool held = false;
-  bool allowed = false;
-  absl::MutexLock lock(&mu_);
-  for (const auto& [session, worker] : workers_) {
-    if (worker.draining || now - worker.last_heard >= options_.lease_duration) {
-      continue;
-    }
-    if (holds_.count(worker.row.name) > 0) {
-      held = true;
-      continue;
-    }
-    online = true;
-    if (job.needs_exec && !worker.row.allow_exec) continue;
-    allowed = true;
-    most_slots = std::max(most_slots, worker.row.slots);
-  }
-  if (!online && held) {
-    return "all workers online are drained or in quarantine, see foldfarm "
-           "workers";
-  }
-  if (!online) return "no worker is online";
-  if (!allowed) {
-    return "it runs a user's program and no worker online was started with "
-           "--allow-exec";
-  }
-  if (most_slots < job.slots) {
-    return absl::StrCat("it needs ", job.slots,
-                        " slots and the largest worker online that may take it "
-                        "has ",
-                        most_slots);
-  }
-  return "";
-}
-
 }  // namespace foldfarm

@@ -193,6 +193,11 @@ absl::Status JobQueue::Grant(
     index_.EndRunning(entry.sweep, entry.slots);
     entry.not_before = absl::InfinitePast();  // It was ready.
     index_.Add(entry);
+    absl::MutexLock lock(&mu_);
+    too_long_[entry.job] = absl::StrCat(
+        "worker ", worker, " stops at ",
+        absl::FormatTime("%H:%M:%S UTC", stop_time, absl::UTCTimeZone()),
+        ", before the job would reach a checkpoint");
   }
   return absl::OkStatus();
 }

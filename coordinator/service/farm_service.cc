@@ -124,6 +124,7 @@ grpc::Status FarmServiceImpl::ListJobs(grpc::ServerContext*,
                               ResolveSweep(reader, request->sweep()));
     FOLDFARM_ASSIGN_OR_RETURN(const std::vector<JobRow> rows,
                               reader.ListJobs(sweep.id));
+    const FarmLoad farm = queue_.Load();
     for (const JobRow& row : rows) {
       if (request->state() != v1::Job::STATE_UNSPECIFIED &&
           request->state() != row.state) {
@@ -131,7 +132,7 @@ grpc::Status FarmServiceImpl::ListJobs(grpc::ServerContext*,
       }
       v1::Job& job = *response->add_jobs();
       FOLDFARM_ASSIGN_OR_RETURN(job, ViewJob(reader, row, sweep.priority));
-      job.set_waiting_reason(queue_.WaitingReason(row));
+      job.set_waiting_reason(queue_.WaitingReason(row, sweep.priority, farm));
     }
     return absl::OkStatus();
   }));
@@ -147,7 +148,8 @@ grpc::Status FarmServiceImpl::GetJob(grpc::ServerContext*,
                               ResolveSweep(reader, SweepName(row.sweep)));
     FOLDFARM_ASSIGN_OR_RETURN(*response->mutable_job(),
                               ViewJob(reader, row, sweep.priority));
-    response->mutable_job()->set_waiting_reason(queue_.WaitingReason(row));
+    response->mutable_job()->set_waiting_reason(
+        queue_.WaitingReason(row, sweep.priority, queue_.Load()));
     FOLDFARM_ASSIGN_OR_RETURN(const std::vector<AttemptRow> attempts,
                               reader.ListAttempts(row.id));
     for (const AttemptRow& attempt : attempts) {
@@ -283,18 +285,6 @@ grpc::Status FarmServiceImpl::GetPredictions(
   return ToGrpc(ViewPredictions(
       store_, files_, *request,
       [writer](const auto& piece) { return writer->Write(piece); }));
-}
-
-grpc::Status FarmServiceImpl::WatchSweep(
-    grpc::ServerContext* context, const v1::WatchSweepRequest* request,
-    grpc::ServerWriter<v1::WatchSweepResponse>* writer) {
-  return ToGrpc(Watch(*context, request->sweep(), *writer));
-}
-
-grpc::Status FarmServiceImpl::GetLogs(
-    grpc::ServerContext* context, const v1::GetLogsRequest* request,
-    grpc::ServerWriter<v1::GetLogsResponse>* writer) {
-  return ToGrpc(StreamLog(*context, *request, *writer));
 }
 
 }  // namespace foldfarm

@@ -141,11 +141,12 @@ absl::Status EventStream::AppendSweep(std::string& out) {
                               reader.CountJobs(sweep.id));
     v1::WatchSweepResponse response;
     *response.mutable_sweep() = ToSweep(sweep, counts, /*with_spec=*/false);
+    const FarmLoad farm = queue_.Load();
     for (const JobRow& row : rows) {
       cursor_.sweep_change = std::max(cursor_.sweep_change, row.change);
       v1::Job& job = *response.add_jobs();
       FOLDFARM_ASSIGN_OR_RETURN(job, ViewJob(reader, row, sweep.priority));
-      job.set_waiting_reason(queue_.WaitingReason(row));
+      job.set_waiting_reason(queue_.WaitingReason(row, sweep.priority, farm));
     }
     FOLDFARM_ASSIGN_OR_RETURN(const std::string json, MessageToJson(response));
     Append("jobs", json, out);

@@ -40,7 +40,7 @@ TEST_F(JobQueueControlTest, APausedSweepIsNotLeasedUntilItIsResumed) {
   EXPECT_EQ(*queue_->SetPaused(SweepId{1}, std::nullopt, true), 4);
   int64_t worker = Register("w", 8);
   EXPECT_THAT(Acquire(worker, 8), IsEmpty());
-  EXPECT_THAT(queue_->WaitingReason(Jobs(1)[0]), HasSubstr("paused"));
+  EXPECT_THAT(WaitingReason(Jobs(1)[0]), HasSubstr("paused"));
   // Also the one that is started again.
   Restart();
   worker = Register("w", 8);

@@ -75,7 +75,7 @@ TEST_F(HoldsTest, ADrainedWorkerGivesItsJobsBackUnchargedAndGetsNoMore) {
   EXPECT_THAT(Acquire(worker), IsEmpty());
   EXPECT_EQ(Worker("w").hold->reason, "new fans");
   EXPECT_FALSE(Quarantined("w"));
-  EXPECT_THAT(queue_->WaitingReason(Jobs(1)[0]), HasSubstr("drained"));
+  EXPECT_THAT(WaitingReason(Jobs(1)[0]), HasSubstr("drained"));
 }
 
 TEST_F(HoldsTest, ADrainIsOnTheNameAndLastsAcrossRestartsOfBothSides) {
@@ -220,6 +220,16 @@ TEST_F(HoldsTest, AWorkerNearItsTimeLimitGetsOnlyWhatReachesACheckpoint) {
   ASSERT_THAT(leases, SizeIs(1));
   EXPECT_EQ(leases[0].spec().job(), "s1/m1/1");
   EXPECT_GT(Worker("lent").row.stop_time, clock_.Now());
+  std::optional<JobRow> left;
+  ASSERT_TRUE(store_
+                  ->Read([&](const Reader& reader) -> absl::Status {
+                    auto row = reader.FindJob(SweepId{1}, "m0", 1);
+                    if (row.ok()) left = *row;
+                    return row.status();
+                  })
+                  .ok());
+  ASSERT_TRUE(left.has_value());
+  EXPECT_THAT(WaitingReason(*left), HasSubstr("worker lent stops at "));
   // It is not lost to others.
   const auto rest = Acquire(Register("other", 4), 4);
   ASSERT_THAT(rest, SizeIs(1));

@@ -125,9 +125,9 @@ TEST_F(JobQueueInputsTest, AUsersProgramGoesOnlyToWorkersThatRunOne) {
   ASSERT_TRUE(Submit(ExecSweep(), "r").ok());
   const int64_t careful = Register("careful");
   EXPECT_TRUE(Acquire(careful).empty());
-  EXPECT_THAT(queue_->WaitingReason(Jobs(1)[0]), HasSubstr("--allow-exec"));
+  EXPECT_THAT(WaitingReason(Jobs(1)[0]), HasSubstr("--allow-exec"));
   const int64_t open = RegisterExec("open");
-  EXPECT_EQ(queue_->WaitingReason(Jobs(1)[0]), "");
+  EXPECT_EQ(WaitingReason(Jobs(1)[0]), "");
   Restart();
   EXPECT_TRUE(Acquire(careful).empty());
   const std::vector<v1::Lease> leases = Acquire(open);
@@ -149,13 +149,13 @@ TEST_F(JobQueueInputsTest, AJobThatNobodyCanTakeSaysWhy) {
   v1::SweepSpec spec = Spec("m", 1);
   spec.mutable_models(0)->set_slots(3);
   ASSERT_TRUE(Submit(spec, "r").ok());
-  EXPECT_EQ(queue_->WaitingReason(Jobs(1)[0]), "no worker is online");
+  EXPECT_EQ(WaitingReason(Jobs(1)[0]), "no worker is online");
   Register("w", 2);
-  EXPECT_THAT(queue_->WaitingReason(Jobs(1)[0]),
+  EXPECT_THAT(WaitingReason(Jobs(1)[0]),
               HasSubstr("needs 3 slots and the largest worker online that may "
                         "take it has 2"));
   clock_.Advance(absl::Minutes(1));
-  EXPECT_EQ(queue_->WaitingReason(Jobs(1)[0]), "no worker is online");
+  EXPECT_EQ(WaitingReason(Jobs(1)[0]), "no worker is online");
 }
 
 TEST_F(JobQueueInputsTest, ProgramsThatCannotRunAreRefused) {

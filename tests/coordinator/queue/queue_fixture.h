@@ -75,6 +75,10 @@ class QueueFixture : public ::testing::Test {
     return result;
   }
 
+  std::string WaitingReason(const JobRow& job) {
+    return queue_->WaitingReason(job, /*priority=*/0, queue_->Load());
+  }
+
   v1::ArtifactRef Keep(const std::string& bytes,
                        const std::string& name = "oof.safetensors") {
     v1::ArtifactRef ref;

@@ -30,12 +30,12 @@ TEST_F(ScreenTest, TheOtherFoldsWaitForTheTrialOfAllModels) {
   const std::vector<v1::Lease> leases = Acquire(worker, 10);
   ASSERT_EQ(leases.size(), 3u);
   EXPECT_EQ(leases[2].spec().job(), "s1/m2/0");
-  EXPECT_EQ(queue_->WaitingReason(JobNamed("m0", 1)),
+  EXPECT_EQ(WaitingReason(JobNamed("m0", 1)),
             "screened: waits for fold 0 of 3 more models");
   ASSERT_TRUE(Finish(Trained(worker, leases[0])).ok());
   ASSERT_TRUE(Finish(Trained(worker, leases[1])).ok());
   queue_->WaitUntilJudged();
-  EXPECT_EQ(queue_->WaitingReason(JobNamed("m0", 1)),
+  EXPECT_EQ(WaitingReason(JobNamed("m0", 1)),
             "screened: waits for fold 0 of 1 more model");
   EXPECT_THAT(Acquire(worker, 10), IsEmpty());
   EXPECT_EQ(Sweep().screened, "");
@@ -54,7 +54,7 @@ TEST_F(ScreenTest, TheBestGoOnAndTheOthersSayWhyNot) {
   EXPECT_EQ(dropped.error,
             "not kept by screening: rank 4 of 4, log loss 0.5115");
   EXPECT_THAT(Events(dropped.id), ElementsAre(dropped.error));
-  EXPECT_EQ(queue_->WaitingReason(dropped), "");
+  EXPECT_EQ(WaitingReason(dropped), "");
 }
 
 TEST_F(ScreenTest, AWaitingWorkerGetsWhatGoesOnWithoutAskingAgain) {
@@ -109,7 +109,7 @@ TEST_F(ScreenTest, AJobThatIsTriedAgainIsWaitedFor) {
   const int64_t worker = Register("w");
   ASSERT_TRUE(Finish(Failure(worker, Acquire(worker)[0])).ok());
   EXPECT_THAT(Train(worker), ElementsAre("s1/m1/0")) << "m0/0 backs off";
-  EXPECT_EQ(queue_->WaitingReason(JobNamed("m1", 1)),
+  EXPECT_EQ(WaitingReason(JobNamed("m1", 1)),
             "screened: waits for fold 0 of 1 more model");
   clock_.Advance(absl::Minutes(5));
   EXPECT_THAT(Train(Register("w2")), ElementsAre("s1/m0/0", "s1/m0/1"));
@@ -161,7 +161,7 @@ TEST_F(ScreenTest, ARestartDuringTheTrialHoldsTheOthersBackStill) {
   Train(worker, 1);
   const v1::Lease running = Acquire(worker)[0];
   Restart();
-  EXPECT_EQ(queue_->WaitingReason(JobNamed("m0", 1)),
+  EXPECT_EQ(WaitingReason(JobNamed("m0", 1)),
             "screened: waits for fold 0 of 2 more models");
   const int64_t again = Register("w", 1, {running.token()});
   ASSERT_TRUE(Finish(Trained(again, running)).ok());

@@ -1,0 +1,63 @@
+#include "coordinator/queue/waiting_reason.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace foldfarm {
+namespace {
+
+std::string Slots(int slots) {
+  return absl::StrCat(slots, slots == 1 ? " slot" : " slots");
+}
+
+}  // namespace
+
+std::string WaitingReasonOf(const JobRow& job, int priority,
+                            const FarmLoad& farm) {
+  if (job.not_before > farm.now) {
+    return absl::StrCat(
+        "backoff after a failed attempt until ",
+        absl::FormatTime("%H:%M:%S UTC", job.not_before, absl::UTCTimeZone()));
+  }
+  if (farm.workers.empty()) {
+    return farm.others_are_held ? "all workers online are drained or in "
+                                  "quarantine, see foldfarm "
+                                  "workers"
+                                : "no worker is online";
+  }
+  int most = -1;
+  int most_free = -1;
+  for (const FarmLoad::Worker& worker : farm.workers) {
+    if (job.needs_exec && !worker.allow_exec) continue;
+    most = std::max(most, worker.slots);
+    most_free = std::max(most_free, worker.free_slots);
+  }
+  if (most < 0) {
+    return "it runs a user's program and no worker online was started with "
+           "--allow-exec";
+  }
+  if (most < job.slots) {
+    return absl::StrCat("it needs ", Slots(job.slots),
+                        " and the largest worker online that may take it has ",
+                        most);
+  }
+  int before = 0;
+  for (auto it = farm.ready_by_priority.upper_bound(priority);
+       it != farm.ready_by_priority.end(); ++it) {
+    before += it->second;
+  }
+  if (before > 0) {
+    return absl::StrCat("behind ", before, before == 1 ? " job" : " jobs",
+                        " of higher priority");
+  }
+  if (const auto it = farm.too_long.find(job.id); it != farm.too_long.end()) {
+    return it->second;
+  }
+  if (most_free < job.slots) {
+    return absl::StrCat("no worker has ", Slots(job.slots), " free");
+  }
+  return "";
+}
+
+}  // namespace foldfarm
