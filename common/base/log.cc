@@ -3,6 +3,7 @@
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include <chrono>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -27,8 +28,11 @@ absl::Status InitLog(const std::string& program, const std::string& level,
     auto logger = std::make_shared<spdlog::logger>(program, sink);
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %n %v");
     logger->set_level(parsed);
-    logger->flush_on(spdlog::level::info);
+    // A coordinator writes thousands of lines a second when it is busy; what is
+    // of no consequence may come a second late.
+    logger->flush_on(spdlog::level::warn);
     spdlog::set_default_logger(std::move(logger));
+    spdlog::flush_every(std::chrono::seconds(1));
   } catch (const spdlog::spdlog_ex& error) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot log to ", file, ": ", error.what()));
