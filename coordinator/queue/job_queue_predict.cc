@@ -130,9 +130,7 @@ absl::StatusOr<std::vector<PredictingModel>> JobQueue::BundleModels(
 
 absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitPrediction(
     const v1::SubmitPredictionRequest& request, const SweepRow* source) {
-  if (request.request_id().empty()) {
-    return absl::InvalidArgumentError("request_id is empty");
-  }
+  FOLDFARM_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
   PredictionOptions options;
   std::vector<PredictingModel> models;
   std::vector<std::string> trained_labels;
@@ -171,11 +169,11 @@ absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitPrediction(
                                                      : request.dataset();
   FOLDFARM_ASSIGN_OR_RETURN(const StoredDataset dataset,
                             OpenDataset(dataset_name));
-  FOLDFARM_RETURN_IF_ERROR(CheckSameLabels(dataset.header.labels, dataset_name,
+  FOLDFARM_RETURN_IF_ERROR(CheckSameLabels(dataset.header->labels, dataset_name,
                                            trained_labels, options.source));
   FOLDFARM_ASSIGN_OR_RETURN(
       options.sample_ids,
-      SelectSamples(dataset.header, dataset_name, request.split(),
+      SelectSamples(*dataset.header, dataset_name, request.split(),
                     std::vector<std::string>(request.sample_ids().begin(),
                                              request.sample_ids().end())));
   const size_t count = options.sample_ids.size();
@@ -188,7 +186,7 @@ absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitPrediction(
   options.shares = request.shares();
   options.priority = request.priority();
   FOLDFARM_ASSIGN_OR_RETURN(const PredictionPlan made,
-                            PlanPrediction(options, models, dataset.header,
+                            PlanPrediction(options, models, *dataset.header,
                                            dataset.row.dataset.digest()));
   v1::SubmitSweepRequest submit;
   submit.set_request_id(request.request_id());

@@ -32,19 +32,13 @@
 #include "common/base/log.h"
 #include "common/rpc/artifact_client.h"
 #include "common/rpc/channel.h"
+#include "tests/bench/figure_table.h"
 #include "tests/bench/queue_farm.h"
 
 namespace foldfarm {
 namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(120);
-
-// A line of the last table.
-struct Figure {
-  std::string what;
-  std::string ours;
-  std::string others;
-};
 
 class QueueBench {
  public:
@@ -54,16 +48,24 @@ class QueueBench {
         rounds_(rounds),
         repeats_(repeats) {}
 
-  // Appends or overwrites 4 KiB and flushes, as a queue does for each commit.
+  // Appends or overwrites 4 KiB and flushes, as a queue does for each commit:
+  // at once, and after a pause, as when a job is submitted to an idle farm.
   void Disk() {
     const std::string path = JoinPath(directory_, "disk");
     const std::string page(4096, 'x');
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0644);
     if (fd < 0) DieUnlessOk(ErrnoStatus(path, "cannot open"));
-    constexpr int kWrites = 500;
-    for (const char* how : {"append", "overwrite"}) {
+    struct Way {
+      const char* name;
+      int writes;
+      absl::Duration pause;
+    };
+    for (const Way& way : {Way{"append", 500, absl::ZeroDuration()},
+                           Way{"overwrite", 500, absl::ZeroDuration()},
+                           Way{"idle", 100, absl::Milliseconds(5)}}) {
       std::vector<double> seconds;
-      for (int i = 0; i < kWrites; ++i) {
+      for (int i = 0; i < way.writes; ++i) {
+        absl::SleepFor(way.pause);
         const double begin = Now();
         if (pwrite(fd, page.data(), page.size(), 4096 * i) < 0 ||
             fdatasync(fd) != 0) {
@@ -71,14 +73,16 @@ class QueueBench {
         }
         seconds.push_back(Now() - begin);
       }
-      std::printf("disk fdatasync %s 4 KiB: p50 %.3f ms, p99 %.3f ms\n", how,
-                  1e3 * Percentile(seconds, 0.5),
-                  1e3 * Percentile(seconds, 0.99));
-      if (std::string(how) == "overwrite") {
-        Note("fdatasync of 4 KiB, p50 / p99",
-             absl::StrFormat("%.2f / %.2f ms", 1e3 * Percentile(seconds, 0.5),
-                             1e3 * Percentile(seconds, 0.99)),
+      const double p50 = 1e3 * Percentile(seconds, 0.5);
+      const double p99 = 1e3 * Percentile(seconds, 0.99);
+      std::printf("disk fdatasync %s 4 KiB: p50 %.3f ms, p99 %.3f ms\n",
+                  way.name, p50, p99);
+      const std::string figure = absl::StrFormat("%.2f / %.2f ms", p50, p99);
+      if (way.name == std::string("overwrite")) {
+        Note("fdatasync of 4 KiB, p50 / p99", figure,
              "0.11 / 0.21 ms (the day of the others)");
+      } else if (way.name == std::string("idle")) {
+        Note("the same after 5 ms of nothing", figure, "");
       }
     }
     close(fd);
@@ -252,25 +256,12 @@ class QueueBench {
     }
   }
 
-  void PrintTable() const {
-    size_t width = 0, ours = 0;
-    for (const Figure& figure : figures_) {
-      width = std::max(width, figure.what.size());
-      ours = std::max(ours, figure.ours.size());
-    }
-    std::printf("\n%-*s  %-*s  %s\n", static_cast<int>(width), "MEASURED",
-                static_cast<int>(ours), "FOLDFARM", "TARGET; OTHERS");
-    for (const Figure& figure : figures_) {
-      std::printf("%-*s  %-*s  %s\n", static_cast<int>(width),
-                  figure.what.c_str(), static_cast<int>(ours),
-                  figure.ours.c_str(), figure.others.c_str());
-    }
-  }
+  void PrintTable() const { table_.Print(); }
 
  private:
   void Note(const std::string& what, const std::string& ours,
             const std::string& others) {
-    figures_.push_back({what, ours, others});
+    table_.Add(what, ours, others);
   }
 
   // Workers finish `jobs` jobs of those that wait. Returns jobs a second.
@@ -343,7 +334,7 @@ class QueueBench {
   const int jobs_;
   const int rounds_;
   const int repeats_;
-  std::vector<Figure> figures_;
+  FigureTable table_;
 };
 
 int Run(int argc, char** argv) {
