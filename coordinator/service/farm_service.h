@@ -1,5 +1,6 @@
 // The API for people over gRPC: thin; it names, translates and asks the store
-// and the queue. A call holds a thread while it lasts; there are few people.
+// and the queue. A call holds a thread while it lasts, but for those that
+// follow something, which last for hours: see StreamHub.
 //
 // Calls that answer once do not look at their context: the page asks the same
 // questions in this process, with none.
@@ -9,18 +10,29 @@
 #include "common/base/clock.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/service/ensemble_cache.h"
+#include "coordinator/service/stream_hub.h"
 #include "coordinator/store/artifact_files.h"
 #include "coordinator/store/store.h"
 #include "foldfarm/v1/farm.grpc.pb.h"
 
 namespace foldfarm {
 
-class FarmServiceImpl final : public v1::FarmService::Service {
+// Streams that may be open at a time, unless said otherwise.
+inline constexpr int kDefaultMaxStreams = 4096;
+
+class FarmServiceImpl final
+    : public v1::FarmService::WithRawCallbackMethod_WatchSweep<
+          v1::FarmService::WithRawCallbackMethod_GetLogs<
+              v1::FarmService::Service>> {
  public:
-  // All are borrowed.
+  // All but the number are borrowed. `max_streams`: watches and logs at a time.
   FarmServiceImpl(Store& store, ArtifactFiles& files, JobQueue& queue,
-                  Clock& clock)
-      : store_(store), files_(files), queue_(queue), clock_(clock) {}
+                  Clock& clock, int max_streams = kDefaultMaxStreams)
+      : store_(store),
+        files_(files),
+        queue_(queue),
+        clock_(clock),
+        streams_(queue, clock, max_streams) {}
 
   grpc::Status RegisterDataset(grpc::ServerContext* context,
                                const v1::RegisterDatasetRequest* request,
@@ -52,12 +64,10 @@ class FarmServiceImpl final : public v1::FarmService::Service {
   grpc::Status GetJob(grpc::ServerContext* context,
                       const v1::GetJobRequest* request,
                       v1::GetJobResponse* response) override;
-  grpc::Status WatchSweep(
-      grpc::ServerContext* context, const v1::WatchSweepRequest* request,
-      grpc::ServerWriter<v1::WatchSweepResponse>* writer) override;
-  grpc::Status GetLogs(
-      grpc::ServerContext* context, const v1::GetLogsRequest* request,
-      grpc::ServerWriter<v1::GetLogsResponse>* writer) override;
+  StreamHub::Reactor* WatchSweep(grpc::CallbackServerContext* context,
+                                 const grpc::ByteBuffer* request) override;
+  StreamHub::Reactor* GetLogs(grpc::CallbackServerContext* context,
+                              const grpc::ByteBuffer* request) override;
   grpc::Status GetMetrics(grpc::ServerContext* context,
                           const v1::GetMetricsRequest* request,
                           v1::GetMetricsResponse* response) override;
@@ -104,6 +114,9 @@ class FarmServiceImpl final : public v1::FarmService::Service {
                              const v1::UndrainWorkerRequest* request,
                              v1::Worker* response) override;
 
+  // Watches and logs that are followed now.
+  int open_streams() const { return streams_.open(); }
+
  private:
   // A sweep, or one of its jobs.
   struct Target {
@@ -111,21 +124,18 @@ class FarmServiceImpl final : public v1::FarmService::Service {
     std::optional<JobId> job;
   };
   absl::StatusOr<Target> FindTarget(const std::string& name);
-  // Whether a stream should end: the caller went, or the coordinator goes.
-  bool Over(const grpc::ServerContext& context) const;
-
-  absl::Status Watch(const grpc::ServerContext& context,
-                     const std::string& name,
-                     grpc::ServerWriter<v1::WatchSweepResponse>& writer);
-  absl::Status StreamLog(const grpc::ServerContext& context,
-                         const v1::GetLogsRequest& request,
-                         grpc::ServerWriter<v1::GetLogsResponse>& writer);
+  // What is new of a sweep, or in a log.
+  absl::StatusOr<StreamStep> ReadSweep(const std::string& name,
+                                       const StreamCursor& from);
+  absl::StatusOr<StreamStep> ReadLog(const v1::GetLogsRequest& request,
+                                     const StreamCursor& from);
 
   Store& store_;
   ArtifactFiles& files_;
   JobQueue& queue_;
   Clock& clock_;
   EnsembleCache ensembles_;
+  StreamHub streams_;
 };
 
 }  // namespace foldfarm

@@ -121,9 +121,14 @@ v1::Sweep ToSweep(const SweepRow& row, const SweepCounts& counts,
       SetTime(counts.end_time, sweep.mutable_end_time());
     }
   }
-  sweep.set_note(absl::StrCat(
-      row.screened, row.screened.empty() || row.stopped.empty() ? "" : "; ",
-      row.stopped));
+  std::vector<std::string> notes;
+  if (!row.spec.extends().empty()) {
+    notes.push_back(absl::StrCat("extends ", row.spec.extends()));
+  }
+  for (const std::string& note : {row.screened, row.stopped}) {
+    if (!note.empty()) notes.push_back(note);
+  }
+  sweep.set_note(absl::StrJoin(notes, "; "));
   if (row.spec.has_prediction()) {
     sweep.set_prediction(absl::StrCat(row.spec.prediction().samples(), " with ",
                                       row.spec.prediction().source()));

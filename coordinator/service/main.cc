@@ -1,8 +1,10 @@
 // foldfarm-coordinator: keeps the jobs, leases them to workers, stores results.
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -67,6 +69,18 @@ absl::Status AddTls(const TlsFlags& tls, ServerOptions& options) {
       options.credentials,
       MakeServerTls(tls.cert, tls.key, tls.client_ca, Clock::Real().Now()));
   return absl::OkStatus();
+}
+
+// Every worker and everyone who watches holds a connection; the usual soft
+// limit of 1,024 files would be theirs. The hard limit may be a billion.
+void RaiseFileLimit() {
+  constexpr rlim_t kEnough = 1 << 16;
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = std::min(limit.rlim_max, kEnough);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int Run(int argc, char** argv) {
@@ -143,6 +157,11 @@ int Run(int argc, char** argv) {
                  "Largest file that is stored, in GiB")
       ->capture_default_str()
       ->check(CLI::Range(0.001, 1048576.0));
+  app.add_option("--max-streams", options.max_streams,
+                 "Sweeps and logs that are followed at a time; more are "
+                 "refused")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
   app.add_option("--log-level", log_level,
                  "trace, debug, info, warning, error or off")
       ->capture_default_str();
@@ -245,6 +264,7 @@ int Run(int argc, char** argv) {
   options.queue.heartbeat_interval = absl::Seconds(heartbeat_seconds);
   options.queue.stall = options.queue.lease_duration / 2;
 
+  RaiseFileLimit();
   // Signals are taken one by one below; no thread of gRPC may get them.
   sigset_t signals;
   sigemptyset(&signals);

@@ -18,7 +18,7 @@
 namespace foldfarm {
 namespace {
 
-// Streams that follow something, one thread each.
+// Of calls that hold one while they last: transfers and what people ask.
 constexpr int kMaxThreads = 2048;
 // What running calls get when the server stops.
 constexpr int kGraceMs = 500;
@@ -67,7 +67,8 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   server->workers_ =
       std::make_unique<WorkerServiceImpl>(*server->queue_, options.tokens);
   server->farm_ = std::make_unique<FarmServiceImpl>(
-      *server->store_, *server->files_, *server->queue_, clock);
+      *server->store_, *server->files_, *server->queue_, clock,
+      options.max_streams);
   server->artifacts_ = std::make_unique<ArtifactServiceImpl>(*server->files_);
 
   grpc::ServerBuilder builder;

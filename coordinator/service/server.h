@@ -33,6 +33,8 @@ struct ServerOptions {
   TokenStore* tokens = nullptr;
   // A stream that does not move for so long is ended.
   absl::Duration stall_limit = absl::Seconds(60);
+  // Watches and logs that are followed at a time.
+  int max_streams = kDefaultMaxStreams;
   QueueOptions queue;
   StoreOptions store;
   ArtifactFiles::Limits artifacts;

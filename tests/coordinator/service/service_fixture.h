@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/rpc/artifact_client.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/retry.h"
 #include "coordinator/service/server.h"
 #include "foldfarm/v1/artifact.grpc.pb.h"
 #include "foldfarm/v1/farm.grpc.pb.h"
@@ -51,6 +53,17 @@ class ServiceTest : public ::testing::Test {
     farm_ = v1::FarmService::NewStub(channel);
     workers_ = v1::WorkerService::NewStub(channel);
     artifacts_ = v1::ArtifactService::NewStub(channel);
+  }
+
+  // Looks until `condition` holds; false when that took too long.
+  static bool Until(const std::function<bool()>& condition) {
+    Clock& clock = Clock::Real();
+    const absl::Duration end = clock.Monotonic() + kTimeout;
+    while (!condition()) {
+      if (clock.Monotonic() >= end) return false;
+      WaitUnlessCancelled(clock, absl::Milliseconds(20), [] { return false; });
+    }
+    return true;
   }
 
   template <typename Request, typename Response>
