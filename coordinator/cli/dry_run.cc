@@ -134,6 +134,11 @@ TrainedJobs CountTrained(const v1::SweepSpec& spec) {
 std::string RulesText(const v1::SweepSpec& spec) {
   const TrainedJobs jobs = CountTrained(spec);
   std::string text;
+  if (!spec.extends().empty()) {
+    absl::StrAppend(&text, "\nTrains on from the checkpoints of ",
+                    spec.extends(), ".");
+  }
+  const size_t without_rules = text.size();
   if (spec.screen().keep() > 0) {
     absl::StrAppend(&text, "\nScreening: fold ", spec.screen().fold(),
                     " of all models first, then the other folds of the best ",
@@ -145,7 +150,7 @@ std::string RulesText(const v1::SweepSpec& spec) {
                     " in a row gained less than ",
                     spec.stop_when().ensemble_gain_below(), ".");
   }
-  if (!text.empty()) {
+  if (text.size() > without_rules) {
     absl::StrAppend(&text, "\nAt most ", FormatPlural(jobs.at_most, "job"),
                     " will be trained, at least ", jobs.at_least, ".");
   }
@@ -318,6 +323,7 @@ std::string DryRunJson(const v1::SweepSpec& spec,
   const TrainedJobs trained = CountTrained(spec);
   nlohmann::ordered_json reply;
   reply["sweep"] = spec.name();
+  if (!spec.extends().empty()) reply["extends"] = spec.extends();
   reply["totals"] = {{"jobs", rows.size()},
                      {"models", spec.models_size()},
                      {"folds", FoldCount(spec.folds())},

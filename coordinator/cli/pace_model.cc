@@ -182,7 +182,8 @@ void PaceModel::FitOverhead() {
     int epochs = 0;
     const double pace = OwnPace(job, &epochs);
     if (whole <= 0 || pace <= 0 || history_.PaceOf(job).epochs == 0) continue;
-    const double overhead = std::max(0.0, whole - pace * job.epoch());
+    const int trained = job.epoch() - history_.EpochsBefore(job.name());
+    const double overhead = std::max(0.0, whole - pace * trained);
     by_model[job.model()].push_back(overhead);
     const double scale = std::max({overhead, 0.1 * pace, 0.2});
     const double weight = 1 / (scale * scale);
@@ -248,9 +249,8 @@ double PaceModel::Remaining(const v1::Job& job) const {
     into = absl::ToDoubleSeconds(input_.now - last);
   } else if (job.attempt_count() <= 1 && job.has_start_time()) {
     into = elapsed - startup;
-    if (job.epoch() > 0) {
-      into -= job.epoch() * job.seconds_per_epoch();
-    }
+    const int trained = job.epoch() - history_.EpochsBefore(job.name());
+    if (trained > 0) into -= trained * job.seconds_per_epoch();
   }
   into = std::clamp(into, 0.0, phase);
   if (predicts) return std::max(prediction - into, 0.1 * prediction);

@@ -1,5 +1,6 @@
 // submit.
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,7 @@
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/dry_run.h"
+#include "coordinator/cli/extension.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/suggest.h"
@@ -27,6 +29,8 @@ constexpr int kDefaultLabels = 10;
 
 struct SubmitOptions {
   std::string file;
+  std::string extend;
+  std::string name;
   std::string dataset;
   std::string trainer;
   std::vector<std::string> sets;
@@ -92,7 +96,8 @@ absl::StatusOr<int> DryRun(CommandContext& context,
     costs.emplace();
   }
   if (!costs.ok()) {
-    return Annotate(costs.status(), options.file);
+    return Annotate(costs.status(),
+                    options.extend.empty() ? options.file : options.extend);
   }
   if (context.format == OutputFormat::kJson) {
     *context.console.out << DryRunJson(spec, *costs) << std::flush;
@@ -121,17 +126,54 @@ void WarnWithoutExecWorker(CommandContext& context, FarmClient& client,
       absl::StrJoin(models, ", "), " will wait"));
 }
 
+// The specification of a sweep that trains on from options.extend; its dataset
+// is the one to use unless another is named.
+absl::StatusOr<v1::SweepSpec> LoadExtension(CommandContext& context,
+                                            SubmitOptions& options) {
+  FarmClient client(context.coordinator);
+  v1::GetSweepRequest request;
+  request.set_sweep(options.extend);
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep source,
+                            client.Call(&Farm::GetSweep, request));
+  std::vector<v1::Job> jobs;
+  if (source.cancelled() > 0) {
+    v1::ListJobsRequest list;
+    list.set_sweep(source.id());
+    list.set_state(v1::Job::CANCELLED);
+    FOLDFARM_ASSIGN_OR_RETURN(const v1::ListJobsResponse reply,
+                              client.Call(&Farm::ListJobs, list));
+    jobs.assign(reply.jobs().begin(), reply.jobs().end());
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(
+      Extension extension,
+      ExtendSweep(source, jobs, options.sets, options.name));
+  if (!extension.left_out.empty()) {
+    context.console.Note(
+        absl::StrCat("Left out: ", absl::StrJoin(extension.left_out, ", ")));
+  }
+  if (options.dataset.empty()) options.dataset = source.dataset();
+  return std::move(extension.spec);
+}
+
 absl::StatusOr<int> Submit(CommandContext& context,
-                           const SubmitOptions& options) {
+                           const SubmitOptions& given) {
+  SubmitOptions options = given;
   v1::SubmitSweepRequest request;
   v1::SweepSpec& spec = *request.mutable_spec();
-  FOLDFARM_ASSIGN_OR_RETURN(spec, LoadSweepFile(options.file, options.sets));
-  FOLDFARM_RETURN_IF_ERROR(CheckSweepInputs(options.file, spec));
+  const bool extends = !options.extend.empty();
+  if (extends) {
+    FOLDFARM_ASSIGN_OR_RETURN(spec, LoadExtension(context, options));
+  } else {
+    FOLDFARM_ASSIGN_OR_RETURN(spec, LoadSweepFile(options.file, options.sets));
+    FOLDFARM_RETURN_IF_ERROR(CheckSweepInputs(options.file, spec));
+    if (!options.name.empty()) spec.set_name(options.name);
+  }
   if (options.priority) spec.set_priority(*options.priority);
   if (options.dry_run) return DryRun(context, options, spec);
 
   FarmClient client(context.coordinator);
-  {
+  // An extension's files are stored already.
+  if (!extends) {
     InterruptScope interrupt;
     const absl::Status uploaded = UploadSweepInputs(
         context.console, context.clock, client, options.file, spec);
@@ -170,11 +212,25 @@ void AddSubmitCommand(CLI::App& app, Invocation& invocation) {
       app, invocation, "submit",
       "Submit a sweep: every model once per fold. Prints the sweep's id.",
       "foldfarm submit mars.yaml --dataset mars --wait\n"
-      "  foldfarm submit mars.yaml --dry-run --set train.epochs=1",
+      "  foldfarm submit mars.yaml --dry-run --set train.epochs=1\n"
+      "  foldfarm submit --extend s3 --set train.epochs=2000 --name longer",
       Submit);
-  command->add_option("SWEEP.yaml", options->file, "The sweep file")
-      ->type_name("")
-      ->required();
+  CLI::Option* file =
+      command->add_option("SWEEP.yaml", options->file, "The sweep file")
+          ->type_name("");
+  CLI::Option* extend =
+      command
+          ->add_option("--extend", options->extend,
+                       "Instead of a file: train on from the checkpoints of "
+                       "this finished sweep, with its options and --set. More "
+                       "epochs (of trees: rounds) are needed; dataset, folds, "
+                       "labels, architectures and seeds stay")
+          ->type_name("SWEEP");
+  command
+      ->add_option("--name", options->name,
+                   "Name of the sweep, instead of the file's; with --extend "
+                   "the default is NAME-extended")
+      ->type_name("NAME");
   CLI::Option* dataset =
       command->add_option("--dataset", options->dataset, "Name of the dataset")
           ->type_name("NAME");
@@ -199,8 +255,15 @@ void AddSubmitCommand(CLI::App& app, Invocation& invocation) {
                     "succeeded");
   command->add_flag("--no-reuse", options->no_reuse,
                     "Train again even what has a result already");
-  command->parse_complete_callback([options = options, dataset] {
-    if (dataset->count() == 0 && !options->dry_run) {
+  command->parse_complete_callback([options = options, dataset, file, extend] {
+    const bool extends = extend->count() > 0;
+    if (!extends && file->count() == 0) {
+      throw CLI::RequiredError("SWEEP.yaml");
+    }
+    if (extends && file->count() > 0) {
+      throw CLI::ExcludesError("--extend", "SWEEP.yaml");
+    }
+    if (dataset->count() == 0 && !options->dry_run && !extends) {
       throw CLI::RequiredError("--dataset");
     }
   });

@@ -21,6 +21,8 @@ constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 }  // namespace
 
 void SweepHistory::Observe(const v1::Job& job, absl::Time now) {
+  // Epochs of another job, which this one extends or has its result from.
+  if (job.attempt_count() == 0) return;
   Track& track = tracks_[job.name()];
   if (job.attempt_count() != track.attempt) {
     // A new attempt goes on after its last checkpoint.
@@ -114,6 +116,13 @@ SweepHistory::Pace SweepHistory::PaceOf(const v1::Job& job) const {
     pace.first_epochs = 1;
   }
   return pace;
+}
+
+int SweepHistory::EpochsBefore(const std::string& job) const {
+  const auto it = tracks_.find(job);
+  if (it == tracks_.end() || it->second.points.empty()) return 0;
+  const Point& first = it->second.points.front();
+  return std::max(0, first.epoch - first.epochs);
 }
 
 absl::Time SweepHistory::LastEpochTime(const std::string& job) const {

@@ -42,6 +42,10 @@ class SweepHistory {
   // `epochs` is 0 when nothing is known.
   Pace PaceOf(const v1::Job& job) const;
 
+  // Epochs before the first that is known of a job: those of the job of another
+  // sweep that it trains on from.
+  int EpochsBefore(const std::string& job) const;
+
   // When the newest epoch of a job came; InfinitePast when it was not seen.
   absl::Time LastEpochTime(const std::string& job) const;
 

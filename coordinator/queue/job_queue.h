@@ -261,7 +261,7 @@ class JobQueue : public StoreListener {
   // A registered dataset and its file's header.
   struct StoredDataset {
     DatasetRow row;
-    DatasetHeader header;
+    std::shared_ptr<const DatasetHeader> header;
   };
   // Errors: NOT_FOUND; those of reading the header.
   absl::StatusOr<StoredDataset> OpenDataset(const std::string& name);
@@ -346,6 +346,9 @@ class JobQueue : public StoreListener {
   absl::flat_hash_map<SweepId, Trial> trials_ ABSL_GUARDED_BY(mu_);
   // Whose attempts are to be stopped, and who has not been told yet.
   absl::flat_hash_set<WorkerSession> news_ ABSL_GUARDED_BY(mu_);
+  // Of datasets that were submitted to lately, by digest.
+  absl::flat_hash_map<std::string, std::shared_ptr<const DatasetHeader>>
+      headers_ ABSL_GUARDED_BY(mu_);
   // Jobs that a worker with a time limit left lying, and why.
   absl::flat_hash_map<JobId, std::string> too_long_ ABSL_GUARDED_BY(mu_);
   absl::CondVar changes_wake_;

@@ -1,6 +1,8 @@
 // The part of JobQueue that does what people want of jobs that are there:
 // retry, with other options if need be, pause, resume, another priority.
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
@@ -8,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/sweep/set_options.h"
+#include "coordinator/queue/extension.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/sweep_plan.h"
 
@@ -15,7 +18,6 @@ namespace foldfarm {
 namespace {
 
 constexpr int kMostSlots = 1024;
-constexpr int kMostPriority = 1000;
 
 // `model` with the options of `overrides` changed.
 // Errors: INVALID_ARGUMENT for what is no option of the model, or one that
@@ -49,11 +51,21 @@ absl::StatusOr<v1::ModelSpec> Override(
 
 absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
                                  const SweepData& sweep, JobRow& row) {
+  std::optional<SourceJob> source;
+  if (!sweep.spec.extends().empty()) {
+    FOLDFARM_ASSIGN_OR_RETURN(
+        source, FindSourceJob(tx, sweep.spec.extends(), row.model, row.fold));
+  }
   if (wish.from_scratch) {
-    if (row.checkpoint_epoch > 0) {
-      FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(tx, row.id, {}));
+    // What is trained on begins where its source ended.
+    const bool former = row.checkpoint_epoch > 0;
+    row.checkpoint_epoch = source.has_value() ? source->epoch : 0;
+    if (former || source.has_value()) {
+      FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(
+          tx, row.id,
+          source.has_value() ? source->checkpoint
+                             : std::vector<v1::ArtifactRef>()));
     }
-    row.checkpoint_epoch = 0;
     row.log_loss.reset();
   }
   // Epochs behind the checkpoint are trained again, perhaps otherwise: what
@@ -87,6 +99,12 @@ absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
                    .dataset_digest = sweep.dataset.digest(),
                    .samples = sweep.folds[static_cast<size_t>(row.fold)],
                    .fold = row.fold}));
+    if (source.has_value()) {
+      FOLDFARM_RETURN_IF_ERROR(CheckTrainsOn(
+          *row.model_override,
+          JobSeed(sweep.spec, *row.model_override, row.fold), all, *source));
+      row.result_key = ExtendedKey(row.result_key, *source);
+    }
     row.epochs = EpochsOf(*row.model_override);
     if (wish.slots == 0 && row.model_override->has_slots()) {
       row.slots = row.model_override->slots();

@@ -7,12 +7,17 @@
 #include "common/base/proto_time.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
+#include "common/sweep/kept_checkpoint.h"
+#include "coordinator/queue/extension.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/near_misses.h"
 #include "coordinator/queue/sweep_plan.h"
 
 namespace foldfarm {
 namespace {
+
+// Of datasets, kept in memory.
+constexpr size_t kMostHeaders = 16;
 
 // Counts and prevalences of a prepared dataset.
 absl::Status Describe(const std::string& path, v1::Dataset& dataset) {
@@ -119,18 +124,29 @@ absl::StatusOr<JobQueue::StoredDataset> JobQueue::OpenDataset(
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
                             files_.Find(row->dataset.digest()));
+  const std::string digest = row->dataset.digest();
+  {
+    // A file never changes under its digest.
+    absl::MutexLock lock(&mu_);
+    const auto known = headers_.find(digest);
+    if (known != headers_.end()) {
+      return StoredDataset{*std::move(row), known->second};
+    }
+  }
   FOLDFARM_ASSIGN_OR_RETURN(const auto metadata,
                             TensorFile::ReadMetadata(path));
-  FOLDFARM_ASSIGN_OR_RETURN(DatasetHeader header,
+  FOLDFARM_ASSIGN_OR_RETURN(DatasetHeader parsed,
                             ParseDatasetHeader(metadata, path));
+  auto header = std::make_shared<const DatasetHeader>(std::move(parsed));
+  absl::MutexLock lock(&mu_);
+  if (headers_.size() >= kMostHeaders) headers_.clear();
+  headers_[digest] = header;
   return StoredDataset{*std::move(row), std::move(header)};
 }
 
 absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitSweep(
     const v1::SubmitSweepRequest& request) {
-  if (request.request_id().empty()) {
-    return absl::InvalidArgumentError("request_id is empty");
-  }
+  FOLDFARM_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
   if (request.spec().has_prediction()) {
     return absl::InvalidArgumentError(
         "spec.prediction is set, which is the farm's own; SubmitPrediction "
@@ -142,8 +158,23 @@ absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitSweep(
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<InputRow> inputs,
                             ResolveInputs(spec));
   FOLDFARM_ASSIGN_OR_RETURN(
-      const SweepPlan plan,
-      PlanSweep(spec, dataset.header, dataset.row.dataset.digest()));
+      SweepPlan plan,
+      PlanSweep(spec, *dataset.header, dataset.row.dataset.digest()));
+  if (!spec.extends().empty()) {
+    // Of the source only what is final counts: it cannot change any more.
+    FOLDFARM_RETURN_IF_ERROR(store_.Read([&](const Reader& reader) {
+      return ExtendPlan(reader, spec, dataset.row, plan);
+    }));
+    for (const PlannedJob& job : plan.jobs) {
+      for (const v1::ArtifactRef& file : job.checkpoint) {
+        if (files_.Find(file.digest()).ok()) continue;
+        return absl::FailedPreconditionError(absl::StrCat(
+            "model ", spec.models(job.model).name(), ": checkpoint of fold ",
+            job.fold, ": artifact ", file.digest(), " (", file.name(),
+            ") is not stored any more"));
+      }
+    }
+  }
 
   v1::SubmitSweepResponse response;
   FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
@@ -213,8 +244,21 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
     job.result_key = planned.result_key;
     job.create_time = now;
     job.change = ++last_change_;
+    job.checkpoint_epoch = planned.checkpoint_epoch;
+    job.epoch = planned.checkpoint_epoch;
+    std::vector<v1::ArtifactRef> checkpoint = planned.checkpoint;
     const auto source = reused.find(i);
     if (source != reused.end()) {
+      // What was trained on from there is trained on from here as well.
+      job.checkpoint_epoch = KeepsCheckpoint(spec.models(planned.model))
+                                 ? source->second.checkpoint_epoch
+                                 : 0;
+      checkpoint.clear();
+      if (job.checkpoint_epoch > 0) {
+        FOLDFARM_ASSIGN_OR_RETURN(
+            checkpoint,
+            tx.ListArtifacts(source->second.id, ArtifactKind::kCheckpoint));
+      }
       job.state = *NextJobState(job.state, JobEvent::kReuse);
       job.reused_from = source->second.reused_from.value != 0
                             ? source->second.reused_from
@@ -224,6 +268,10 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
       job.end_time = now;
     }
     FOLDFARM_ASSIGN_OR_RETURN(job.id, tx.InsertJob(job));
+    if (!checkpoint.empty()) {
+      FOLDFARM_RETURN_IF_ERROR(
+          tx.SetArtifacts(job.id, ArtifactKind::kCheckpoint, checkpoint));
+    }
     if (source == reused.end()) {
       NoteJob(job, +1);
       Offer(job, row.priority);

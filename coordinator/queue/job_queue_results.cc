@@ -8,6 +8,7 @@
 #include "common/base/attempt_files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/sweep/kept_checkpoint.h"
 #include "coordinator/queue/fencing.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/report_limits.h"
@@ -335,7 +336,13 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
     if (!metrics.empty()) {
       FOLDFARM_RETURN_IF_ERROR(tx.SetResultMetrics(job->id, metrics));
     }
-    if (job->checkpoint_epoch > 0) {
+    FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
+                              LoadSweep(tx, job->sweep));
+    // The last one may be what another sweep trains on from.
+    const bool keeps = KeepsCheckpoint(
+        job->model_override.has_value() ? *job->model_override
+                                        : sweep->spec.models(job->model_index));
+    if (job->checkpoint_epoch > 0 && !keeps) {
       job->checkpoint_epoch = 0;
       FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(tx, job->id, {}));
     }

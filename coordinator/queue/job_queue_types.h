@@ -73,7 +73,8 @@ struct HeldLease {
 
 // How jobs are tried again.
 struct RetryWish {
-  // Forget the checkpoints.
+  // Forget the job's own checkpoints; one that trains on from another sweep's
+  // begins there again.
   bool from_scratch = false;
   // Options of the model to change, "train.batch=4".
   std::vector<std::string> overrides;

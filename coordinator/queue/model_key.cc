@@ -13,6 +13,15 @@
 namespace foldfarm {
 namespace {
 
+// What is done with checkpoints leaves the result as it is. (How often they are
+// written does too, but is part of keys that are stored.)
+void ClearKeepCheckpoint(v1::ModelSpec& model) {
+  if (model.has_train()) model.mutable_train()->clear_keep_checkpoint();
+  for (v1::StageSpec& stage : *model.mutable_stages()) {
+    if (stage.has_train()) stage.mutable_train()->clear_keep_checkpoint();
+  }
+}
+
 constexpr char kTypeUrlPrefix[] = "foldfarm";
 
 google::protobuf::util::TypeResolver& Resolver() {
@@ -47,6 +56,7 @@ absl::StatusOr<std::string> ModelKey(const v1::ModelSpec& model,
   } else {
     copy.mutable_init()->clear_weights();
   }
+  ClearKeepCheckpoint(copy);
   copy.clear_labels();
   if (own != all) copy.mutable_labels()->Add(own.begin(), own.end());
   if (copy.arch().has_exec()) {

@@ -15,8 +15,9 @@ namespace foldfarm {
 
 // The model as proto3 JSON without what leaves the result as it is: its name
 // and seed (the job's own seed counts), the name under which its weights were
-// registered (their digest counts) and the order of its labels. `own` holds its
-// labels in the dataset's order, `all` the dataset's.
+// registered (their digest counts), the order of its labels and whether its
+// last checkpoint is kept. `own` holds its labels in the dataset's order, `all`
+// the dataset's.
 //
 // Errors: INVALID_ARGUMENT when it is not valid UTF-8.
 absl::StatusOr<std::string> ModelKey(const v1::ModelSpec& model,

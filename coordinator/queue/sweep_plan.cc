@@ -10,6 +10,7 @@
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/folds.h"
+#include "common/sweep/sweep_errors.h"
 #include "coordinator/queue/model_key.h"
 #include "coordinator/queue/near_misses.h"
 #include "coordinator/queue/sample_limit.h"
@@ -22,6 +23,9 @@ namespace {
 constexpr absl::string_view kTrainerProtocol = "1";
 constexpr int kMaxFolds = 100;
 constexpr int kMaxModels = 10000;
+// Some 10 MB when they are listed, of the 16 that a message may have.
+constexpr int64_t kMaxJobs = 50000;
+constexpr size_t kMaxRequestId = 128;
 
 absl::StatusOr<FoldOptions> FoldOptionsOf(const v1::FoldsSpec& spec) {
   FoldOptions options;
@@ -111,16 +115,30 @@ std::string SampleDigest(const v1::AttemptSpec& fold) {
 
 }  // namespace
 
+absl::Status CheckRequestId(absl::string_view request_id) {
+  if (!request_id.empty() && request_id.size() <= kMaxRequestId) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("request_id has ", request_id.size(),
+                   " bytes, expected 1 to ", kMaxRequestId));
+}
+
 absl::Status CheckSweepSpec(const v1::SweepSpec& spec) {
   if (!IsValidName(spec.name(), 64)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("sweep name is \"", spec.name(),
-                     "\", expected 1 to 64 of [A-Za-z0-9._-]"));
+        absl::StrCat("sweep name is ", Quoted(spec.name()),
+                     ", expected 1 to 64 of [A-Za-z0-9._-]"));
   }
   if (spec.models_size() == 0 || spec.models_size() > kMaxModels) {
     return absl::InvalidArgumentError(
         absl::StrCat("sweep ", spec.name(), " has ", spec.models_size(),
                      " models, expected 1 to ", kMaxModels));
+  }
+  if (spec.priority() < -kMostPriority || spec.priority() > kMostPriority) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("priority is ", spec.priority(), ", expected ",
+                     -kMostPriority, " to ", kMostPriority));
   }
   if (spec.limit_samples() < 0) {
     return absl::InvalidArgumentError(
@@ -135,8 +153,8 @@ absl::Status CheckSweepSpec(const v1::SweepSpec& spec) {
   for (const v1::ModelSpec& model : spec.models()) {
     if (!IsValidName(model.name(), 100)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("model name is \"", model.name(),
-                       "\", expected 1 to 100 of [A-Za-z0-9._-]"));
+          absl::StrCat("model name is ", Quoted(model.name()),
+                       ", expected 1 to 100 of [A-Za-z0-9._-]"));
     }
     if (!names.insert(model.name()).second) {
       return absl::InvalidArgumentError(
@@ -248,6 +266,12 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
   FOLDFARM_RETURN_IF_ERROR(assigned.status());
   const Folds& cut = *assigned;
   const int folds = cut.count;
+  if (int64_t{folds} * spec.models_size() > kMaxJobs) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "sweep ", spec.name(), " has ", spec.models_size(), " models of ",
+        folds, " folds, ", int64_t{folds} * spec.models_size(),
+        " jobs, expected at most ", kMaxJobs, "; submit it in parts"));
+  }
   FOLDFARM_RETURN_IF_ERROR(CheckRules(spec, folds));
 
   SweepPlan plan;

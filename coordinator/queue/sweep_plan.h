@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/spectra/prepared_dataset.h"
 #include "foldfarm/v1/job.pb.h"
 #include "foldfarm/v1/sweep.pb.h"
@@ -27,6 +29,9 @@ struct PlannedJob {
   // Equal for jobs whose results are interchangeable: SHA-256 over dataset,
   // model without its name, sample lists, seed, draws and trainer protocol.
   std::string result_key;
+  // What it goes on from instead of starting from scratch; see extension.h.
+  int checkpoint_epoch = 0;
+  std::vector<v1::ArtifactRef> checkpoint;
 };
 
 struct SweepPlan {
@@ -44,6 +49,13 @@ struct SweepPlan {
 absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
                                     const DatasetHeader& dataset,
                                     const std::string& dataset_digest);
+
+// Of sweeps, either way.
+inline constexpr int kMostPriority = 1000;
+
+// Checks the length of what makes a submission repeatable.
+// Errors: INVALID_ARGUMENT.
+absl::Status CheckRequestId(absl::string_view request_id);
 
 // Checks names, numbers and sizes of an expanded specification, whatever the
 // dataset. Errors: INVALID_ARGUMENT naming the model or field at fault.

@@ -83,13 +83,13 @@ absl::StatusOr<JobId> Tx::InsertJob(const JobRow& row) {
   Statement s = connection_.Prepare(
       "INSERT INTO job(sweep_id, position, model, model_index, fold, state, "
       "slots, result_key, reused_from, epoch, epochs, create_us, end_us, "
-      "change, log_loss, needs_exec) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-      "?, "
-      "?, ?, ?, ?)");
+      "change, log_loss, needs_exec, checkpoint_epoch) VALUES(?, ?, ?, ?, ?, "
+      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   s.Bind(row.sweep.value, row.position, row.model, row.model_index, row.fold,
          static_cast<int>(row.state), row.slots, row.result_key,
          row.reused_from.value, row.epoch, row.epochs, row.create_time,
-         row.end_time, row.change, nullptr, row.needs_exec);
+         row.end_time, row.change, nullptr, row.needs_exec,
+         row.checkpoint_epoch);
   if (row.log_loss.has_value()) s.BindAt(15, *row.log_loss);
   FOLDFARM_RETURN_IF_ERROR(s.Run());
   return JobId{connection_.last_insert_id()};

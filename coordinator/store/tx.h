@@ -25,9 +25,10 @@ class Tx : public Reader {
     after_commit_.push_back(std::move(call));
   }
 
-  // Makes what follows undoable, as this work's first write does by itself; work
-  // that fails a check before costs nothing. Call before changing what the listener
-  // derives from the tables, so that it is derived anew when the work fails.
+  // Makes what follows undoable, as this work's first write does by itself;
+  // work that fails a check before costs nothing. Call before changing what the
+  // listener derives from the tables, so that it is derived anew when the work
+  // fails.
   absl::Status BeginWrite();
 
   // Errors of all: ALREADY_EXISTS when a unique name is taken.

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/sweep/sweep.h"
 #include "tests/testing/test_cluster.h"
 
 namespace foldfarm {
@@ -277,6 +278,42 @@ TEST_P(FarmTest, ADrainedWorkerHandsItsJobBackUncharged) {
   EXPECT_EQ(done.job().failed_count(), 0);
   EXPECT_EQ(done.job().lost_count(), 0);
   ExpectGaplessMetrics(job, LongEpochs());
+}
+
+TEST_P(FarmTest, AFinishedSweepIsTrainedOnFromItsLastEpochs) {
+  StartWorkers({"one"});
+  auto spec = ParseSweep(Sweep(2, 6, 4, {"slow.a"}), "sweep.yaml");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  const auto source = cluster_->Submit(*spec, "tiny");
+  ASSERT_TRUE(source.ok()) << source.status();
+  WaitForAll(*source, 2, v1::Job::SUCCEEDED);
+  EXPECT_EQ(
+      cluster_->GetJob(absl::StrCat(*source, "/slow.a/0"))->checkpoint_epoch(),
+      6);
+  spec->set_extends(*source);
+  EXPECT_TRUE(absl::IsInvalidArgument(cluster_->Submit(*spec, "tiny").status()))
+      << "no more epochs than there are";
+  spec->mutable_models(0)->mutable_train()->set_epochs(10);
+  const auto extended = cluster_->Submit(*spec, "tiny");
+  ASSERT_TRUE(extended.ok()) << extended.status();
+  grpc::ClientContext context;
+  v1::GetSweepRequest request;
+  request.set_sweep(*extended);
+  v1::Sweep sweep;
+  ASSERT_TRUE(cluster_->farm().GetSweep(&context, request, &sweep).ok());
+  EXPECT_EQ(sweep.note(), absl::StrCat("extends ", *source));
+  for (const auto& [name, job] : WaitForAll(*extended, 2, v1::Job::SUCCEEDED)) {
+    ExpectTrainedOnce(job);
+    const auto all = cluster_->GetJob(job.name());
+    ASSERT_TRUE(all.ok()) << all.status();
+    EXPECT_EQ(all->attempts(0).resumed_epoch(), 6);
+    EXPECT_EQ(all->checkpoint_epoch(), 10) << "to be trained on again";
+    const auto metrics = cluster_->GetMetrics(job.name());
+    ASSERT_TRUE(metrics.ok()) << metrics.status();
+    ASSERT_EQ(metrics->epochs_size(), 4) << "those of the source are its own";
+    EXPECT_EQ(metrics->epochs(0).epoch(), 7);
+    EXPECT_EQ(metrics->result().count("log_loss"), 1u);
+  }
 }
 
 TEST_P(FarmTest, ABadConfigurationFailsAtOnceAndOthersGoOn) {

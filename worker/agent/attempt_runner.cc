@@ -11,6 +11,7 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/sweep/kept_checkpoint.h"
 #include "worker/agent/devices.h"
 #include "worker/agent/exec_program.h"
 #include "worker/agent/outcome.h"
@@ -82,7 +83,11 @@ std::optional<v1::FinishAttemptRequest> AttemptRunner::RunToEnd() {
       JudgeExit(*exit, last_word_, control_.reason(), who_);
   request.set_token(lease_.token());
   const bool succeeded = request.outcome() == v1::Attempt::SUCCEEDED;
-  if (!reporter_->Flush(/*with_checkpoint=*/!succeeded)) return std::nullopt;
+  // Of a success only that of the last epoch is of use, to train on from.
+  const bool keeps = KeepsCheckpoint(lease_.spec().model());
+  if (!reporter_->Flush(/*with_checkpoint=*/!succeeded || keeps)) {
+    return std::nullopt;
+  }
   if (succeeded) {
     const absl::Status status = UploadResult(request);
     if (abandoned()) return std::nullopt;

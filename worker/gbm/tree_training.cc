@@ -115,6 +115,11 @@ class BoostedTrees : public TreeTraining {
   bool multi_output() const {
     return options().targets == TreeTargets::kMultiOutput;
   }
+  // Rounds that are done after `epoch` epochs.
+  int RoundsAfter(int epoch) const {
+    const int64_t rounds = int64_t{epoch} * options().epoch_rounds;
+    return static_cast<int>(std::min<int64_t>(rounds, options().rounds));
+  }
   // Labels that a model predicts.
   size_t width() const { return multi_output() ? num_labels() : 1; }
   const Models& Best() const {
@@ -139,6 +144,7 @@ class BoostedTrees : public TreeTraining {
   TreeInput input_;
   TreeMatrix train_, validation_;
   int epoch_ = 0;
+  int rounds_ = 0;  // Done.
   double train_seconds_ = 0;
   Models models_;
   EarlyStopping stopping_;
@@ -170,9 +176,7 @@ absl::StatusOr<Booster> BoostedTrees::Grow(size_t model,
           TreeParameters(options(), labels, input_.positive_weights[model],
                          seed, threads()),
           &train_));
-  const int begin = epoch_ * options().epoch_rounds;
-  const int end = std::min(begin + options().epoch_rounds, options().rounds);
-  for (int round = begin; round < end; ++round) {
+  for (int round = rounds_; round < RoundsAfter(epoch_ + 1); ++round) {
     if (stop()) {
       return absl::CancelledError(
           absl::StrCat("stopped in epoch ", epoch_ + 1));
@@ -225,6 +229,7 @@ absl::StatusOr<TreeTraining::Metrics> BoostedTrees::TrainEpoch(
   }
   models_ = std::move(grown);
   epoch_ = next;
+  rounds_ = RoundsAfter(epoch_);
   if (score) {
     metrics["log_loss"] = LogLossClipped(drawn, input_.validation_labels, 1e-3);
     metrics["log_loss_clip_1e_2"] =
@@ -290,6 +295,8 @@ absl::Status BoostedTrees::SaveCheckpoint(const std::string& directory) const {
   state.SetMetadata("format", kStateFormat);
   state.SetMetadata("format_version", "1");
   state.SetMetadata("epoch", absl::StrCat(epoch_));
+  state.SetMetadata("rounds", absl::StrCat(rounds_));
+  state.SetMetadata("rounds_wanted", absl::StrCat(options().rounds));
   state.SetMetadata("seed", absl::StrCat(input_.seed));
   state.SetMetadata("train_seconds", absl::StrFormat("%.6f", train_seconds_));
   state.SetMetadata("best_epoch", absl::StrCat(stopping_.best_epoch));
@@ -300,6 +307,8 @@ absl::Status BoostedTrees::SaveCheckpoint(const std::string& directory) const {
       WriteFileDurably(JoinPath(temporary, kWeightsFile), weights.Serialize()));
   FOLDFARM_RETURN_IF_ERROR(
       WriteFileDurably(JoinPath(temporary, kStateFile), state.Serialize()));
+  // One of a former run in the same folder.
+  FOLDFARM_RETURN_IF_ERROR(RemoveRecursively(directory));
   return PublishFile(temporary, directory);
 }
 
@@ -329,19 +338,36 @@ absl::Status BoostedTrees::LoadCheckpoint(const std::string& directory) {
         state_path, ": belongs to seed ", seed, ", expected ", input_.seed));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const double epoch, number("epoch"));
+  double rounds = RoundsAfter(static_cast<int>(epoch));
+  double rounds_wanted = options().rounds;
+  if (state->metadata().count("rounds") > 0) {
+    FOLDFARM_ASSIGN_OR_RETURN(rounds, number("rounds"));
+    FOLDFARM_ASSIGN_OR_RETURN(rounds_wanted, number("rounds_wanted"));
+  }
+  if (epoch > epochs() || rounds > options().rounds ||
+      (epoch == epochs() && rounds < options().rounds)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        state_path, ": has ", rounds, " rounds in ", epoch, " epochs, but ",
+        "arch.xgboost.rounds is ", options().rounds, ", expected ", rounds,
+        " or more than ", int64_t{options().epoch_rounds} * epochs()));
+  }
   FOLDFARM_ASSIGN_OR_RETURN(const double best_epoch, number("best_epoch"));
   FOLDFARM_ASSIGN_OR_RETURN(const double worse, number("worse"));
-  FOLDFARM_ASSIGN_OR_RETURN(stopping_.best_loss, number("best_loss"));
   FOLDFARM_ASSIGN_OR_RETURN(train_seconds_, number("train_seconds"));
   FOLDFARM_ASSIGN_OR_RETURN(models_,
                             ReadModels("booster", *weights, weights_path));
+  epoch_ = static_cast<int>(epoch);
+  rounds_ = static_cast<int>(rounds);
+  if (stopping_.patience == 0) return absl::OkStatus();
   if (best_epoch > 0) {
     FOLDFARM_ASSIGN_OR_RETURN(best_models_,
                               ReadModels("best", *state, state_path));
   }
-  epoch_ = static_cast<int>(epoch);
+  FOLDFARM_ASSIGN_OR_RETURN(stopping_.best_loss, number("best_loss"));
   stopping_.best_epoch = static_cast<int>(best_epoch);
-  stopping_.worse = static_cast<int>(worse);
+  // Who asks for more rounds has patience again.
+  stopping_.worse =
+      options().rounds > rounds_wanted ? 0 : static_cast<int>(worse);
   return absl::OkStatus();
 }
 

@@ -82,8 +82,13 @@ class TreeTraining {
   // state.safetensors (where the training is, the best models), in a new folder
   // that appears whole or not at all.
   virtual absl::Status SaveCheckpoint(const std::string& directory) const = 0;
+  // One that was written for fewer rounds is trained on: an epoch that these
+  // had cut short is made up for in the next. Early stopping keeps its best
+  // trees but is patient again; it may have been switched on or off.
+  //
   // Errors: those of the files; INVALID_ARGUMENT when they belong to another
-  // seed, or to other labels or features.
+  // seed, or to other labels or features; FAILED_PRECONDITION when they have
+  // more rounds than are wanted, or fewer and no epoch is left.
   virtual absl::Status LoadCheckpoint(const std::string& directory) = 0;
 
   // Writes the trees that count: weights.safetensors (each model's bytes as U8

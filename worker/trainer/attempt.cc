@@ -42,6 +42,13 @@ absl::Status AsInternal(const absl::Status& status) {
   return absl::InternalError(status.message());
 }
 
+// No other attempt will find fewer epochs in the checkpoint.
+absl::Status AsResumeError(const absl::Status& status) {
+  return absl::IsFailedPrecondition(status)
+             ? absl::InvalidArgumentError(status.message())
+             : AsInternal(status);
+}
+
 // A name in the configuration that the dataset lacks will never be there.
 absl::Status AsBadConfiguration(const absl::Status& status) {
   return absl::IsNotFound(status) ? absl::InvalidArgumentError(status.message())
@@ -143,7 +150,7 @@ absl::Status Attempt::Prepare() {
   input.log = [this](absl::string_view line) { events_.Log("info", line); };
   FOLDFARM_ASSIGN_OR_RETURN(run_, StagedTraining::Create(std::move(input)));
   if (IsDirectory(resume)) {
-    FOLDFARM_RETURN_IF_ERROR(AsInternal(run_->LoadCheckpoint(resume)));
+    FOLDFARM_RETURN_IF_ERROR(AsResumeError(run_->LoadCheckpoint(resume)));
   }
   saved_epoch_ = run_->epoch();
   events_.Started(run_->total_epochs(), run_->epoch(), spec_.device);
@@ -165,6 +172,11 @@ absl::Status Attempt::Train() {
       FOLDFARM_RETURN_IF_ERROR(Checkpoint());
       last_checkpoint = clock_.Monotonic();
     }
+  }
+  // What can be trained on is the state before Finish, which may put averaged
+  // or earlier weights in place.
+  if (run_->options().keep_checkpoint) {
+    FOLDFARM_RETURN_IF_ERROR(Checkpoint());
   }
   FOLDFARM_RETURN_IF_ERROR(run_->Finish(stop_));
   FOLDFARM_ASSIGN_OR_RETURN(const Predictions predictions,

@@ -116,6 +116,7 @@ absl::Status ParseTrain(JsonFields fields, TrainOptions& options) {
       options.precision);
   fields.Get("checkpoint_minutes", options.checkpoint_minutes, 0);
   fields.Get("checkpoint_epochs", options.checkpoint_epochs, 0, kMany);
+  fields.Get("keep_checkpoint", options.keep_checkpoint);
   fields.Get("validate_every", options.validate_every, 1, kMany);
   fields.Get("ema", options.ema, 0, 1);
   fields.Get("focal_alpha", options.focal_alpha, 0, 1);

@@ -161,8 +161,11 @@ absl::Status TreeAttempt::Prepare() {
   FOLDFARM_ASSIGN_OR_RETURN(training_, TreeTraining::Create(std::move(input)));
   const std::string resume = JoinPath(directory_, kResumeFolder);
   if (IsDirectory(resume)) {
-    // Another attempt may do better.
     const absl::Status loaded = training_->LoadCheckpoint(resume);
+    if (absl::IsFailedPrecondition(loaded)) {
+      return absl::InvalidArgumentError(loaded.message());
+    }
+    // Another attempt may do better.
     if (!loaded.ok()) return absl::InternalError(loaded.message());
   }
   saved_epoch_ = training_->epoch();
@@ -196,6 +199,7 @@ absl::Status TreeAttempt::Train() {
             "has not improved for %d scores",
             training_->epoch(), training_->epochs(), options.early_stopping));
   }
+  if (options.keep_checkpoint) FOLDFARM_RETURN_IF_ERROR(Checkpoint());
   FOLDFARM_ASSIGN_OR_RETURN(const Predictions predictions, Predict());
   FOLDFARM_ASSIGN_OR_RETURN(std::vector<std::string> files,
                             training_->SaveResults(directory_));

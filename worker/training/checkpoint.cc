@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -37,6 +38,8 @@ absl::Status WriteCheckpoint(const std::string& directory,
   }
   FOLDFARM_RETURN_IF_ERROR(
       WriteTensors(JoinPath(temporary, kStateFile), state, metadata));
+  // One of a former run in the same folder.
+  FOLDFARM_RETURN_IF_ERROR(RemoveRecursively(directory));
   return PublishFile(temporary, directory);
 }
 
@@ -73,6 +76,13 @@ absl::StatusOr<double> Checkpoint::Number(const std::string& name,
                                           double otherwise) const {
   if (absl::IsNotFound(state_->Metadata(name).status())) return otherwise;
   return Number(name);
+}
+
+bool Checkpoint::HasState(absl::string_view prefix) const {
+  for (const auto& [name, tensor] : state_->tensors()) {
+    if (absl::StartsWith(name, prefix)) return true;
+  }
+  return false;
 }
 
 absl::Status Checkpoint::Read(const NamedTensors& weights,

@@ -12,14 +12,15 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "worker/training/tensor_io.h"
 
 namespace foldfarm {
 
 inline constexpr char kWeightsFormat[] = "foldfarm-weights";
 
-// Writes a new folder, which appears whole or not at all. `numbers` keep all
-// their digits.
+// Writes a new folder, in place of one of that name, which appears whole or not
+// at all. `numbers` keep all their digits.
 absl::Status WriteCheckpoint(const std::string& directory,
                              const NamedTensors& weights,
                              const NamedTensors& state,
@@ -37,6 +38,9 @@ class Checkpoint {
   // The same, `otherwise` when there is none.
   absl::StatusOr<double> Number(const std::string& name,
                                 double otherwise) const;
+
+  // Whether the state has tensors whose names begin with `prefix`.
+  bool HasState(absl::string_view prefix) const;
 
   // Copies the tensors into these, in place. Errors: INVALID_ARGUMENT when
   // they belong to another network or optimizer.

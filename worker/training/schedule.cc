@@ -67,11 +67,12 @@ double LearningRateFactor(const ScheduleOptions& options, int epochs,
   return std::max(factor, options.floor);
 }
 
-bool EntersWeightAverage(const TrainOptions& options, int epoch, int* before) {
+bool EntersWeightAverage(const TrainOptions& options, int epoch, int* before,
+                         int earlier) {
   if (options.swa_start <= 0) return false;
   // The product of a share that is not exact may be a little too large.
   const double start = options.swa_start * options.epochs - 1e-9;
-  const int first = std::max(1, static_cast<int>(std::ceil(start)));
+  const int first = std::max(earlier + 1, static_cast<int>(std::ceil(start)));
   if (epoch < first || (epoch - first) % options.swa_every != 0) return false;
   *before = (epoch - first) / options.swa_every;
   return true;

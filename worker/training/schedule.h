@@ -24,8 +24,10 @@ double LearningRateFactor(const ScheduleOptions& options, int epochs,
 
 // Whether the weights after the `epoch`-th epoch, from 1, enter the stochastic
 // average (options.swa_start, swa_every): the first that does is
-// ceil(swa_start * epochs). Sets how many entered before.
-bool EntersWeightAverage(const TrainOptions& options, int epoch, int* before);
+// ceil(swa_start * epochs), but never one of the `earlier` epochs that were
+// trained with another number of epochs in mind. Sets how many entered before.
+bool EntersWeightAverage(const TrainOptions& options, int epoch, int* before,
+                         int earlier = 0);
 
 }  // namespace foldfarm
 

@@ -2,7 +2,8 @@
 // the weights of the one before. Most have one stage.
 //
 // Epochs are numbered through all stages. A checkpoint belongs to a stage and
-// knows which; resuming goes on there, without the earlier ones.
+// knows which; resuming goes on there, without the earlier ones. So only the
+// last stage of a whole training can be trained on for more epochs.
 //
 // Torch's exceptions pass through. Not thread-safe.
 #ifndef FOLDFARM_WORKER_TRAINING_STAGED_TRAINING_H_

@@ -45,6 +45,7 @@ struct TrainOptions {
   Precision precision = Precision::kFp32;
   double checkpoint_minutes = 5;
   int checkpoint_epochs = 0;
+  bool keep_checkpoint = true;
   int validate_every = 1;
   double ema = 0;
   LossKind loss = LossKind::kBce;

@@ -15,12 +15,16 @@
 #include "worker/training/held_out.h"
 #include "worker/training/loss.h"
 #include "worker/training/optimizer.h"
+#include "worker/training/option_check.h"
 #include "worker/training/schedule.h"
 #include "worker/training/tensor_io.h"
 #include "worker/training/torch_setup.h"
 
 namespace foldfarm {
 namespace {
+
+// Before the names of the best weights' tensors in a checkpoint.
+constexpr char kBest[] = "best/";
 
 // Samples in their order, cut into batches. A last batch of one sample is left
 // out: it has no variance to normalize by.
@@ -45,27 +49,6 @@ class Batches {
   const int64_t batch_;
 };
 
-absl::Status CheckOptions(const TrainingInput& input) {
-  const TrainOptions& options = input.options;
-  if (input.num_train < 2) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "train_samples has ", input.num_train, " ids, expected at least 2"));
-  }
-  if (options.swa_start > 0 &&
-      (options.ema > 0 || options.early_stopping > 0)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "train.swa_start is ", options.swa_start, " beside ema ", options.ema,
-        " and early_stopping ", options.early_stopping,
-        ": only one may choose the weights, expected 0 of the others"));
-  }
-  if (options.early_stopping > 0 && input.num_validation == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("train.early_stopping is ", options.early_stopping,
-                     ", but no samples are held out to score; set it to 0"));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 struct TrainingRun::State {
@@ -86,12 +69,26 @@ struct TrainingRun::State {
     return label_columns.defined() ? labels.index_select(1, label_columns)
                                    : labels;
   }
-  NamedTensors Saved() const {
+  // The optimizer's state and those weights.
+  NamedTensors With(const NamedTensors& best_weights) const {
     NamedTensors all = optimizer->NamedState();
-    for (const auto& [name, tensor] : best) {
-      all.emplace_back(absl::StrCat("best/", name), tensor);
+    for (const auto& [name, tensor] : best_weights) {
+      all.emplace_back(absl::StrCat(kBest, name), tensor);
     }
     return all;
+  }
+  // The tensors to read from a checkpoint. Early stopping may have been
+  // switched on or off since that was written; then its best weights are as
+  // good as none.
+  NamedTensors Expected(const Checkpoint& checkpoint,
+                        const NamedTensors& weights) const {
+    if (!checkpoint.HasState(kBest)) return With({});
+    if (!best.empty()) return With(best);
+    NamedTensors unwanted;
+    for (const auto& [name, tensor] : weights) {
+      unwanted.emplace_back(name, at::empty_like(tensor));
+    }
+    return With(unwanted);
   }
 };
 
@@ -106,7 +103,8 @@ TrainingRun::~TrainingRun() = default;
 
 absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(
     TrainingInput input) {
-  FOLDFARM_RETURN_IF_ERROR(CheckOptions(input));
+  FOLDFARM_RETURN_IF_ERROR(
+      CheckTrainOptions(input.options, input.num_train, input.num_validation));
   auto state = std::make_unique<State>();
   state->device = at::Device(input.device);
   torch::nn::Module& network = input.model->module();
@@ -264,7 +262,7 @@ absl::StatusOr<Metrics> TrainingRun::TrainEpoch(const StopRequested& stop) {
     }
   }
   int before = 0;
-  if (EntersWeightAverage(options, epoch_ + 1, &before)) {
+  if (EntersWeightAverage(options, epoch_ + 1, &before, extended_from_)) {
     state.optimizer->AddToWeightAverage(before);
   }
   ++epoch_;
@@ -346,9 +344,11 @@ absl::StatusOr<Predictions> TrainingRun::Predict(int tta,
 
 absl::Status TrainingRun::SaveCheckpoint(const std::string& directory) {
   return WriteCheckpoint(
-      directory, NamedWeights(input_.model->module()), state_->Saved(),
-      input_.metadata,
+      directory, NamedWeights(input_.model->module()),
+      state_->With(state_->best), input_.metadata,
       {{"epoch", epoch_},
+       {"epochs", input_.options.epochs},
+       {"extended_from", extended_from_},
        {"step", static_cast<double>(state_->optimizer->steps())},
        {"seed", input_.seed},
        {"train_seconds", train_seconds_},
@@ -369,20 +369,35 @@ absl::Status TrainingRun::LoadCheckpoint(const std::string& directory) {
         checkpoint.state_path(), ": belongs to seed ", seed, ", stage ", stage,
         ", expected ", input_.seed, " and ", input_.stage));
   }
+  const int epochs = input_.options.epochs;
   FOLDFARM_ASSIGN_OR_RETURN(const double epoch, checkpoint.Number("epoch"));
+  if (epoch > epochs) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        checkpoint.state_path(), ": is of epoch ", epoch,
+        ", but train.epochs is ", epochs, ", expected at least ", epoch));
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const double former_epochs,
+                            checkpoint.Number("epochs", epochs));
+  FOLDFARM_ASSIGN_OR_RETURN(const double extended_from,
+                            checkpoint.Number("extended_from", 0));
   FOLDFARM_ASSIGN_OR_RETURN(const double steps, checkpoint.Number("step"));
   FOLDFARM_ASSIGN_OR_RETURN(train_seconds_, checkpoint.Number("train_seconds"));
+  const NamedTensors weights = NamedWeights(input_.model->module());
+  FOLDFARM_RETURN_IF_ERROR(
+      checkpoint.Read(weights, state_->Expected(checkpoint, weights)));
+  const bool extends = epochs > former_epochs;
+  epoch_ = static_cast<int>(epoch);
+  extended_from_ = extends ? epoch_ : static_cast<int>(extended_from);
+  state_->optimizer->set_steps(static_cast<int64_t>(steps));
+  if (stopping_.patience == 0) return absl::OkStatus();
   FOLDFARM_ASSIGN_OR_RETURN(
       stopping_.best_loss, checkpoint.Number("best_loss", stopping_.best_loss));
   FOLDFARM_ASSIGN_OR_RETURN(const double best,
                             checkpoint.Number("best_epoch", 0));
   FOLDFARM_ASSIGN_OR_RETURN(const double worse, checkpoint.Number("worse", 0));
-  FOLDFARM_RETURN_IF_ERROR(
-      checkpoint.Read(NamedWeights(input_.model->module()), state_->Saved()));
-  epoch_ = static_cast<int>(epoch);
   stopping_.best_epoch = static_cast<int>(best);
-  stopping_.worse = static_cast<int>(worse);
-  state_->optimizer->set_steps(static_cast<int64_t>(steps));
+  // Who asks for more epochs has patience again.
+  stopping_.worse = extends ? 0 : static_cast<int>(worse);
   return absl::OkStatus();
 }
 

@@ -94,9 +94,17 @@ class TrainingRun {
   // Writes weights.safetensors and state.safetensors into a new folder, which
   // appears whole or not at all.
   absl::Status SaveCheckpoint(const std::string& directory);
-  // Continues from such a folder. Errors: those of the files;
-  // INVALID_ARGUMENT when they belong to another network, optimizer, seed or
-  // stage.
+  // Continues from such a folder.
+  //
+  // One that was written for fewer epochs is trained on. Then the schedule is
+  // that of the new number, from here on: a rate that had fallen rises again.
+  // Moving averages and moments go on, a stochastic average begins anew, and
+  // early stopping keeps its best weights but is patient again. Its options may
+  // have changed, and it may have been switched on or off.
+  //
+  // Errors: those of the files; INVALID_ARGUMENT when they belong to another
+  // network, optimizer, average, seed or stage; FAILED_PRECONDITION when they
+  // are of a later epoch than the last.
   absl::Status LoadCheckpoint(const std::string& directory);
 
   // The weights that count.
@@ -115,7 +123,8 @@ class TrainingRun {
 
   const TrainingInput input_;
   std::unique_ptr<State> state_;
-  int epoch_ = 0;  // Of this stage.
+  int epoch_ = 0;          // Of this stage.
+  int extended_from_ = 0;  // Epochs trained when their number was raised last.
   EarlyStopping stopping_;
   bool finished_ = false;  // The weights that count are in place.
   double train_seconds_ = 0;

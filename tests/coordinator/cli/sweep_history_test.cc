@@ -83,6 +83,24 @@ TEST(SweepHistoryTest, EpochsTrainedAgainAreNotDrawnTwice) {
   EXPECT_THAT(history.Curve("s1/gru/0"), ElementsAre(0.5, 0.4, 0.3));
 }
 
+TEST(SweepHistoryTest, EpochsOfTheSweepThatIsExtendedAreNoneOfTheJob) {
+  SweepHistory history;
+  history.Observe(MakeJob(10, 0, 0, 0), kNow);
+  EXPECT_EQ(history.EpochsBefore("s1/gru/0"), 0) << "nothing is known yet";
+  history.Observe(MakeJob(10, 0, 0), kNow);
+  history.Observe(MakeJob(11, 2, 0.5), kNow);
+  history.Observe(MakeJob(12, 2, 0.4), kNow);
+  EXPECT_THAT(history.Curve("s1/gru/0"), ElementsAre(0.5, 0.4));
+  EXPECT_EQ(history.EpochsBefore("s1/gru/0"), 10);
+  const SweepHistory::Pace pace = history.PaceOf(MakeJob(12, 2, 0.4));
+  EXPECT_DOUBLE_EQ(pace.first_seconds, 2);
+  EXPECT_EQ(pace.epochs, 1);
+  v1::GetMetricsResponse metrics;
+  AddEpoch(11, 0.5, 2, 7, metrics);
+  history.Add("s1/gru/0", metrics);
+  EXPECT_EQ(history.EpochsBefore("s1/gru/0"), 10);
+}
+
 TEST(SweepHistoryTest, TheAveragedScoreOfAResultIsNoEpoch) {
   SweepHistory history;
   history.Observe(MakeJob(0, 0, 0), kNow);

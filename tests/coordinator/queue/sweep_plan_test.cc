@@ -246,5 +246,52 @@ TEST(SweepPlanTest, RefusalsNameWhatIsWrong) {
   EXPECT_THAT(Refusal(spec), HasSubstr("folds.count is 1"));
 }
 
+TEST(SweepPlanTest, ASweepWithoutMeasureIsRefused) {
+  const auto with_models = [](int models, int folds) {
+    v1::SweepSpec spec = Spec();
+    spec.clear_models();
+    spec.mutable_folds()->set_count(folds);
+    for (int i = 0; i < models; ++i) {
+      v1::ModelSpec& model = *spec.add_models();
+      model.set_name(absl::StrCat("m", i));
+      model.mutable_arch()->mutable_none();
+    }
+    return spec;
+  };
+  EXPECT_THAT(Refusal(with_models(10001, 2)),
+              HasSubstr("sweep s has 10001 models, expected 1 to 10000"));
+  DatasetHeader many;
+  many.labels = {"a"};
+  for (int i = 0; i < 12; ++i) {
+    many.samples.push_back({absl::StrCat("T", i), "train", "commercial", true});
+  }
+  EXPECT_TRUE(PlanSweep(with_models(10000, 5), many, "d").ok());
+  const absl::Status jobs =
+      PlanSweep(with_models(10000, 6), many, "d").status();
+  EXPECT_EQ(jobs.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(jobs.message()),
+              HasSubstr("sweep s has 10000 models of 6 folds, 60000 jobs, "
+                        "expected at most 50000"));
+  EXPECT_THAT(Refusal(with_models(1, 101)),
+              HasSubstr("folds.count is 101, expected 2 to 100"));
+
+  v1::SweepSpec spec = Spec();
+  spec.set_name(std::string(65, 'n'));
+  EXPECT_THAT(Refusal(spec), HasSubstr("expected 1 to 64 of"));
+  spec.set_name(std::string(1 << 20, 'n'));
+  EXPECT_LT(Refusal(spec).size(), 200u);
+  spec = Spec();
+  spec.mutable_models(0)->set_name(std::string(101, 'n'));
+  EXPECT_THAT(Refusal(spec), HasSubstr("expected 1 to 100 of"));
+  spec = Spec();
+  spec.set_priority(1001);
+  EXPECT_THAT(Refusal(spec),
+              HasSubstr("priority is 1001, expected -1000 to 1000"));
+  EXPECT_TRUE(CheckRequestId(std::string(128, 'r')).ok());
+  EXPECT_EQ(std::string(CheckRequestId(std::string(129, 'r')).message()),
+            "request_id has 129 bytes, expected 1 to 128");
+  EXPECT_FALSE(CheckRequestId("").ok());
+}
+
 }  // namespace
 }  // namespace foldfarm

@@ -144,6 +144,31 @@ TEST_F(TreeAttemptTest, StoppedItLeavesACheckpointAndResumesToTheSameTrees) {
   EXPECT_TRUE(*ReadFile(JoinPath(folder_, "model-label1.ubj")) == resumed);
 }
 
+TEST_F(TreeAttemptTest, FinishedTreesGoOnForMoreRounds) {
+  Arch()["rounds"] = 8;
+  auto trainer = Start();
+  EXPECT_EQ(trainer->Next("checkpoint")["epoch"], 2);
+  EXPECT_EQ(trainer->ExitStatus(), 0);
+  ASSERT_TRUE(PublishFile(JoinPath(folder_, "checkpoint-000002"),
+                          JoinPath(folder_, "checkpoint"))
+                  .ok());
+  Arch()["rounds"] = 12;
+  trainer = Start();
+  EXPECT_EQ(trainer->Next("started")["resumed_epoch"], 2);
+  EXPECT_EQ(trainer->Next("epoch")["epoch"], 3);
+  EXPECT_FALSE(trainer->Next("finished").is_null());
+  EXPECT_EQ(trainer->ExitStatus(), 0);
+  const std::string extended = *ReadFile(JoinPath(folder_, "model-label1.ubj"));
+
+  // Nothing else than 12 rounds in one go: trees have no schedule.
+  ASSERT_TRUE(RemoveRecursively(JoinPath(folder_, "checkpoint")).ok());
+  spec_["model"]["train"]["keep_checkpoint"] = false;
+  trainer = Start();
+  EXPECT_TRUE(trainer->Next("checkpoint").is_null());
+  EXPECT_EQ(trainer->ExitStatus(), 0);
+  EXPECT_TRUE(*ReadFile(JoinPath(folder_, "model-label1.ubj")) == extended);
+}
+
 TEST_F(TreeAttemptTest, EarlyStoppingEndsItAndSaysWhichEpochWasBest) {
   Arch()["rounds"] = 2000;
   Arch()["learning_rate"] = 1;

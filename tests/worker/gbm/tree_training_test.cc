@@ -225,6 +225,71 @@ TEST_F(TreeTrainingTest, EarlyStoppingGoesBackToTheBestAlsoWhenResumed) {
             *(*best->Trees())->Predict(input.validation));
 }
 
+TEST_F(TreeTrainingTest, AnEpochThatWasCutShortIsMadeUpForWhenTrainedOn) {
+  const auto with_rounds = [](int rounds) {
+    TreeInput input = MakeInput();
+    input.options.rounds = rounds;
+    input.options.epoch_rounds = 4;
+    return input;
+  };
+  const auto short_one = Make(with_rounds(6));
+  while (!short_one->done()) ASSERT_TRUE(short_one->TrainEpoch(Never).ok());
+  ASSERT_EQ(short_one->epoch(), 2);
+  ASSERT_TRUE(short_one->SaveCheckpoint(Path("c")).ok());
+  for (const int rounds : {4, 5, 7, 8}) {
+    const absl::Status status =
+        Make(with_rounds(rounds))->LoadCheckpoint(Path("c"));
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << rounds << status;
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr(absl::StrCat("rounds is ", rounds)));
+  }
+  std::vector<std::string> results;
+  for (int run = 0; run < 2; ++run) {
+    auto extended = Make(with_rounds(12));
+    ASSERT_TRUE(extended->LoadCheckpoint(Path("c")).ok());
+    while (!extended->done()) {
+      ASSERT_TRUE(extended->TrainEpoch(Never).ok());
+      // Resumed on the way in the second run.
+      if (run == 0 || extended->done()) continue;
+      ASSERT_TRUE(extended->SaveCheckpoint(Path("c2")).ok());
+      extended = Make(with_rounds(12));
+      ASSERT_TRUE(extended->LoadCheckpoint(Path("c2")).ok());
+    }
+    EXPECT_EQ(extended->epoch(), 3);
+    results.push_back(Results(*extended));
+  }
+  EXPECT_TRUE(results[0] == results[1]);
+}
+
+TEST_F(TreeTrainingTest, TrainedOnEarlyStoppingIsPatientAgain) {
+  TreeInput input = MakeInput();
+  input.options.rounds = 400;
+  input.options.max_depth = 6;
+  input.options.learning_rate = 0.5;
+  input.train_options.early_stopping = 3;
+  const auto stopped = Make(input);
+  while (!stopped->done()) ASSERT_TRUE(stopped->TrainEpoch(Never).ok());
+  const int epoch = stopped->epoch();
+  ASSERT_LT(epoch, 100);
+  ASSERT_TRUE(stopped->SaveCheckpoint(Path("c")).ok());
+  const auto again = Make(input);
+  ASSERT_TRUE(again->LoadCheckpoint(Path("c")).ok());
+  EXPECT_TRUE(again->done()) << "nothing was asked for that was not before";
+
+  input.options.rounds = 800;
+  const auto more = Make(input);
+  ASSERT_TRUE(more->LoadCheckpoint(Path("c")).ok());
+  EXPECT_FALSE(more->done());
+  EXPECT_EQ(more->stopping().best_epoch, stopped->stopping().best_epoch);
+  while (!more->done()) ASSERT_TRUE(more->TrainEpoch(Never).ok());
+  EXPECT_GE(more->epoch(), epoch + 3);
+
+  input.train_options.early_stopping = 0;
+  const auto without = Make(input);
+  ASSERT_TRUE(without->LoadCheckpoint(Path("c")).ok());
+  EXPECT_EQ(without->stopping().best_epoch, 0);
+}
+
 TEST_F(TreeTrainingTest, PositivesThatWeighMoreArePredictedHigher) {
   const auto mean = [&](double weight) {
     TreeInput input = MakeInput();

@@ -28,7 +28,7 @@ constexpr char kComplete[] = R"({
         "mult": 1.5, "floor": 0.01, "warmup": 0},
       "gradClip": 32, "labelSmoothing": 0.01, "loss": "LOSS_BCE",
       "precision": "PRECISION_BF16", "checkpointMinutes": 1,
-      "checkpointEpochs": 5, "validateEvery": 2, "ema": 0.99},
+      "checkpointEpochs": 5, "keepCheckpoint": false, "validateEvery": 2, "ema": 0.99},
     "arch": {"resnet": {"layers": [1, 2], "widths": [8, 16],
       "form": "CLASSIFIER_FORM_SIMPLE_CLS3", "headDropout": 0.1,
       "stemStride": [1, 2]}},
@@ -75,6 +75,7 @@ TEST(AttemptSpecTest, ProtoJsonIsReadFieldByField) {
   EXPECT_EQ(spec->train.schedule.period, 8);
   EXPECT_EQ(spec->train.precision, Precision::kBf16);
   EXPECT_EQ(spec->train.checkpoint_epochs, 5);
+  EXPECT_FALSE(spec->train.keep_checkpoint);
   EXPECT_EQ(spec->train.validate_every, 2);
   EXPECT_EQ(spec->train.ema, 0.99);
 

@@ -193,12 +193,56 @@ TEST_F(AttemptTest, CheckpointsComeAsOftenAsTheEpochsSay) {
   const auto trainer = Start();
   EXPECT_EQ(trainer->Next("checkpoint")["path"], "checkpoint-000002");
   EXPECT_EQ(trainer->Next("checkpoint")["epoch"], 4);
+  EXPECT_EQ(trainer->Next("checkpoint")["epoch"], 5) << "the last is kept";
   EXPECT_TRUE(trainer->Next("checkpoint").is_null());
   EXPECT_EQ(trainer->ExitStatus(), 0);
   for (const char* name : {"checkpoint-000002/weights.safetensors",
                            "checkpoint-000004/state.safetensors"}) {
     EXPECT_TRUE(FileExists(JoinPath(folder_, name))) << name;
   }
+}
+
+TEST_F(AttemptTest, TheLastCheckpointIsLeftOutWhereItIsNotWanted) {
+  Train()["keepCheckpoint"] = false;
+  const auto trainer = Start();
+  EXPECT_TRUE(trainer->Next("checkpoint").is_null());
+  EXPECT_EQ(trainer->ExitStatus(), 0);
+}
+
+TEST_F(AttemptTest, AFinishedTrainingGoesOnForMoreEpochs) {
+  auto trainer = Start();
+  double last_loss = 0;
+  for (int epoch = 1; epoch <= 3; ++epoch) {
+    last_loss = trainer->Next("epoch")["metrics"]["train_loss"];
+  }
+  EXPECT_EQ(trainer->Next("checkpoint")["epoch"], 3);
+  EXPECT_EQ(trainer->ExitStatus(), 0);
+  ASSERT_TRUE(PublishFile(JoinPath(folder_, "checkpoint-000003"),
+                          JoinPath(folder_, "checkpoint"))
+                  .ok());
+  std::vector<std::string> weights;
+  Train()["epochs"] = 6;
+  for (int run = 0; run < 2; ++run) {
+    trainer = Start();
+    const Json started = trainer->Next("started");
+    EXPECT_EQ(started["resumed_epoch"], 3);
+    EXPECT_EQ(started["epochs"], 6);
+    const Json event = trainer->Next("epoch");
+    EXPECT_EQ(event["epoch"], 4);
+    EXPECT_NEAR(event["metrics"]["train_loss"], last_loss, 0.2 * last_loss);
+    const Json finished = trainer->Next("finished");
+    EXPECT_EQ(finished["metrics"]["epochs"], 6);
+    EXPECT_EQ(trainer->ExitStatus(), 0);
+    weights.push_back(*ReadFile(JoinPath(folder_, "weights.safetensors")));
+  }
+  EXPECT_TRUE(weights[0] == weights[1]) << "trained on twice, two results";
+
+  Train()["epochs"] = 2;
+  trainer = Start();
+  const Json failed = trainer->Next("failed");
+  EXPECT_EQ(trainer->ExitStatus(), 64) << "no other attempt will do better";
+  EXPECT_THAT(failed["message"].get<std::string>(),
+              HasSubstr("is of epoch 3, but train.epochs is 2"));
 }
 
 TEST_F(AttemptTest, WithoutANetworkThePrevalenceOfEachLabelIsPredicted) {

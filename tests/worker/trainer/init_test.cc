@@ -38,7 +38,8 @@ class InitTest : public ::testing::Test {
                 {{"epochs", 2},
                  {"batch", 4},
                  {"lr", 0.0},
-                 {"checkpoint_epochs", 1}}},
+                 {"checkpoint_epochs", 1},
+                 {"keep_checkpoint", false}}},
                {"arch", {{"conv1d", {{"widths", {8}}, {"stem", 8}}}}}}}};
   }
   void TearDown() override { EXPECT_TRUE(RemoveRecursively(folder_).ok()); }
