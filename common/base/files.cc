@@ -63,7 +63,8 @@ absl::Status WriteAndRename(const std::string& path, absl::string_view data,
   const std::string temporary =
       absl::StrCat(path, ".part.", getpid(), ".", counter.fetch_add(1));
   const int fd =
-      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+      open(temporary.c_str(),
+           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (fd < 0) return ErrnoStatus(temporary, "cannot create");
   absl::Status status = WriteAll(fd, data, temporary);
   if (status.ok() && durable && fsync(fd) != 0) {
@@ -225,8 +226,15 @@ absl::StatusOr<std::string> MakeTemporaryDirectory(absl::string_view prefix) {
 
 absl::StatusOr<std::unique_ptr<AppendFile>> AppendFile::Open(
     const std::string& path) {
+  // Names of files that grow are no secret: who planted a link there would have
+  // us write where it points.
   const int fd =
-      open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+      open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
+           0644);
+  if (fd < 0 && errno == ELOOP) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, ": is a symbolic link, which is not followed; remove it"));
+  }
   if (fd < 0) return ErrnoStatus(path, "cannot open");
   const off_t size = lseek(fd, 0, SEEK_END);
   return std::unique_ptr<AppendFile>(new AppendFile(path, fd, size));
@@ -253,7 +261,8 @@ absl::Status AppendFile::Truncate(int64_t size) {
 
 absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(
     const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const int fd =
+      open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (fd < 0) return ErrnoStatus(path, "cannot open");
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     char holder[64] = {0};

@@ -20,6 +20,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr char kFormat[] = "foldfarm-bundle";
 constexpr int kVersion = 1;
+// A model's options take about ten levels.
+constexpr int kMaxNesting = 32;
 constexpr double kRounding = 1e-6;  // Of weights that sum to 1.
 
 // What `root` says of itself: the SHA-256 of all that it holds beside that.
@@ -216,8 +218,18 @@ double Bundle::ShrinkOf(const std::string& instrument_type) const {
 
 absl::StatusOr<Bundle> ParseBundle(absl::string_view json,
                                    const std::string& name) {
-  const Json root = Json::parse(json.begin(), json.end(), nullptr,
+  // What is written out again is written by recursion.
+  bool too_deep = false;
+  const auto watch = [&](int depth, Json::parse_event_t, Json&) {
+    too_deep = too_deep || depth > kMaxNesting;
+    return !too_deep;
+  };
+  const Json root = Json::parse(json.begin(), json.end(), watch,
                                 /*allow_exceptions=*/false);
+  if (too_deep) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, ": not a bundle: nested deeper than ", kMaxNesting, " levels"));
+  }
   if (!root.is_object()) {
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": not a bundle: not a JSON object"));

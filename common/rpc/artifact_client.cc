@@ -1,7 +1,6 @@
 #include "common/rpc/artifact_client.h"
 
 #include <fcntl.h>
-#include <grpcpp/client_context.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,10 +10,12 @@
 #include <utility>
 
 #include "absl/functional/function_ref.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/call_context.h"
 #include "common/rpc/channel.h"
 
 namespace foldfarm {
@@ -58,8 +59,7 @@ using Source = absl::FunctionRef<absl::StatusOr<size_t>(int64_t offset,
 absl::Status UploadOnce(v1::ArtifactService::StubInterface& stub,
                         const v1::ArtifactRef& artifact, Source source,
                         int64_t offset, const TransferOptions& options) {
-  grpc::ClientContext context;
-  SetTimeout(context, kStreamTimeout);
+  CallContext context(kStreamTimeout);
   v1::UploadArtifactResponse response;
   const auto writer = stub.UploadArtifact(&context, &response);
   v1::UploadArtifactRequest request;
@@ -133,8 +133,7 @@ absl::Status DownloadOnce(v1::ArtifactService::StubInterface& stub,
                           const std::string& digest, int64_t size_bytes,
                           AppendFile& part, Hasher& hasher, int64_t& position,
                           const TransferOptions& options) {
-  grpc::ClientContext context;
-  SetTimeout(context, kStreamTimeout);
+  CallContext context(kStreamTimeout);
   v1::DownloadArtifactRequest request;
   request.set_digest(digest);
   request.set_offset(part.size());
@@ -241,6 +240,12 @@ absl::Status DownloadFile(v1::ArtifactService::StubInterface& stub,
                           const std::string& digest, int64_t size_bytes,
                           const std::string& path,
                           const TransferOptions& options) {
+  if (!IsSha256Hex(digest) || size_bytes < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("download to ", path, ": the artifact is \"",
+                     absl::CHexEscape(digest.substr(0, 100)), "\" of ",
+                     size_bytes, " bytes, expected a SHA-256 and at least 0"));
+  }
   const std::string part_path = absl::StrCat(path, ".part");
   const auto fetch = [&]() -> absl::Status {
     FOLDFARM_ASSIGN_OR_RETURN(std::unique_ptr<AppendFile> part,

@@ -6,6 +6,7 @@
 #include <google/protobuf/util/type_resolver_util.h>
 
 #include <algorithm>
+#include <fstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,33 @@
 
 namespace foldfarm {
 namespace {
+
+// A million samples with names of some sixty characters.
+constexpr size_t kMaxFoldFileBytes = 64 << 20;
+
+// Reads a file of `what`, unless it is larger; it may be a pipe.
+absl::StatusOr<std::string> ReadLimited(const std::string& path,
+                                        absl::string_view what,
+                                        size_t max_bytes) {
+  FOLDFARM_RETURN_IF_ERROR(FileSize(path).status());  // Says why it is absent.
+  const auto refuse = [&](absl::string_view got) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ":1:1: got ", got, ", expected ", what,
+                     " of at most ", max_bytes, " bytes"));
+  };
+  if (IsDirectory(path)) return refuse("a folder");
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return ErrnoStatus(path, "cannot open");
+  std::string text;
+  std::string buffer(1 << 16, '\0');
+  while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())),
+         file.gcount() > 0) {
+    text.append(buffer, 0, static_cast<size_t>(file.gcount()));
+    if (text.size() > max_bytes) return refuse("more");
+  }
+  if (!file.eof()) return ErrnoStatus(path, "cannot read");
+  return text;
+}
 
 constexpr char kTypeHost[] = "type.googleapis.com";
 
@@ -81,16 +109,13 @@ absl::StatusOr<v1::SweepSpec> ParseSweep(absl::string_view yaml,
 
 absl::StatusOr<v1::SweepSpec> LoadSweepFile(
     const std::string& path, const std::vector<std::string>& sets) {
-  FOLDFARM_ASSIGN_OR_RETURN(const int64_t size_bytes, FileSize(path));
-  if (IsDirectory(path) || size_bytes > static_cast<int64_t>(kMaxYamlBytes)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, ": expected a sweep file of at most ", kMaxYamlBytes, " bytes"));
-  }
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string yaml, ReadFile(path));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string yaml,
+                            ReadLimited(path, "a sweep file", kMaxYamlBytes));
   return ParseSweep(
       yaml, path,
       [&](const std::string& name) {
-        return ReadFile(JoinPath(DirectoryOf(path), name));
+        return ReadLimited(JoinPath(DirectoryOf(path), name), "a fold file",
+                           kMaxFoldFileBytes);
       },
       sets);
 }

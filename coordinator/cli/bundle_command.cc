@@ -5,6 +5,8 @@
 //     the right digest, are kept.
 //  3. The model card and, last, bundle.json are written: without it the folder
 //     is no bundle, and the same command goes on where it was.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <set>
@@ -26,6 +28,7 @@
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/export.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/inside_folder.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/model_card.h"
 #include "coordinator/cli/progress.h"
@@ -161,6 +164,11 @@ absl::StatusOr<Bundle> Describe(const ExportReport& report,
     model.folds.resize(static_cast<size_t>(figures.folds));
     for (const ExportedFile& file : report.exported) {
       if (file.model != its_name) continue;
+      if (file.fold < 0 || file.fold >= figures.folds) {
+        return absl::DataLossError(absl::StrCat(
+            file.path, ": the coordinator says it is of fold ", file.fold,
+            ", expected 0 to ", figures.folds - 1, " as in its predictions"));
+      }
       model.folds[static_cast<size_t>(file.fold)].push_back(
           {.name = file.ref.name(),
            .path = JoinPath(kModelsFolder, file.path),
@@ -178,6 +186,11 @@ absl::StatusOr<Bundle> Describe(const ExportReport& report,
   return bundle;
 }
 
+bool IsSymbolicLink(const std::string& path) {
+  struct stat info;
+  return lstat(path.c_str(), &info) == 0 && S_ISLNK(info.st_mode);
+}
+
 // Removes what an earlier bundle left in DIR/models.
 absl::Status RemoveOthers(const Bundle& bundle, const std::string& directory) {
   std::set<std::string> wanted;
@@ -190,7 +203,13 @@ absl::Status RemoveOthers(const Bundle& bundle, const std::string& directory) {
                             ListDirectory(JoinPath(directory, kModelsFolder)));
   for (const std::string& model : models) {
     const std::string folder = JoinPath(kModelsFolder, model);
-    if (!IsDirectory(JoinPath(directory, folder))) continue;
+    const std::string full = JoinPath(directory, folder);
+    if (IsSymbolicLink(full)) {
+      // Goes itself; what it points at is not the bundle's.
+      FOLDFARM_RETURN_IF_ERROR(RemoveRecursively(full));
+      continue;
+    }
+    if (!IsDirectory(full)) continue;
     FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> files,
                               ListDirectory(JoinPath(directory, folder)));
     size_t kept = 0;
@@ -212,6 +231,10 @@ absl::Status RemoveOthers(const Bundle& bundle, const std::string& directory) {
 absl::StatusOr<ExportReport> Fetch(CommandContext& context, FarmClient& client,
                                    const BundleCommandOptions& options,
                                    std::vector<std::string> models) {
+  // DIR/models itself must not lead elsewhere.
+  FOLDFARM_RETURN_IF_ERROR(
+      MakePlaceInside(options.out, absl::StrCat(kModelsFolder, "/model"))
+          .status());
   Progress progress(context.console, context.clock, "Fetching",
                     ProgressUnit::kBytes);
   ExportOptions to_export;

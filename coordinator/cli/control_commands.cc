@@ -153,7 +153,8 @@ void AddControlCommands(CLI::App& app, Invocation& invocation) {
         ->type_name("...")
         ->required();
     command->add_flag("--from-scratch", options->from_scratch,
-                      "Forget the checkpoints");
+                      "Forget the checkpoints; what extends another sweep "
+                      "goes back to that one's");
     command
         ->add_option("--set", options->sets,
                      "Change an option of these jobs' models, e.g. "

@@ -13,6 +13,7 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
 #include "common/sweep/sweep.h"
+#include "coordinator/cli/inside_folder.h"
 #include "coordinator/cli/suggest.h"
 
 namespace foldfarm {
@@ -129,7 +130,7 @@ class Exporter {
       const auto name = names.find(ref.name());
       if (name == names.end()) continue;
       items_.push_back({.ref = ref,
-                        .path = JoinPath(job.model(), name->second),
+                        .path = absl::StrCat(job.model(), "/", name->second),
                         .job = jobs_.size()});
       total_bytes_ += ref.size_bytes();
     }
@@ -145,8 +146,8 @@ class Exporter {
   absl::Status Fetch() {
     for (const Item& item : items_) {
       if (Cancelled()) return absl::CancelledError("Stopped.");
-      const std::string path = JoinPath(options_.directory, item.path);
-      FOLDFARM_RETURN_IF_ERROR(MakeDirectories(DirectoryOf(path)));
+      FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
+                                MakePlaceInside(options_.directory, item.path));
       ++report_.files;
       if (IsThere(path, item.ref)) {
         ++report_.kept;

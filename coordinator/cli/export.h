@@ -60,7 +60,7 @@ struct ExportReport {
 // right digest is kept; another one under that name is replaced.
 //
 // Errors: NOT_FOUND when the sweep or the model does not exist; those of
-// GetJob, DownloadFile and of writing.
+// GetJob, MakePlaceInside, DownloadFile and of writing.
 absl::StatusOr<ExportReport> ExportModels(FarmClient& client,
                                           const ExportOptions& options);
 

@@ -15,6 +15,7 @@
 #include "common/rpc/artifact_client.h"
 #include "common/tensorfile/tensorfile.h"
 #include "coordinator/cli/export.h"
+#include "coordinator/cli/inside_folder.h"
 #include "coordinator/cli/metrics_table.h"
 
 namespace foldfarm {
@@ -203,8 +204,8 @@ absl::StatusOr<SweepResults> FetchResults(FarmClient& client,
 absl::Status WrittenFiles::Write(const std::string& directory,
                                  const std::string& name,
                                  const std::string& data) {
-  const std::string path = JoinPath(directory, name);
-  FOLDFARM_RETURN_IF_ERROR(MakeDirectories(DirectoryOf(path)));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
+                            MakePlaceInside(directory, name));
   FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(path, data));
   ++files;
   bytes += static_cast<int64_t>(data.size());

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/call_context.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/job_records.h"
@@ -183,7 +184,7 @@ Style LevelStyle(absl::string_view level) {
 
 absl::StatusOr<int> Logs(CommandContext& context, const LogsOptions& options) {
   FarmClient client(context.coordinator);
-  grpc::ClientContext call;
+  CallContext call(kWhileThePeerLives);
   v1::GetLogsRequest request;
   request.set_job(options.job);
   request.set_follow(options.follow);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/ensemble/csv.h"
+#include "common/rpc/call_context.h"
 
 namespace foldfarm {
 namespace {
@@ -54,7 +55,7 @@ void FindLabels(OofMatrix& oof) {
 
 absl::StatusOr<OofTable> FetchOof(FarmClient& client,
                                   const std::string& sweep) {
-  grpc::ClientContext call;
+  CallContext call(kLargeAnswer);
   v1::GetOofRequest request;
   request.set_sweep(sweep);
   const auto stream = client.farm().GetOof(&call, request);

@@ -13,6 +13,7 @@
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/call_context.h"
 #include "common/rpc/status.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
@@ -228,7 +229,7 @@ Prediction::Fetch() {
   }
   request.mutable_weights()->insert(choice_.weights.begin(),
                                     choice_.weights.end());
-  grpc::ClientContext call;
+  CallContext call(kLargeAnswer);
   const auto stream = client_.farm().GetPredictions(&call, request);
   std::map<int, std::vector<PredictedSample>> by_draws;
   v1::GetPredictionsResponse piece;

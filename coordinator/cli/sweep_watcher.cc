@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/call_context.h"
 #include "common/rpc/retry.h"
 #include "common/rpc/status.h"
 #include "coordinator/cli/watch_view.h"
@@ -77,7 +78,7 @@ bool SweepWatcher::stopping() {
 
 // Reads one stream to its end. OK: every job is final.
 absl::Status SweepWatcher::FollowOnce() {
-  grpc::ClientContext context;
+  CallContext context(kWhileThePeerLives);
   {
     absl::MutexLock lock(&mu_);
     if (stop_) return absl::CancelledError("stopped");

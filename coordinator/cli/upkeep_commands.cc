@@ -6,15 +6,18 @@
 #include <variant>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
+#include "common/rpc/call_context.h"
 #include "common/rpc/status.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/farm_client.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/inside_folder.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/output_file.h"
 #include "coordinator/cli/progress.h"
@@ -46,8 +49,7 @@ absl::Status FetchDatabase(CommandContext& context, FarmClient& client,
                             AppendFile::Open(part));
   Progress progress(context.console, context.clock, "Fetching the database",
                     ProgressUnit::kBytes);
-  grpc::ClientContext call;
-  SetTimeout(call, kBackupTimeout);
+  CallContext call(kBackupTimeout);
   const auto reader = client.farm().Backup(&call, v1::BackupRequest());
   Hasher hasher = Hasher::Sha256();
   v1::BackupResponse piece;
@@ -131,10 +133,16 @@ absl::StatusOr<std::string> FetchArtifacts(CommandContext& context,
   transfer.clock = &context.clock;
   transfer.cancelled = &InterruptScope::Interrupted;
   for (const auto& [digest, size] : named) {
-    const std::string path =
-        JoinPath(JoinPath(directory, digest.substr(0, 2)), digest);
+    if (!IsSha256Hex(digest)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the coordinator names an artifact \"",
+          absl::CHexEscape(digest.substr(0, 100)), "\", expected a SHA-256"));
+    }
+    FOLDFARM_ASSIGN_OR_RETURN(
+        const std::string path,
+        MakePlaceInside(directory,
+                        absl::StrCat(digest.substr(0, 2), "/", digest)));
     if (!FileExists(path)) {
-      FOLDFARM_RETURN_IF_ERROR(MakeDirectories(DirectoryOf(path)));
       const absl::Status status =
           DownloadFile(client.artifacts(), digest, size, path, transfer);
       // A checkpoint that a newer one has replaced meanwhile.

@@ -20,6 +20,7 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/client_access.h"
 #include "common/rpc/retry.h"
 #include "common/sweep/sweep.h"
 #include "tests/testing/tiny_data.h"
@@ -74,7 +75,10 @@ absl::StatusOr<std::unique_ptr<TestCluster>> TestCluster::Start(
   auto cluster =
       std::unique_ptr<TestCluster>(new TestCluster(options, std::move(folder)));
   FOLDFARM_RETURN_IF_ERROR(cluster->StartCoordinator());
-  const auto channel = MakeChannel(cluster->endpoint_);
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const FarmChannel access,
+      ToFarmChannel({.token = options.token}, cluster->endpoint_));
+  const auto channel = MakeChannel(cluster->endpoint_, access);
   cluster->farm_ = v1::FarmService::NewStub(channel);
   cluster->artifacts_ = v1::ArtifactService::NewStub(channel);
   return cluster;
@@ -203,6 +207,12 @@ ExitState TestCluster::StopWorker(const std::string& name) {
     return true;
   });
   SignalWorker(name, SIGTERM);
+  const ExitState exit = workers_.at(name)->Wait();
+  workers_.at(name).reset();
+  return exit;
+}
+
+ExitState TestCluster::WaitForWorker(const std::string& name) {
   const ExitState exit = workers_.at(name)->Wait();
   workers_.at(name).reset();
   return exit;

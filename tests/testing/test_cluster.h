@@ -38,6 +38,8 @@ struct TestClusterOptions {
   std::map<std::string, std::string> coordinator_environment = {};
   // Where the coordinator listens.
   std::string listen = "127.0.0.1:0";
+  // With which the cluster itself calls; empty: none.
+  std::string token = {};
   // How long to wait for a condition.
   absl::Duration patience = absl::Seconds(120);
 };
@@ -94,6 +96,8 @@ class TestCluster {
   void KillWorker(const std::string& name);
   // SIGTERM; waits for the end.
   ExitState StopWorker(const std::string& name);
+  // Waits until it ends by itself.
+  ExitState WaitForWorker(const std::string& name);
 
   // Uploads and registers TinyDataset(samples) as `name`.
   absl::Status AddDataset(const std::string& name, int samples);

@@ -4,7 +4,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
+#include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
+#include "common/rpc/call_context.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 
@@ -17,7 +19,14 @@ constexpr absl::Duration kReportTimeout = absl::Seconds(30);
 // The coordinator reads and checks the result before it answers.
 constexpr absl::Duration kFinishTimeout = absl::Seconds(60);
 
+constexpr size_t kSha256HexSize = 64;
+
 using Stub = v1::WorkerService::StubInterface;
+
+// The coordinator does not know who calls, or does not let them.
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status);
+}
 
 // Transfers come back quickly: who calls them repeats them.
 TransferOptions Transfer(Clock& clock, const WorkerApi::Cancelled& cancelled) {
@@ -30,9 +39,9 @@ TransferOptions Transfer(Clock& clock, const WorkerApi::Cancelled& cancelled) {
 
 }  // namespace
 
-void OutageLog::Note(const absl::Status& status) {
-  const bool away =
-      absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+void OutageLog::Note(const absl::Status& status, bool refused) {
+  const bool away = refused || absl::IsUnavailable(status) ||
+                    absl::IsDeadlineExceeded(status);
   const absl::Duration now = clock_.Monotonic();
   absl::MutexLock lock(&mu_);
   if (!away) {
@@ -45,12 +54,23 @@ void OutageLog::Note(const absl::Status& status) {
   }
   if (!since_.has_value()) {
     since_ = now;
-  } else if (now - said_ < kOutageLogInterval) {
+  } else if (refused == refused_ && now - said_ < kOutageLogInterval) {
     return;
   }
   said_ = now;
-  SPDLOG_WARN("coordinator={} cannot be reached, trying again until it can: {}",
-              endpoint_, std::string(status.message()));
+  refused_ = refused;
+  const std::string message(status.message());
+  if (refused) {
+    SPDLOG_ERROR(
+        "coordinator={} refuses this worker, which it knew before; attempts "
+        "train on, and every call shows the token that is in --token-file "
+        "then: {}",
+        endpoint_, message);
+  } else {
+    SPDLOG_WARN(
+        "coordinator={} cannot be reached, trying again until it can: {}",
+        endpoint_, message);
+  }
 }
 
 GrpcWorkerApi::GrpcWorkerApi(std::shared_ptr<grpc::Channel> channel,
@@ -60,17 +80,38 @@ GrpcWorkerApi::GrpcWorkerApi(std::shared_ptr<grpc::Channel> channel,
       worker_(v1::WorkerService::NewStub(channel)),
       artifacts_(v1::ArtifactService::NewStub(channel)) {}
 
+absl::Status GrpcWorkerApi::Judge(const absl::Status& status) {
+  const bool refused = registered_ && IsRefusal(status);
+  outages_.Note(status, refused);
+  if (!refused) return status;
+  return absl::UnavailableError(
+      absl::StrCat("the coordinator refuses this worker: ", status.message()));
+}
+
+absl::Status GrpcWorkerApi::JudgeTransfer(const absl::Status& status) {
+  if (!absl::IsPermissionDenied(status)) return Judge(status);
+  // Who denied it, the coordinator or a folder of this machine? A call that
+  // touches no file tells.
+  v1::StatArtifactRequest request;
+  request.set_digest(std::string(kSha256HexSize, '0'));
+  const absl::Status probe =
+      UnaryCall(*artifacts_, &v1::ArtifactService::StubInterface::StatArtifact,
+                request, kCallTimeout)
+          .status();
+  return IsRefusal(probe) ? Judge(probe) : status;
+}
+
 absl::StatusOr<v1::RegisterResponse> GrpcWorkerApi::Register(
     const v1::RegisterRequest& request) {
   auto response = UnaryCall(*worker_, &Stub::Register, request, kCallTimeout);
-  outages_.Note(response.status());
+  if (response.ok()) registered_ = true;
+  FOLDFARM_RETURN_IF_ERROR(Judge(response.status()));
   return response;
 }
 
 absl::StatusOr<v1::AcquireLeasesResponse> GrpcWorkerApi::Acquire(
     const v1::AcquireLeasesRequest& request, Wait& wait) {
-  grpc::ClientContext context;
-  SetTimeout(context, absl::Seconds(request.wait_seconds()) + kCallTimeout);
+  CallContext context(absl::Seconds(request.wait_seconds()) + kCallTimeout);
   {
     absl::MutexLock lock(&mu_);
     if (wait.cancelled) return absl::CancelledError("the worker drains");
@@ -83,8 +124,7 @@ absl::StatusOr<v1::AcquireLeasesResponse> GrpcWorkerApi::Acquire(
     absl::MutexLock lock(&mu_);
     wait.call = nullptr;
   }
-  outages_.Note(status);
-  if (!status.ok()) return status;
+  FOLDFARM_RETURN_IF_ERROR(Judge(status));
   return response;
 }
 
@@ -100,7 +140,7 @@ absl::Status GrpcWorkerApi::AwaitNews(const v1::AcquireLeasesRequest& request) {
 absl::StatusOr<v1::HeartbeatResponse> GrpcWorkerApi::Heartbeat(
     const v1::HeartbeatRequest& request) {
   auto response = UnaryCall(*worker_, &Stub::Heartbeat, request, kCallTimeout);
-  outages_.Note(response.status());
+  FOLDFARM_RETURN_IF_ERROR(Judge(response.status()));
   return response;
 }
 
@@ -108,7 +148,7 @@ absl::StatusOr<v1::ReportProgressResponse> GrpcWorkerApi::ReportProgress(
     const v1::ReportProgressRequest& request) {
   auto response =
       UnaryCall(*worker_, &Stub::ReportProgress, request, kReportTimeout);
-  outages_.Note(response.status());
+  FOLDFARM_RETURN_IF_ERROR(Judge(response.status()));
   return response;
 }
 
@@ -116,7 +156,7 @@ absl::StatusOr<v1::FinishAttemptResponse> GrpcWorkerApi::FinishAttempt(
     const v1::FinishAttemptRequest& request) {
   auto response =
       UnaryCall(*worker_, &Stub::FinishAttempt, request, kFinishTimeout);
-  outages_.Note(response.status());
+  FOLDFARM_RETURN_IF_ERROR(Judge(response.status()));
   return response;
 }
 
@@ -124,23 +164,22 @@ absl::StatusOr<v1::ArtifactRef> GrpcWorkerApi::Upload(
     const std::string& path, const Cancelled& cancelled) {
   auto artifact =
       UploadFile(*artifacts_, path, /*digest=*/"", Transfer(clock_, cancelled));
-  outages_.Note(artifact.status());
-  if (absl::IsResourceExhausted(artifact.status())) {
+  const absl::Status status = JudgeTransfer(artifact.status());
+  if (absl::IsResourceExhausted(status)) {
     SPDLOG_ERROR("the coordinator cannot store {}: {}", path,
-                 std::string(artifact.status().message()));
-    return absl::UnavailableError(artifact.status().message());
+                 std::string(status.message()));
+    return absl::UnavailableError(status.message());
   }
+  FOLDFARM_RETURN_IF_ERROR(status);
   return artifact;
 }
 
 absl::Status GrpcWorkerApi::Download(const v1::ArtifactRef& artifact,
                                      const std::string& path,
                                      const Cancelled& cancelled) {
-  const absl::Status status =
-      DownloadFile(*artifacts_, artifact.digest(), artifact.size_bytes(), path,
-                   Transfer(clock_, cancelled));
-  outages_.Note(status);
-  return status;
+  return JudgeTransfer(DownloadFile(*artifacts_, artifact.digest(),
+                                    artifact.size_bytes(), path,
+                                    Transfer(clock_, cancelled)));
 }
 
 void GrpcWorkerApi::Cancel(Wait& wait) {

@@ -1,13 +1,20 @@
 // WorkerApi over gRPC, and the one place that logs how the coordinator does.
+//
+// A worker that is refused at its first registration is set up wrongly, and is
+// told so. One that was let in before has a token or a certificate that is
+// being replaced, on this side or the other: to the daemon that is an outage,
+// in which attempts train on until the next call's token is a good one.
 #ifndef FOLDFARM_WORKER_AGENT_GRPC_WORKER_API_H_
 #define FOLDFARM_WORKER_AGENT_GRPC_WORKER_API_H_
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -19,19 +26,21 @@
 
 namespace foldfarm {
 
-// Says once that the coordinator is away, then once a minute, then that it is
-// back. Thread-safe.
+// Says once that the coordinator is away or refuses this worker, then once a
+// minute, then that it is back. Thread-safe.
 class OutageLog {
  public:
   OutageLog(std::string endpoint, Clock& clock)
       : endpoint_(std::move(endpoint)), clock_(clock) {}
-  void Note(const absl::Status& status);
+  // `refused`: `status` says that this worker may not call.
+  void Note(const absl::Status& status, bool refused = false);
 
  private:
   const std::string endpoint_;
   Clock& clock_;  // Borrowed; outlives this.
   absl::Mutex mu_;
   std::optional<absl::Duration> since_ ABSL_GUARDED_BY(mu_);
+  bool refused_ ABSL_GUARDED_BY(mu_) = false;  // What was said last.
   absl::Duration said_ ABSL_GUARDED_BY(mu_);
 };
 
@@ -69,11 +78,17 @@ class GrpcWorkerApi : public WorkerApi {
   absl::StatusOr<v1::AcquireLeasesResponse> Acquire(
       const v1::AcquireLeasesRequest& request, Wait& wait);
   void Cancel(Wait& wait);
+  // Logs how a call ended. Returns what its caller is told: UNAVAILABLE instead
+  // of a refusal, once there was a registration.
+  absl::Status Judge(const absl::Status& status);
+  // The same for a transfer, whose error may also be that of a file here.
+  absl::Status JudgeTransfer(const absl::Status& status);
 
   Clock& clock_;  // Borrowed; outlives this.
   OutageLog outages_;
   const std::unique_ptr<v1::WorkerService::Stub> worker_;
   const std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
+  std::atomic<bool> registered_ = false;  // At least once.
   absl::Mutex mu_;
   Wait leases_;
   Wait news_;

@@ -201,6 +201,32 @@ Violations CheckClock(const Sources& sources) {
   return found;
 }
 
+// A context that is made by hand has no deadline until somebody thinks of one;
+// CallContext asks for it.
+Violations CheckCalls(const Sources& sources) {
+  const std::set<std::string> makers = {"common/rpc/call_context.h",
+                                        "common/rpc/channel.h"};
+  Violations found;
+  for (const auto& [path, text] : sources) {
+    if (IsUnder(path, "tests") || makers.count(path) > 0) continue;
+    int number = 0;
+    for (absl::string_view line : absl::StrSplit(text, '\n')) {
+      ++number;
+      line = line.substr(0, line.find("//"));
+      for (const char* making :
+           {"grpc::ClientContext ", "<grpc::ClientContext>",
+            "grpc::ClientContext(", "grpc::ClientContext{"}) {
+        if (absl::StrContains(line, making)) {
+          found.push_back(absl::StrCat(path, ":", number,
+                                       " makes a grpc::ClientContext, expected "
+                                       "a CallContext"));
+        }
+      }
+    }
+  }
+  return found;
+}
+
 // No longer than this; from the first on it is said, from the second refused.
 constexpr long kLongFile = 400;
 constexpr long kTooLongFile = 500;
@@ -258,6 +284,10 @@ TEST(LayeringTest, TheClockIsReadInOnePlace) {
   EXPECT_THAT(CheckClock(Tree()), IsEmpty());
 }
 
+TEST(LayeringTest, NoCallIsMadeWithoutAWordOnItsDeadline) {
+  EXPECT_THAT(CheckCalls(Tree()), IsEmpty());
+}
+
 TEST(LayeringTest, NoFileIsTooLongToRead) {
   EXPECT_THAT(CheckLength(Tree()), IsEmpty());
 }
@@ -309,6 +339,21 @@ TEST(LayeringRulesTest, SqlGrpcAndClocksAreFoundOutOfPlace) {
                   {"worker/agent/b.cc", "int x;\nauto t = absl::Now();\n"},
                   {"worker/agent/c.cc", "// absl::Now() is not called\n"}}),
       ElementsAre("worker/agent/b.cc:2 calls absl::Now("));
+}
+
+TEST(LayeringRulesTest, AContextWithoutADeadlineIsFound) {
+  EXPECT_THAT(
+      CheckCalls({{"worker/agent/a.cc", "\n  grpc::ClientContext context;\n"},
+                  {"worker/agent/b.cc",
+                   "auto c = std::make_unique<grpc::ClientContext>();\n"},
+                  {"worker/agent/c.cc",
+                   "void F(grpc::ClientContext* context);\n"
+                   "void G(grpc::ClientContext& context);\n"},
+                  {"tests/d.cc", "grpc::ClientContext context;\n"}}),
+      ElementsAre("worker/agent/a.cc:2 makes a grpc::ClientContext, expected a "
+                  "CallContext",
+                  "worker/agent/b.cc:1 makes a grpc::ClientContext, expected a "
+                  "CallContext"));
 }
 
 TEST(LayeringRulesTest, AFileThatIsTooLongIsFound) {

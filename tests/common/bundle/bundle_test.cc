@@ -131,6 +131,12 @@ TEST_F(BundleTest, AFolderWithoutADescriptionIsNoBundle) {
   EXPECT_THAT(std::string(ParseBundle("{]", "b").status().message()),
               HasSubstr("not a bundle"));
   EXPECT_THAT(
+      std::string(
+          ParseBundle(R"({"format": )" + std::string(1'000'000, '['), "b")
+              .status()
+              .message()),
+      HasSubstr("nested deeper than 32 levels"));
+  EXPECT_THAT(
       std::string(ParseBundle(R"({"format": "x"})", "b").status().message()),
       HasSubstr("format is \"x\""));
   const absl::Status newer =

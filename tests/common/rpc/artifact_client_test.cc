@@ -67,6 +67,34 @@ class ArtifactClientTest : public testing::Test {
   std::unique_ptr<v1::ArtifactService::Stub> stub_;
 };
 
+TEST_F(ArtifactClientTest, WhatIsNoDigestIsNotAskedFor) {
+  for (const char* digest : {"", "../x", "/etc/x", "a/../../b"}) {
+    const absl::Status status =
+        DownloadFile(*stub_, digest, 3, target_, options_);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << digest;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("SHA-256"));
+  }
+  EXPECT_THAT(service_.download_offsets, IsEmpty());
+}
+
+TEST_F(ArtifactClientTest, APlantedLinkIsNotWrittenThrough) {
+  service_.stored[digest_] = data_;
+  const std::string precious = JoinPath(directory_, "precious");
+  ASSERT_TRUE(WriteFileAtomically(precious, "precious").ok());
+  const std::string part = absl::StrCat(target_, ".part");
+  ASSERT_EQ(symlink(precious.c_str(), part.c_str()), 0);
+  const absl::Status status = Fetch();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("symbolic link"));
+  EXPECT_EQ(ReadFile(precious).value(), "precious");
+  // The file itself may be one: it is replaced.
+  ASSERT_EQ(unlink(part.c_str()), 0);
+  ASSERT_EQ(symlink(precious.c_str(), target_.c_str()), 0);
+  EXPECT_TRUE(Fetch().ok());
+  EXPECT_EQ(ReadFile(precious).value(), "precious");
+  EXPECT_EQ(ReadFile(target_).value(), data_);
+}
+
 TEST_F(ArtifactClientTest, AnUploadedFileIsStoredUnderItsDigest) {
   std::vector<int64_t> progress;
   options_.progress = [&](int64_t done, int64_t total) {

@@ -66,5 +66,21 @@ TEST(LoadSweepFileTest, AMissingFileIsNotFoundAndAFolderIsNoSweep) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST(LoadSweepFileTest, AFileWithoutEndIsNotReadToIt) {
+  EXPECT_EQ(std::string(LoadSweepFile("/dev/zero").status().message()),
+            "/dev/zero:1:1: got more, expected a sweep file of at most 4194304 "
+            "bytes");
+  const std::string folder = MakeTemporaryDirectory("folds").value();
+  const std::string path = JoinPath(folder, "a.yaml");
+  ASSERT_TRUE(WriteFileAtomically(path,
+                                  "name: a\nfolds: {file: /dev/zero}\n"
+                                  "models: [{name: m, arch: {none: {}}}]\n")
+                  .ok());
+  EXPECT_THAT(std::string(LoadSweepFile(path).status().message()),
+              ::testing::HasSubstr("a.yaml:2:15: file: /dev/zero:1:1: got "
+                                   "more, expected a fold file of at most"));
+  EXPECT_TRUE(RemoveRecursively(folder).ok());
+}
+
 }  // namespace
 }  // namespace foldfarm

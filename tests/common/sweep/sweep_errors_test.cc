@@ -235,9 +235,25 @@ TEST(SweepErrorsTest, WhatIsNotYamlIsRefusedWithItsPlace) {
 
 TEST(SweepErrorsTest, HostileFilesAreRefusedBeforeTheyCostAnything) {
   EXPECT_THAT(Mistakes(absl::StrCat("name: ", std::string(100'000, '['))),
-              ElementsAre(HasSubstr("nested deeper than 20 levels")));
+              ElementsAre(AllOf(StartsWith("mars.yaml:1:"),
+                                HasSubstr("nested deeper than 20 levels"))));
+  EXPECT_THAT(Mistakes(absl::StrCat("name: ", std::string(100'000, '{'))),
+              ElementsAre(AllOf(StartsWith("mars.yaml:1:"),
+                                HasSubstr("nested deeper than 20 levels"))));
+  std::string steps;
+  for (int i = 0; i < 2000; ++i) {
+    absl::StrAppend(&steps, std::string(static_cast<size_t>(i), ' '), "a:\n");
+  }
+  EXPECT_THAT(Mistakes(steps),
+              ElementsAre("mars.yaml:20:20: nested deeper than 20 levels"));
+  EXPECT_THAT(Mistakes(std::string(50'000, '?')), SizeIs(1));
+  // An alias is as deep as what it stands for.
+  EXPECT_THAT(Mistakes("a: &a [[[[[[[[[[1]]]]]]]]]]\nb: "
+                       "&b [[[[[[[[[[*a]]]]]]]]]]\n"),
+              ElementsAre(StartsWith("mars.yaml:2:17: nested deeper")));
   EXPECT_THAT(Mistakes(std::string(5 << 20, 'a')),
-              ElementsAre(HasSubstr("expected at most 4194304")));
+              ElementsAre("mars.yaml:1:1: the file has 5242880 bytes, expected "
+                          "at most 4194304"));
   // Each level stands for ten of the level before: 10^9 values in all.
   std::string laughs = "l0: &l0 [lol]\n";
   for (int i = 1; i < 10; ++i) {
@@ -245,7 +261,10 @@ TEST(SweepErrorsTest, HostileFilesAreRefusedBeforeTheyCostAnything) {
     for (int j = 0; j < 10; ++j) absl::StrAppend(&laughs, "*l", i - 1, ", ");
     absl::StrAppend(&laughs, "]\n");
   }
-  EXPECT_THAT(Mistakes(laughs), ElementsAre(HasSubstr("more than 200000")));
+  EXPECT_THAT(Mistakes(laughs),
+              ElementsAre(AllOf(StartsWith("mars.yaml:6:"),
+                                HasSubstr("more than 200000 values, aliases "
+                                          "included"))));
   // A message repeats a long value only in part.
   const std::vector<std::string> lines =
       Mistakes(absl::StrCat("name: ", std::string(100'000, 'n'),

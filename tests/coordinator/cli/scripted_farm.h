@@ -41,6 +41,7 @@ class ScriptedFarm : public v1::FarmService::Service {
     reply->set_id("s1");
     reply->set_name("mars");
     reply->set_dataset("data");
+    *reply->mutable_spec() = spec;
     return grpc::Status::OK;
   }
   grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest*,
@@ -87,6 +88,26 @@ class ScriptedFarm : public v1::FarmService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status ListSweeps(grpc::ServerContext*, const v1::ListSweepsRequest*,
+                          v1::ListSweepsResponse* reply) override {
+    reply->add_sweeps()->set_id("s1");
+    return grpc::Status::OK;
+  }
+  grpc::Status ListDatasets(grpc::ServerContext*,
+                            const v1::ListDatasetsRequest*,
+                            v1::ListDatasetsResponse*) override {
+    return grpc::Status::OK;
+  }
+  grpc::Status Backup(grpc::ServerContext*, const v1::BackupRequest*,
+                      grpc::ServerWriter<v1::BackupResponse>* writer) override {
+    v1::BackupResponse all;
+    all.set_data("database");
+    all.set_size_bytes(8);
+    all.set_digest(Sha256Hex("database"));
+    writer->Write(all);
+    return grpc::Status::OK;
+  }
+
   void AddJob(const std::string& model, int fold, v1::Job::State state,
               const std::map<std::string, std::string>& artifacts) {
     v1::GetJobResponse& job = jobs.emplace_back();
@@ -104,6 +125,7 @@ class ScriptedFarm : public v1::FarmService::Service {
   }
 
   std::vector<v1::GetJobResponse> jobs;
+  v1::SweepSpec spec;  // Of the sweep.
   v1::SubmitSweepRequest submitted;
   v1::Weights weights;
   bool allow_exec = false;

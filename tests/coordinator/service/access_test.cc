@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -154,6 +155,23 @@ TEST_F(AccessTest, RolesHoldOverTheWire) {
   EXPECT_TRUE(absl::IsUnauthenticated(upload.status())) << upload.status();
 }
 
+TEST_F(AccessTest, ATokenThatIsReplacedIsRefusedAndTheNewOneTaken) {
+  constexpr char kNew[] = "renewed-0123456789";
+  ASSERT_TRUE(Look().ok()) << Look();
+  // What is half written changes nothing.
+  ASSERT_TRUE(WriteFileAtomically(path_, "client anna").ok());
+  ASSERT_EQ(chmod(path_.c_str(), 0600), 0);
+  EXPECT_TRUE(Look().ok()) << Look();
+  ASSERT_TRUE(
+      WriteFileAtomically(path_, absl::StrCat("client anna ", kNew, "\n"))
+          .ok());
+  ASSERT_EQ(chmod(path_.c_str(), 0600), 0);
+  EXPECT_TRUE(Until(
+      [&] { return Look().code() == absl::StatusCode::kUnauthenticated; }));
+  As(kNew);
+  EXPECT_TRUE(Look().ok()) << Look();
+}
+
 TEST_F(AccessTest, AWorkerIsOnlyItself) {
   RegisterDataset();
   Submit("sweep", 1);
@@ -281,6 +299,35 @@ TEST_F(AccessTest, TlsLetsInOnlyWhoKnowsTheCa) {
   EXPECT_EQ(look().code(), absl::StatusCode::kUnavailable) << look();
   access.tls_ca = other + "/ca.crt";
   EXPECT_EQ(look().code(), absl::StatusCode::kUnavailable) << look();
+}
+
+TEST_F(AccessTest, ACertificateThatIsReplacedIsShownWithoutARestart) {
+  const std::string farm = JoinPath(directory_, "farm");
+  const std::string next = JoinPath(directory_, "next");
+  ASSERT_EQ(MakeCerts(farm, "localhost,127.0.0.1"), 0);
+  ASSERT_EQ(MakeCerts(next, "localhost,127.0.0.1"), 0);
+  const std::string cert = farm + "/localhost.crt";
+  const std::string key = farm + "/localhost.key";
+  server_.reset();
+  const auto tls = MakeServerTls(cert, key, "", Clock::Real().Now());
+  ASSERT_TRUE(tls.ok()) << tls.status();
+  options_.credentials = *tls;
+  Start();
+  // Every look makes a connection of its own.
+  const auto look = [&](const std::string& ca) {
+    farm_ = v1::FarmService::NewStub(
+        Channel({.tls_ca = ca + "/ca.crt", .token = kPerson}));
+    return Look();
+  };
+  ASSERT_TRUE(look(farm).ok()) << look(farm);
+  EXPECT_EQ(look(next).code(), absl::StatusCode::kUnavailable);
+  for (const auto& [from, to] : {std::pair(next + "/localhost.key", key),
+                                 std::pair(next + "/localhost.crt", cert)}) {
+    ASSERT_TRUE(WriteFileAtomically(to, *ReadFile(from)).ok());
+    ASSERT_EQ(chmod(to.c_str(), 0600), 0);
+  }
+  EXPECT_TRUE(Until([&] { return look(next).ok(); })) << look(next);
+  EXPECT_EQ(look(farm).code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(AccessTest, ACertificateIsLookedAtBeforeItIsUsed) {

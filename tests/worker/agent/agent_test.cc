@@ -40,6 +40,23 @@ TEST_F(AgentTest, DeliversMetricsLogAndResultOfASuccess) {
   EXPECT_EQ(coordinator_.registrations[0].slots(), 1);
 }
 
+TEST_F(AgentTest, ASuccessDeliversItsLastCheckpointBeforeItsResult) {
+  // Long enough away for all of its three epochs.
+  coordinator_.SetFault([](const std::string& call) {
+    return call == "Upload" ? absl::UnavailableError("away") : absl::OkStatus();
+  });
+  const int64_t token = coordinator_.AddLease("slow");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.heard[token].epochs.count(3) > 0; }));
+  EXPECT_THAT(Heard(token).finishes, IsEmpty());
+  coordinator_.ComeBack();
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::SUCCEEDED);
+  EXPECT_EQ(Heard(token).checkpoint_epoch, 3);
+  EXPECT_EQ(Heard(token).checkpoint.size(), 2u);
+}
+
 TEST_F(AgentTest, AnAttemptFindsTheFilesItStartsWith) {
   const int64_t token = coordinator_.AddLease("list_folder");
   coordinator_.AddInput(token, "init.weights", "weights");
