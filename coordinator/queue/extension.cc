@@ -179,9 +179,12 @@ class TrainsOn {
           ", expected more than the ", trained, " of ", source_.name));
     };
     if (arch.has_xgboost()) {
-      return refuse(
-          "arch.xgboost.rounds", arch.xgboost().rounds(),
-          int64_t{least} * std::max(1, arch.xgboost().epoch_rounds()));
+      // The last epoch may have been cut short; it is not done again.
+      const int a_time = std::max(1, arch.xgboost().epoch_rounds());
+      return Refuse(absl::StrCat(
+          "arch.xgboost.rounds is ", arch.xgboost().rounds(),
+          ", expected more than ", int64_t{least} * a_time, " for more than ",
+          least, " epochs of ", a_time, " rounds"));
     }
     if (arch.has_exec()) {
       return refuse("arch.exec.epochs", arch.exec().epochs(), least);

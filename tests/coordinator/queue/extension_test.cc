@@ -64,8 +64,8 @@ TEST(CheckTrainsOnTest, TreesGetMoreRoundsAndProgramsMoreEpochs) {
   v1::ModelSpec model = source;
   model.mutable_arch()->mutable_xgboost()->set_rounds(20);
   EXPECT_THAT(Refused(source, model, 2),
-              HasSubstr("arch.xgboost.rounds is 20, expected more than the "
-                        "20"));
+              HasSubstr("arch.xgboost.rounds is 20, expected more than 20 for "
+                        "more than 2 epochs of 10 rounds, as in s1/m/0"));
   model.mutable_arch()->mutable_xgboost()->set_rounds(21);
   EXPECT_EQ(Refused(source, model, 2), "");
   model.mutable_arch()->mutable_xgboost()->set_max_depth(9);
