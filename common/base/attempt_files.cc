@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 
 namespace foldfarm {
 namespace {
@@ -22,30 +23,15 @@ constexpr absl::string_view kOwnNames[] = {
 constexpr absl::string_view kPredictingNames[] = {
     "attempt.json", "dataset.safetensors", kOofFile, kPredictionsFile};
 
-// Length of the UTF-8 sequence that `text` begins with; 0: there is none.
-// (RFC 3629, section 4; control characters and surrogates count as none.)
-size_t Utf8Length(absl::string_view text) {
-  const auto byte = [&](size_t i) -> unsigned {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const auto tail = [&](size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return first >= 0x20 && first != 0x7F ? 1 : 0;
-  if (first >= 0xC2 && first <= 0xDF && tail(1)) {
-    // U+0080 to U+009F are control characters.
-    return first == 0xC2 && byte(1) < 0xA0 ? 0 : 2;
-  }
-  if (first >= 0xE0 && first <= 0xEF && tail(1) && tail(2)) {
-    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
-    const bool surrogate = first == 0xED && byte(1) >= 0xA0;
-    return overlong || surrogate ? 0 : 3;
-  }
-  if (first >= 0xF0 && first <= 0xF4 && tail(1) && tail(2) && tail(3)) {
-    const bool overlong = first == 0xF0 && byte(1) < 0x90;
-    const bool beyond = first == 0xF4 && byte(1) >= 0x90;
-    return overlong || beyond ? 0 : 4;
-  }
-  return 0;
+// Bytes of the printable character that `text` begins with; 0: there is none.
+size_t PrintableLength(absl::string_view text) {
+  const size_t length = Utf8Length(text);
+  const auto first = static_cast<unsigned char>(text[0]);
+  if (length == 1 && (first < 0x20 || first == 0x7F)) return 0;
+  // U+0080 to U+009F are control characters.
+  const bool control = length == 2 && first == 0xC2 &&
+                       static_cast<unsigned char>(text[1]) < 0xA0;
+  return control ? 0 : length;
 }
 
 absl::Status Refuse(absl::string_view name, absl::string_view why) {
@@ -64,7 +50,7 @@ absl::Status CheckFileName(absl::string_view name) {
     return Refuse(name, "is a folder's, expected a file's");
   }
   for (size_t i = 0; i < name.size();) {
-    const size_t length = Utf8Length(name.substr(i));
+    const size_t length = PrintableLength(name.substr(i));
     if (length == 0 || name[i] == '/' || name[i] == '\\') {
       return Refuse(name,
                     "holds a slash, a control character or what is not UTF-8, "

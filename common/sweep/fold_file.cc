@@ -5,11 +5,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/base/utf8.h"
 #include "common/sweep/sweep.h"
 #include "common/sweep/sweep_errors.h"
 
@@ -96,6 +98,11 @@ class FoldFileParser {
     }
     const std::string& sample = cells[sample_column_];
     if (sample.empty()) return Add(line, "sample_id is empty");
+    if (!IsUtf8(sample)) {
+      return Add(line, absl::StrCat("sample_id is \"",
+                                    absl::CHexEscape(sample.substr(0, 60)),
+                                    "\", expected UTF-8 text"));
+    }
     const auto [first, is_new] = line_by_sample_.emplace(sample, line);
     if (!is_new) {
       return Add(line, absl::StrCat("duplicate sample ", Quoted(sample),

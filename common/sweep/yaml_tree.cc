@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/utf8.h"
 
 namespace foldfarm {
 namespace {
@@ -139,33 +140,6 @@ class TreeBuilder : public YAML::EventHandler {
   std::map<YAML::anchor_t, YamlNodePtr> anchors_;
   YamlNodePtr root_;
 };
-
-// Length of the UTF-8 character at the start of `text`, 0 when there is none.
-size_t Utf8Length(absl::string_view text) {
-  const auto byte = [&](size_t i) {
-    return static_cast<unsigned char>(text[i]);
-  };
-  size_t length;
-  unsigned smallest;
-  unsigned code;
-  if (byte(0) < 0x80) return 1;
-  if ((byte(0) & 0xE0) == 0xC0) {
-    length = 2, smallest = 0x80, code = byte(0) & 0x1F;
-  } else if ((byte(0) & 0xF0) == 0xE0) {
-    length = 3, smallest = 0x800, code = byte(0) & 0x0F;
-  } else if ((byte(0) & 0xF8) == 0xF0) {
-    length = 4, smallest = 0x10000, code = byte(0) & 0x07;
-  } else {
-    return 0;
-  }
-  if (text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-    code = code << 6 | (byte(i) & 0x3F);
-  }
-  const bool surrogate = code >= 0xD800 && code < 0xE000;
-  return code < smallest || code > 0x10FFFF || surrogate ? 0 : length;
-}
 
 // Where the first byte stands that a text file cannot hold; line 0: nowhere.
 FilePosition FindBadByte(absl::string_view text) {

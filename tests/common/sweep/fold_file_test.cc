@@ -37,6 +37,11 @@ TEST(FoldFileTest, EveryMistakeNamesItsLine) {
       "folds.csv:7: fold is \"-1\", expected a whole number from 0 to 99");
 }
 
+TEST(FoldFileTest, ASampleThatIsNoTextIsRefused) {
+  EXPECT_EQ(Mistake("sample_id,fold\nS\xC3\xA9,0\nS\xFF,0\n"),
+            "folds.csv:3: sample_id is \"S\\xff\", expected UTF-8 text");
+}
+
 TEST(FoldFileTest, AFileThatIsNotAFoldFileIsRefused) {
   EXPECT_THAT(Mistake("id,fold\nS1,0\n"),
               HasSubstr("folds.csv:1: no column 'sample_id', got \"id,fold\""));
