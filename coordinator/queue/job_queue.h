@@ -234,6 +234,12 @@ class JobQueue : public StoreListener {
   // given up for it. Returns the job's name.
   absl::StatusOr<std::string> TakeBack(Tx& tx,
                                        const WorkerHealth::Failure& failure);
+  // A worker names an attempt that was taken for lost: takes the loss back from
+  // the job, and opens that again if it was given up for its losses. Nothing
+  // for the attempts of others.
+  absl::Status ForgiveLoss(Tx& tx, WorkerSession session, FencingToken token);
+  // A job that was given up waits again.
+  absl::Status Reopen(Tx& tx, JobRow& job, const std::string& why);
   // How long an attempt takes to leave its first checkpoint, by the pace of its
   // model so far; zero when nothing is known.
   absl::Duration TimeToCheckpoint(const JobRow& job,

@@ -25,6 +25,10 @@ namespace {
 
 constexpr size_t kMaxReason = 500;
 
+// From so many attempts on, those that are lost count whoever comes back: the
+// job may be what keeps its workers from saying that they live.
+constexpr int kMostForgiven = 20;
+
 }  // namespace
 
 absl::Status JobQueue::CheckWorkerName(const std::string& name) const {
@@ -134,14 +138,8 @@ absl::StatusOr<std::string> JobQueue::TakeBack(
   if (job->failed_count == 0) return name;
   --job->failed_count;
   if (job->state == v1::Job::FAILED && job->token == failure.token) {
-    FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
-                              LoadSweep(tx, job->sweep));
-    job->not_before = absl::InfinitePast();
-    job->error.clear();
-    FOLDFARM_RETURN_IF_ERROR(
-        ChangeJob(tx, *job, JobEvent::kPersonRetries, job->token,
-                  absl::StrCat("worker ", attempt->worker, " was broken")));
-    Offer(*job, sweep->spec.priority());
+    FOLDFARM_RETURN_IF_ERROR(Reopen(
+        tx, *job, absl::StrCat("worker ", attempt->worker, " was broken")));
     return name;
   }
   job->change = ++last_change_;
@@ -165,6 +163,58 @@ absl::Duration JobQueue::TimeToCheckpoint(const JobRow& job,
     seconds = std::min(seconds, 60 * train.checkpoint_minutes() + per_epoch);
   }
   return absl::Seconds(seconds);
+}
+
+absl::Status JobQueue::ForgiveLoss(Tx& tx, WorkerSession session,
+                                   FencingToken token) {
+  std::string worker;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto it = workers_.find(session);
+    if (it == workers_.end()) return absl::OkStatus();
+    worker = it->second.row.name;
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(std::optional<AttemptRow> attempt,
+                            tx.FindAttempt(token));
+  if (!attempt.has_value() || attempt->state != v1::Attempt::LOST ||
+      attempt->worker != worker || attempt->uncharged) {
+    return absl::OkStatus();
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job,
+                            tx.FindJob(attempt->job));
+  if (!job.has_value() || job->lost_count == 0 ||
+      job->attempt_count >= kMostForgiven) {
+    return absl::OkStatus();
+  }
+  attempt->uncharged = true;
+  FOLDFARM_RETURN_IF_ERROR(tx.UpdateAttempt(*attempt));
+  --job->lost_count;
+  const std::string why =
+      absl::StrCat("worker ", worker, " came back with attempt ", token.value,
+                   ": it was cut off, not lost");
+  if (job->state == v1::Job::FAILED) {
+    FOLDFARM_ASSIGN_OR_RETURN(const std::optional<AttemptRow> newest,
+                              tx.FindAttempt(job->token));
+    // It failed because it was lost too often, and no longer was.
+    if (newest.has_value() && newest->state == v1::Attempt::LOST) {
+      return Reopen(tx, *job, why);
+    }
+  }
+  SPDLOG_INFO("job={} {}", JobName(job->sweep, job->model, job->fold), why);
+  job->change = ++last_change_;
+  changed_ = true;
+  return tx.UpdateJob(*job, job->token);
+}
+
+absl::Status JobQueue::Reopen(Tx& tx, JobRow& job, const std::string& why) {
+  FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
+                            LoadSweep(tx, job.sweep));
+  job.not_before = absl::InfinitePast();
+  job.error.clear();
+  FOLDFARM_RETURN_IF_ERROR(
+      ChangeJob(tx, job, JobEvent::kPersonRetries, job.token, why));
+  Offer(job, sweep->spec.priority());
+  return absl::OkStatus();
 }
 
 FarmLoad JobQueue::Load() const {

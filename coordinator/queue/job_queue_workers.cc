@@ -12,6 +12,9 @@
 namespace foldfarm {
 namespace {
 
+// Stale tokens of one heartbeat that are looked up in the tables.
+constexpr size_t kMostStale = 256;
+
 absl::Status UnknownSession(int64_t session) {
   return absl::NotFoundError(
       absl::StrCat("worker session ", session, " is unknown; register again"));
@@ -105,6 +108,7 @@ absl::Status JobQueue::DoRegister(Tx& tx, const v1::RegisterRequest& request,
     if (std::find(kept.begin(), kept.end(), FencingToken{token}) ==
         kept.end()) {
       response.add_stale_tokens(token);
+      FOLDFARM_RETURN_IF_ERROR(ForgiveLoss(tx, session, FencingToken{token}));
     }
   }
   response.set_session(session.value);
@@ -147,7 +151,7 @@ absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
   const absl::Time until = now + options_.lease_duration;
   const absl::flat_hash_set<int64_t> named(request.tokens().begin(),
                                            request.tokens().end());
-  std::vector<FencingToken> persist, unknown;
+  std::vector<FencingToken> persist, unknown, stale;
   if (!request.fault().empty()) {
     std::string name;
     {
@@ -168,6 +172,7 @@ absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
       const auto it = leases_.find(FencingToken{token});
       if (it == leases_.end() || it->second.session != session) {
         answer.set_action(v1::HeartbeatResponse::STALE);
+        if (stale.size() < kMostStale) stale.push_back(FencingToken{token});
         continue;
       }
       HeldLease& lease = it->second;
@@ -212,6 +217,9 @@ absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
     FOLDFARM_RETURN_IF_ERROR(
         EndUnreported(tx, token, v1::Attempt::PREEMPTED,
                       "the lease did not reach the worker"));
+  }
+  for (const FencingToken token : stale) {
+    FOLDFARM_RETURN_IF_ERROR(ForgiveLoss(tx, session, token));
   }
   return absl::OkStatus();
 }

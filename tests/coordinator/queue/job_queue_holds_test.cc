@@ -170,6 +170,77 @@ TEST_F(HoldsTest, AWorkerThatFailsWhatOthersRunWellIsPutIntoQuarantine) {
   EXPECT_THAT(Acquire(Register("bad")), SizeIs(1));
 }
 
+TEST_F(HoldsTest, AWorkerThatWasOnlyCutOffIsNoLossOfTheJob) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  clock_.Advance(options_.lease_duration);
+  queue_->RunDue();
+  EXPECT_EQ(Job(lease).lost_count, 1);
+  v1::HeartbeatRequest beat;
+  beat.add_tokens(lease.token());
+  // Another worker that names the attempt changes nothing.
+  beat.set_session(Register("other"));
+  ASSERT_TRUE(Call(&JobQueue::Heartbeat, beat).ok());
+  EXPECT_EQ(Job(lease).lost_count, 1);
+  beat.set_session(worker);
+  for (int i = 0; i < 2; ++i) {
+    const auto response = Call(&JobQueue::Heartbeat, beat);
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->answers(0).action(), Response::STALE);
+    EXPECT_EQ(Job(lease).lost_count, 0);
+  }
+  EXPECT_TRUE(AttemptOf(lease).uncharged);
+  EXPECT_EQ(Job(lease).state, Job::PENDING);
+}
+
+TEST_F(HoldsTest, AJobThatWasGivenUpForItsLossesGoesOnWhenAWorkerComesBack) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  std::vector<int64_t> workers;
+  std::vector<v1::Lease> leases;
+  for (int i = 0; i < 3; ++i) {
+    workers.push_back(Register(absl::StrCat("w", i)));
+    leases.push_back(Acquire(workers.back())[0]);
+    ASSERT_EQ(leases.back().spec().job(), leases[0].spec().job());
+    clock_.Advance(options_.lease_duration);
+    queue_->RunDue();
+  }
+  ASSERT_EQ(Job(leases[0]).state, Job::FAILED);
+  v1::HeartbeatRequest beat;
+  beat.set_session(workers[1]);
+  beat.add_tokens(leases[1].token());
+  ASSERT_TRUE(Call(&JobQueue::Heartbeat, beat).ok());
+  EXPECT_EQ(Job(leases[0]).state, Job::PENDING);
+  EXPECT_EQ(Job(leases[0]).lost_count, 2);
+  EXPECT_EQ(Job(leases[0]).error, "");
+  EXPECT_THAT(Acquire(workers[0]), SizeIs(1));
+}
+
+TEST_F(HoldsTest, AJobThatKeepsItsWorkersFromAnsweringIsGivenUpInTheEnd) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease first = Acquire(worker)[0];
+  v1::Lease lease = first;
+  int attempts = 0;
+  while (lease.spec().job() == first.spec().job() && attempts < 100) {
+    ++attempts;
+    clock_.Advance(options_.lease_duration);
+    queue_->RunDue();
+    v1::HeartbeatRequest beat;
+    beat.set_session(worker);
+    beat.add_tokens(lease.token());
+    ASSERT_TRUE(Call(&JobQueue::Heartbeat, beat).ok());
+    // The job's turn again, or, once it is given up, the other fold's.
+    const auto leases = Acquire(worker);
+    ASSERT_THAT(leases, SizeIs(1));
+    lease = leases[0];
+  }
+  EXPECT_EQ(Job(first).state, Job::FAILED);
+  EXPECT_THAT(Job(first).error, HasSubstr("lost 3 times"));
+  EXPECT_EQ(Job(first).attempt_count, attempts);
+  EXPECT_GT(attempts, 20);
+}
+
 TEST_F(HoldsTest, TheOnlyWorkerOfAFarmIsNotBlamedForWhatFailsOnIt) {
   ASSERT_TRUE(Submit(Spec("m", 8), "r").ok());
   const auto failed = FailJobs(Register("w"), 8);
