@@ -78,6 +78,7 @@ class Reader {
     if (!(value >= min && value <= max)) {
       Fail(where.empty() ? key : absl::StrCat(where, ".", key),
            absl::StrCat("is ", value, ", expected ", min, " to ", max));
+      return min;  // Callers make integers of it.
     }
     return value;
   }

@@ -49,16 +49,17 @@ inline const char* ParseShortDecimal(const char* p, const char* end,
       1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
   const bool negative = p < end && *p == '-';
   if (negative) ++p;
-  int64_t digits = 0;
+  uint64_t digits = 0;  // Of more than 15 nothing is made: they may wrap.
+  const auto take = [&] {
+    digits = digits * 10 + static_cast<uint64_t>(*p++ - '0');
+  };
   const char* start = p;
-  while (p < end && *p >= '0' && *p <= '9') digits = digits * 10 + (*p++ - '0');
+  while (p < end && *p >= '0' && *p <= '9') take();
   ptrdiff_t count = p - start;
   int exponent = 0;
   if (p < end && *p == '.') {
     const char* point = ++p;
-    while (p < end && *p >= '0' && *p <= '9' && p - point < 16) {
-      digits = digits * 10 + (*p++ - '0');
-    }
+    while (p < end && *p >= '0' && *p <= '9' && p - point < 16) take();
     exponent = -static_cast<int>(p - point);
     count += p - point;
   }
@@ -76,10 +77,10 @@ inline const char* ParseShortDecimal(const char* p, const char* end,
   }
   if (exponent < -22 || exponent > 22) return nullptr;
   if (p < end && *p != ',' && *p != '\n' && *p != '\r') return nullptr;
-  const auto number = static_cast<double>(negative ? -digits : digits);
+  const double size = static_cast<double>(digits);
+  const double number = negative ? -size : size;
   *value =
       exponent < 0 ? number / kPowers[-exponent] : number * kPowers[exponent];
-  if (negative && digits == 0) *value = -0.0;
   return p;
 }
 
