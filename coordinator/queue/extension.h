@@ -1,7 +1,7 @@
 // Sweeps that train on from where a finished one ended (SweepSpec.extends).
 //
-// 1. Such a sweep is planned as any other. Then ExtendPlan finds the same job of
-//    the source for each of its jobs, which must have succeeded and kept its
+// 1. Such a sweep is planned as any other. Then ExtendPlan finds for each job
+//    the same one of the source, which must have succeeded and kept its
 //    checkpoint, and refuses what cannot go on from there.
 // 2. The job is stored with that checkpoint as if it were its own. So the first
 //    lease resumes from it, and its epochs and metrics begin behind it.

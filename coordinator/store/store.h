@@ -3,8 +3,8 @@
 // Work is handed over as a closure. Who writes takes all that waits, runs it in
 // one transaction and answers after the commit is on disk (WAL,
 // synchronous=FULL), so that a hundred callers share one fsync. (The model is
-// LevelDB's batch of writers.) A closure that fails is undone alone, by a
-// savepoint.
+// LevelDB's batch of writers.) A closure that fails is undone alone: by a
+// savepoint, or with the whole transaction when nothing was written before it.
 //   1. A caller who finds nobody writing writes itself, its own work first: a
 //      lone caller waits for no other thread to wake up.
 //   2. What came meanwhile is for the writer thread, which goes on until
