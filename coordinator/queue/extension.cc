@@ -8,15 +8,13 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "common/base/digest.h"
 #include "common/base/status_macros.h"
 #include "common/sweep/kept_checkpoint.h"
-#include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/job_names.h"
 #include "coordinator/queue/job_state.h"
 #include "coordinator/queue/near_misses.h"
 
@@ -25,14 +23,12 @@ namespace {
 
 absl::StatusOr<SweepRow> FindSource(const Reader& reader,
                                     const std::string& extends) {
-  absl::string_view number = extends;
-  int64_t id = 0;
-  if (!absl::ConsumePrefix(&number, "s") || !absl::SimpleAtoi(number, &id)) {
+  const std::optional<SweepId> id = ParseSweepName(extends);
+  if (!id.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "extends is \"", extends, "\", expected a sweep's id, e.g. s3"));
   }
-  FOLDFARM_ASSIGN_OR_RETURN(std::optional<SweepRow> row,
-                            reader.FindSweep(SweepId{id}));
+  FOLDFARM_ASSIGN_OR_RETURN(std::optional<SweepRow> row, reader.FindSweep(*id));
   if (!row.has_value()) {
     return absl::NotFoundError(
         absl::StrCat("extends: there is no sweep ", extends));
@@ -56,9 +52,7 @@ absl::StatusOr<SourceJob> ReadSource(const Reader& reader,
         ", expected SUCCEEDED; only what is finished is trained "
         "on"));
   }
-  source.model = job.model_override.has_value()
-                     ? *job.model_override
-                     : sweep.spec.models(job.model_index);
+  source.model = ModelOf(job, sweep.spec);
   if (source.model.arch().has_none()) {
     return absl::InvalidArgumentError(
         absl::StrCat("model ", job.model,
@@ -302,10 +296,8 @@ absl::Status ExtendPlan(const Reader& reader, const v1::SweepSpec& spec,
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<v1::AttemptSpec> folds,
                             reader.ListFolds(sweep.id));
   FOLDFARM_RETURN_IF_ERROR(CheckSameFolds(plan, folds, extends));
-  std::vector<std::string> labels, names;
-  for (const v1::LabelPrevalence& label : sweep.dataset.labels()) {
-    labels.push_back(label.label());
-  }
+  const std::vector<std::string> labels = LabelNames(sweep.dataset);
+  std::vector<std::string> names;
   for (const v1::ModelSpec& model : sweep.spec.models()) {
     names.push_back(model.name());
   }

@@ -11,12 +11,6 @@
 
 namespace foldfarm {
 
-std::string SweepName(SweepId sweep) { return absl::StrCat("s", sweep.value); }
-
-std::string JobName(SweepId sweep, const std::string& model, int fold) {
-  return absl::StrCat("s", sweep.value, "/", model, "/", fold);
-}
-
 JobQueue::JobQueue(Store& store, ArtifactFiles& files, Clock& clock,
                    const QueueOptions& options)
     : store_(store), files_(files), clock_(clock), options_(options) {}
@@ -208,10 +202,7 @@ absl::StatusOr<std::shared_ptr<const SweepData>> JobQueue::LoadSweep(
   data->dataset.set_name("dataset.safetensors");
   data->dataset.set_digest(row->dataset.digest());
   data->dataset.set_size_bytes(row->dataset.size_bytes());
-  std::vector<std::string> labels;
-  for (const v1::LabelPrevalence& label : row->dataset.labels()) {
-    labels.push_back(label.label());
-  }
+  const std::vector<std::string> labels = LabelNames(row->dataset);
   for (const v1::ModelSpec& model : row->spec.models()) {
     data->labels.push_back(LabelsOf(model, labels));
   }

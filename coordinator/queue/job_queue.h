@@ -52,6 +52,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "coordinator/queue/job_index.h"
+#include "coordinator/queue/job_names.h"
 #include "coordinator/queue/job_queue_types.h"
 #include "coordinator/queue/judge_thread.h"
 #include "coordinator/queue/prediction_plan.h"
@@ -355,8 +356,8 @@ class JobQueue : public StoreListener {
   // Of datasets that were submitted to lately, by digest.
   absl::flat_hash_map<std::string, std::shared_ptr<const DatasetHeader>>
       headers_ ABSL_GUARDED_BY(mu_);
-  // Jobs that a worker with a time limit left lying, and why.
-  absl::flat_hash_map<JobId, std::string> too_long_ ABSL_GUARDED_BY(mu_);
+  // Jobs that a worker with a time limit left lying.
+  absl::flat_hash_map<JobId, LeftByWorker> too_long_ ABSL_GUARDED_BY(mu_);
   absl::CondVar changes_wake_;
   absl::CondVar stop_wake_;
   int64_t changes_ ABSL_GUARDED_BY(mu_) = 1;
@@ -377,11 +378,6 @@ class JobQueue : public StoreListener {
   absl::flat_hash_map<SweepId, size_t> judged_models_;
   std::unique_ptr<JudgeThread> judge_;
 };
-
-// "s3/130_gru/0".
-std::string JobName(SweepId sweep, const std::string& model, int fold);
-// "s3".
-std::string SweepName(SweepId sweep);
 
 }  // namespace foldfarm
 

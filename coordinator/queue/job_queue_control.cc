@@ -52,20 +52,18 @@ absl::StatusOr<v1::ModelSpec> Override(
 absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
                                  const SweepData& sweep, JobRow& row) {
   std::optional<SourceJob> source;
-  if (!sweep.spec.extends().empty()) {
+  if (!sweep.spec.extends().empty() &&
+      (wish.from_scratch || !wish.overrides.empty())) {
     FOLDFARM_ASSIGN_OR_RETURN(
         source, FindSourceJob(tx, sweep.spec.extends(), row.model, row.fold));
   }
   if (wish.from_scratch) {
     // What is trained on begins where its source ended.
-    const bool former = row.checkpoint_epoch > 0;
     row.checkpoint_epoch = source.has_value() ? source->epoch : 0;
-    if (former || source.has_value()) {
-      FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(
-          tx, row.id,
-          source.has_value() ? source->checkpoint
-                             : std::vector<v1::ArtifactRef>()));
-    }
+    FOLDFARM_RETURN_IF_ERROR(
+        ReplaceCheckpoint(tx, row.id,
+                          source.has_value() ? source->checkpoint
+                                             : std::vector<v1::ArtifactRef>()));
     row.log_loss.reset();
   }
   // Epochs behind the checkpoint are trained again, perhaps otherwise: what
@@ -75,21 +73,15 @@ absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
   if (wish.slots > 0) row.slots = wish.slots;
   if (!wish.overrides.empty()) {
     const auto index = static_cast<size_t>(row.model_index);
-    const v1::ModelSpec& own = row.model_override.has_value()
-                                   ? *row.model_override
-                                   : sweep.spec.models(row.model_index);
-    FOLDFARM_ASSIGN_OR_RETURN(row.model_override,
-                              Override(own, wish.overrides));
+    FOLDFARM_ASSIGN_OR_RETURN(
+        row.model_override, Override(ModelOf(row, sweep.spec), wish.overrides));
     FOLDFARM_ASSIGN_OR_RETURN(const std::optional<SweepRow> stored,
                               tx.FindSweep(row.sweep));
     if (!stored.has_value()) {
       return absl::DataLossError(
           absl::StrCat("database: sweep ", row.sweep.value, " is missing"));
     }
-    std::vector<std::string> all;
-    for (const v1::LabelPrevalence& label : stored->dataset.labels()) {
-      all.push_back(label.label());
-    }
+    const std::vector<std::string> all = LabelNames(stored->dataset);
     FOLDFARM_ASSIGN_OR_RETURN(
         row.result_key,
         ResultKey({.spec = sweep.spec,
@@ -134,7 +126,7 @@ absl::StatusOr<int> JobQueue::Retry(SweepId sweep, std::optional<JobId> job,
           "change there"));
     }
     const auto can_retry = [](const JobRow& row) {
-      return NextJobState(row.state, JobEvent::kPersonRetries).has_value();
+      return NextJobState(row.state, JobEvent::kReopen).has_value();
     };
     if (job.has_value() && !jobs.empty() && !can_retry(jobs[0])) {
       const JobRow& row = jobs[0];
@@ -158,8 +150,8 @@ absl::StatusOr<int> JobQueue::Retry(SweepId sweep, std::optional<JobId> job,
       row.dropped = false;
       row.not_before = absl::InfinitePast();
       row.error.clear();
-      FOLDFARM_RETURN_IF_ERROR(ChangeJob(tx, row, JobEvent::kPersonRetries,
-                                         row.token, "retried by a person"));
+      FOLDFARM_RETURN_IF_ERROR(ChangeJob(tx, row, JobEvent::kReopen, row.token,
+                                         "retried by a person"));
       Offer(row, data->spec.priority());
       ++count;
     }

@@ -154,7 +154,7 @@ absl::Duration JobQueue::TimeToCheckpoint(const JobRow& job,
   if (pace == pace_.end()) return absl::ZeroDuration();
   const double per_epoch = pace->second;
   double seconds = per_epoch * std::max(0, job.epochs - job.checkpoint_epoch);
-  const v1::TrainSpec& train = sweep.spec.models(job.model_index).train();
+  const v1::TrainSpec& train = ModelOf(job, sweep.spec).train();
   if (train.checkpoint_epochs() > 0) {
     seconds = std::min(seconds, per_epoch * train.checkpoint_epochs());
   }
@@ -212,7 +212,7 @@ absl::Status JobQueue::Reopen(Tx& tx, JobRow& job, const std::string& why) {
   job.not_before = absl::InfinitePast();
   job.error.clear();
   FOLDFARM_RETURN_IF_ERROR(
-      ChangeJob(tx, job, JobEvent::kPersonRetries, job.token, why));
+      ChangeJob(tx, job, JobEvent::kReopen, job.token, why));
   Offer(job, sweep->spec.priority());
   return absl::OkStatus();
 }

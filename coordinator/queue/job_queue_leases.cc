@@ -194,10 +194,7 @@ absl::Status JobQueue::Grant(
     entry.not_before = absl::InfinitePast();  // It was ready.
     index_.Add(entry);
     absl::MutexLock lock(&mu_);
-    too_long_[entry.job] = absl::StrCat(
-        "worker ", worker, " stops at ",
-        absl::FormatTime("%H:%M:%S UTC", stop_time, absl::UTCTimeZone()),
-        ", before the job would reach a checkpoint");
+    too_long_[entry.job] = {worker, stop_time};
   }
   return absl::OkStatus();
 }
@@ -205,9 +202,7 @@ absl::Status JobQueue::Grant(
 absl::Status JobQueue::FillLease(Tx& tx, const JobRow& job,
                                  const AttemptRow& attempt,
                                  const SweepData& sweep, v1::Lease& lease) {
-  const v1::ModelSpec& model = job.model_override.has_value()
-                                   ? *job.model_override
-                                   : sweep.spec.models(job.model_index);
+  const v1::ModelSpec& model = ModelOf(job, sweep.spec);
   lease.set_token(attempt.token.value);
   lease.set_slots(job.slots);
   *lease.mutable_dataset() = sweep.dataset;

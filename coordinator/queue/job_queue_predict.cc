@@ -94,14 +94,6 @@ std::string PredictionName(const std::string& source,
       suffix);
 }
 
-std::vector<std::string> LabelNames(const v1::Dataset& dataset) {
-  std::vector<std::string> names;
-  for (const v1::LabelPrevalence& label : dataset.labels()) {
-    names.push_back(label.label());
-  }
-  return names;
-}
-
 }  // namespace
 
 absl::StatusOr<std::vector<PredictingModel>> JobQueue::BundleModels(

@@ -339,9 +339,7 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
     FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
                               LoadSweep(tx, job->sweep));
     // The last one may be what another sweep trains on from.
-    const bool keeps = KeepsCheckpoint(
-        job->model_override.has_value() ? *job->model_override
-                                        : sweep->spec.models(job->model_index));
+    const bool keeps = KeepsCheckpoint(ModelOf(*job, sweep->spec));
     if (job->checkpoint_epoch > 0 && !keeps) {
       job->checkpoint_epoch = 0;
       FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(tx, job->id, {}));

@@ -32,7 +32,7 @@ std::optional<v1::Job::State> NextJobState(v1::Job::State state,
       }
     case Job::FAILED:
     case Job::CANCELLED:
-      if (event == JobEvent::kPersonRetries) return Job::PENDING;
+      if (event == JobEvent::kReopen) return Job::PENDING;
       return std::nullopt;
     default:
       return std::nullopt;

@@ -7,7 +7,7 @@
 //      |  +-------+       +-------------> FAILED
 //      |          v       |  kCancel         |
 //      |      CANCELLED <-+                  |
-//      |          |    kPersonRetries        |
+//      |          |      kReopen             |
 //      +----------+--------------------------+
 //      ^                  |
 //      +------ kGiveBack -+   (lost, preempted, failed with tries left)
@@ -36,14 +36,15 @@ enum class JobEvent {
   kGiveUp,
   // A person cancelled the job, and no attempt runs (any more).
   kCancel,
-  // A person wants the job tried again.
-  kPersonRetries,
+  // A person wants the job tried again, or the farm found that it was given up
+  // for no fault of its own.
+  kReopen,
 };
 
 inline constexpr JobEvent kAllJobEvents[] = {
-    JobEvent::kGrant,        JobEvent::kReuse,  JobEvent::kSucceed,
-    JobEvent::kGiveBack,     JobEvent::kGiveUp, JobEvent::kCancel,
-    JobEvent::kPersonRetries};
+    JobEvent::kGrant,    JobEvent::kReuse,  JobEvent::kSucceed,
+    JobEvent::kGiveBack, JobEvent::kGiveUp, JobEvent::kCancel,
+    JobEvent::kReopen};
 
 // The state after `event`, or nothing when the table has no such arrow.
 std::optional<v1::Job::State> NextJobState(v1::Job::State state,

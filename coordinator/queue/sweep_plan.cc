@@ -207,6 +207,19 @@ absl::Status CheckModelLabels(const v1::ModelSpec& model,
   return absl::OkStatus();
 }
 
+std::vector<std::string> LabelNames(const v1::Dataset& dataset) {
+  std::vector<std::string> names;
+  for (const v1::LabelPrevalence& label : dataset.labels()) {
+    names.push_back(label.label());
+  }
+  return names;
+}
+
+const v1::ModelSpec& ModelOf(const JobRow& job, const v1::SweepSpec& spec) {
+  return job.model_override.has_value() ? *job.model_override
+                                        : spec.models(job.model_index);
+}
+
 std::vector<std::string> LabelsOf(const v1::ModelSpec& model,
                                   const std::vector<std::string>& labels) {
   if (model.labels().empty()) return labels;

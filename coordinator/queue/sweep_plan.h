@@ -12,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/spectra/prepared_dataset.h"
+#include "coordinator/store/rows.h"
+#include "foldfarm/v1/farm.pb.h"
 #include "foldfarm/v1/job.pb.h"
 #include "foldfarm/v1/sweep.pb.h"
 
@@ -73,6 +75,13 @@ uint32_t JobSeed(const v1::SweepSpec& spec, const v1::ModelSpec& model,
 // Of `labels`, the dataset's, those that the model predicts, in that order.
 std::vector<std::string> LabelsOf(const v1::ModelSpec& model,
                                   const std::vector<std::string>& labels);
+
+// The labels of a dataset, in its order.
+std::vector<std::string> LabelNames(const v1::Dataset& dataset);
+
+// The model of a job: with the options that it was retried with, or the
+// sweep's.
+const v1::ModelSpec& ModelOf(const JobRow& job, const v1::SweepSpec& spec);
 
 // Epochs that a model's attempt will count to: of all stages, or what trees and
 // users' programs call so.

@@ -11,20 +11,22 @@ std::string Slots(int slots) {
   return absl::StrCat(slots, slots == 1 ? " slot" : " slots");
 }
 
+std::string ClockTime(absl::Time time) {
+  return absl::FormatTime("%H:%M:%S UTC", time, absl::UTCTimeZone());
+}
+
 }  // namespace
 
 std::string WaitingReasonOf(const JobRow& job, int priority,
                             const FarmLoad& farm) {
   if (job.not_before > farm.now) {
-    return absl::StrCat(
-        "backoff after a failed attempt until ",
-        absl::FormatTime("%H:%M:%S UTC", job.not_before, absl::UTCTimeZone()));
+    return absl::StrCat("backoff after a failed attempt until ",
+                        ClockTime(job.not_before));
   }
   if (farm.workers.empty()) {
-    return farm.others_are_held ? "all workers online are drained or in "
-                                  "quarantine, see foldfarm "
-                                  "workers"
-                                : "no worker is online";
+    if (!farm.others_are_held) return "no worker is online";
+    return "all workers online are drained or in quarantine, see foldfarm "
+           "workers";
   }
   int most = -1;
   int most_free = -1;
@@ -51,8 +53,11 @@ std::string WaitingReasonOf(const JobRow& job, int priority,
     return absl::StrCat("behind ", before, before == 1 ? " job" : " jobs",
                         " of higher priority");
   }
-  if (const auto it = farm.too_long.find(job.id); it != farm.too_long.end()) {
-    return it->second;
+  if (const auto it = farm.too_long.find(job.id);
+      it != farm.too_long.end() && it->second.stop_time > farm.now) {
+    return absl::StrCat("worker ", it->second.worker, " stops at ",
+                        ClockTime(it->second.stop_time),
+                        ", before the job would reach a checkpoint");
   }
   if (most_free < job.slots) {
     return absl::StrCat("no worker has ", Slots(job.slots), " free");

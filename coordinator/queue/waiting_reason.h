@@ -12,6 +12,12 @@
 
 namespace foldfarm {
 
+// A worker with a time limit.
+struct LeftByWorker {
+  std::string worker;
+  absl::Time stop_time;
+};
+
 // The farm at a moment, as far as it decides who waits.
 struct FarmLoad {
   // A worker that is online and gets leases.
@@ -26,8 +32,9 @@ struct FarmLoad {
   bool others_are_held = false;
   // Jobs that are ready, by their sweep's priority.
   std::map<int, int> ready_by_priority;
-  // Jobs that workers with a time limit left lying, and why.
-  absl::flat_hash_map<JobId, std::string> too_long;
+  // Jobs that a worker left lying because it stops before they would reach a
+  // checkpoint.
+  absl::flat_hash_map<JobId, LeftByWorker> too_long;
 };
 
 // Why `job`, PENDING and of a sweep of `priority`, is not running; empty when

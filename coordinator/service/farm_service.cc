@@ -169,9 +169,7 @@ grpc::Status FarmServiceImpl::GetJob(grpc::ServerContext*,
       *response->add_checkpoint() = ref;
     }
     response->set_checkpoint_epoch(row.checkpoint_epoch);
-    *response->mutable_model() = row.model_override.has_value()
-                                     ? *row.model_override
-                                     : sweep.spec.models(row.model_index);
+    *response->mutable_model() = ModelOf(row, sweep.spec);
     FOLDFARM_ASSIGN_OR_RETURN(std::vector<InputRow> inputs,
                               reader.ListInputs(row.sweep));
     std::vector<v1::ArtifactRef> own;

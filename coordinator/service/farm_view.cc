@@ -22,10 +22,8 @@ bool IsSet(absl::Time time) { return time != absl::InfinitePast(); }
 absl::StatusOr<SweepRow> ResolveSweep(const Reader& reader,
                                       const std::string& name) {
   std::vector<SweepId> ids;
-  int64_t number = 0;
-  if (name.size() > 1 && name[0] == 's' &&
-      absl::SimpleAtoi(name.substr(1), &number)) {
-    ids.push_back({number});
+  if (const auto id = ParseSweepName(name); id.has_value()) {
+    ids.push_back(*id);
   } else {
     FOLDFARM_ASSIGN_OR_RETURN(ids, reader.FindSweepsByName(name));
   }

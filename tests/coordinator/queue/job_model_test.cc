@@ -157,7 +157,7 @@ class JobModel {
       m.cancel_requested = true;
       return true;
     }
-    if (event == JobEvent::kPersonRetries) m.failed_count = m.lost_count = 0;
+    if (event == JobEvent::kReopen) m.failed_count = m.lost_count = 0;
     m.job = *next;
     m.backing_off = false;
     return true;

@@ -307,6 +307,36 @@ TEST_F(HoldsTest, AWorkerNearItsTimeLimitGetsOnlyWhatReachesACheckpoint) {
   EXPECT_EQ(rest[0].spec().job(), "s1/m0/1");
 }
 
+TEST_F(HoldsTest, ATimeLimitMindsTheOptionsThatAJobWasRetriedWith) {
+  v1::SweepSpec spec = Spec("m", 1);
+  spec.mutable_models(0)->mutable_train()->set_epochs(100);
+  spec.mutable_models(0)->mutable_train()->set_checkpoint_epochs(10);
+  ASSERT_TRUE(Submit(spec, "r").ok());
+  const int64_t worker = Register("w", 2);
+  const auto leases = Acquire(worker, 2);
+  ASSERT_THAT(leases, SizeIs(2));
+  v1::ReportProgressRequest report;
+  report.set_token(leases[0].token());
+  v1::EpochMetrics& epoch = *report.add_epochs();
+  epoch.set_epoch(1);
+  (*epoch.mutable_values())["seconds"] = 60;
+  ASSERT_TRUE(Call(&JobQueue::ReportProgress, report).ok());
+  ASSERT_TRUE(
+      Finish(Failure(worker, leases[0], v1::FAILURE_KIND_PERMANENT)).ok());
+  RetryWish wish;
+  ASSERT_TRUE(queue_->Retry(SweepId{1}, Job(leases[0]).id, wish).ok());
+  v1::RegisterRequest request;
+  request.set_name("lent");
+  request.set_slots(1);
+  request.set_seconds_left(5 * 60);
+  const int64_t lent = Call(&JobQueue::Register, request)->session();
+  EXPECT_THAT(Acquire(lent), IsEmpty());
+  ASSERT_TRUE(queue_->Cancel(SweepId{1}, Job(leases[0]).id).ok());
+  wish.overrides = {"train.checkpoint_epochs=2"};
+  ASSERT_TRUE(queue_->Retry(SweepId{1}, Job(leases[0]).id, wish).ok());
+  EXPECT_THAT(Acquire(lent), SizeIs(1));
+}
+
 TEST_F(HoldsTest, WhatAnAttemptUsedIsKeptWithIt) {
   ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
   const int64_t worker = Register("w", 2);

@@ -19,8 +19,8 @@ TEST(JobStateTest, TheTableHasTheseArrowsAndNoOthers) {
       {{Job::RUNNING, JobEvent::kGiveBack}, Job::PENDING},
       {{Job::RUNNING, JobEvent::kGiveUp}, Job::FAILED},
       {{Job::RUNNING, JobEvent::kCancel}, Job::CANCELLED},
-      {{Job::FAILED, JobEvent::kPersonRetries}, Job::PENDING},
-      {{Job::CANCELLED, JobEvent::kPersonRetries}, Job::PENDING},
+      {{Job::FAILED, JobEvent::kReopen}, Job::PENDING},
+      {{Job::CANCELLED, JobEvent::kReopen}, Job::PENDING},
   };
   for (int state = Job::State_MIN; state <= Job::State_MAX; ++state) {
     for (const JobEvent event : kAllJobEvents) {

@@ -70,8 +70,12 @@ TEST_F(WaitingReasonTest, SaysWhyThereIsNoWorker) {
 }
 
 TEST_F(WaitingReasonTest, SaysThatItIsTooLongForAWorkerThatStops) {
-  farm_.too_long[job_.id] = "worker w stops at 23:00:00 UTC";
-  EXPECT_EQ(Reason(), "worker w stops at 23:00:00 UTC");
+  farm_.too_long[job_.id] = {"w", farm_.now + absl::Seconds(40)};
+  EXPECT_EQ(Reason(),
+            "worker w stops at 22:14:00 UTC, before the job would reach a "
+            "checkpoint");
+  farm_.now += absl::Seconds(40);  // It is gone.
+  EXPECT_EQ(Reason(), "");
 }
 
 }  // namespace
