@@ -54,13 +54,6 @@ int Close(sqlite3_file* file) {
   return written != SQLITE_OK ? written : closed;
 }
 
-int Read(sqlite3_file* file, void* data, int size, sqlite3_int64 offset) {
-  const int code = WriteGathered(file);
-  if (code != SQLITE_OK) return code;
-  sqlite3_file* const inner = Inner(file);
-  return inner->pMethods->xRead(inner, data, size, offset);
-}
-
 int Write(sqlite3_file* file, const void* data, int size,
           sqlite3_int64 offset) {
   LogFile& log = Self(file);
@@ -81,73 +74,37 @@ int Write(sqlite3_file* file, const void* data, int size,
   return SQLITE_OK;
 }
 
-int Truncate(sqlite3_file* file, sqlite3_int64 size) {
+// Calls the system's method of that name.
+template <auto kMethod, typename... Args>
+int Forward(sqlite3_file* file, Args... args) {
+  sqlite3_file* const inner = Inner(file);
+  return (inner->pMethods->*kMethod)(inner, args...);
+}
+
+// The same, after what was gathered is written.
+template <auto kMethod, typename... Args>
+int WriteAndForward(sqlite3_file* file, Args... args) {
   const int code = WriteGathered(file);
-  if (code != SQLITE_OK) return code;
-  sqlite3_file* const inner = Inner(file);
-  return inner->pMethods->xTruncate(inner, size);
-}
-
-int Sync(sqlite3_file* file, int flags) {
-  const int code = WriteGathered(file);
-  if (code != SQLITE_OK) return code;
-  sqlite3_file* const inner = Inner(file);
-  return inner->pMethods->xSync(inner, flags);
-}
-
-int FileSize(sqlite3_file* file, sqlite3_int64* size) {
-  const int code = WriteGathered(file);
-  if (code != SQLITE_OK) return code;
-  sqlite3_file* const inner = Inner(file);
-  return inner->pMethods->xFileSize(inner, size);
-}
-
-int Lock(sqlite3_file* file, int level) {
-  sqlite3_file* const inner = Inner(file);
-  return inner->pMethods->xLock(inner, level);
-}
-
-int Unlock(sqlite3_file* file, int level) {
-  sqlite3_file* const inner = Inner(file);
-  return inner->pMethods->xUnlock(inner, level);
-}
-
-int CheckReservedLock(sqlite3_file* file, int* held) {
-  sqlite3_file* const inner = Inner(file);
-  return inner->pMethods->xCheckReservedLock(inner, held);
-}
-
-int FileControl(sqlite3_file* file, int operation, void* argument) {
-  sqlite3_file* const inner = Inner(file);
-  return inner->pMethods->xFileControl(inner, operation, argument);
-}
-
-int SectorSize(sqlite3_file* file) {
-  sqlite3_file* const inner = Inner(file);
-  return inner->pMethods->xSectorSize(inner);
-}
-
-int DeviceCharacteristics(sqlite3_file* file) {
-  sqlite3_file* const inner = Inner(file);
-  return inner->pMethods->xDeviceCharacteristics(inner);
+  return code == SQLITE_OK ? Forward<kMethod, Args...>(file, args...) : code;
 }
 
 const sqlite3_io_methods* LogMethods() {
   static const sqlite3_io_methods methods = [] {
     sqlite3_io_methods m = {};
     m.iVersion = 1;  // Shared memory and mapping are the database file's.
+    using M = sqlite3_io_methods;
     m.xClose = Close;
-    m.xRead = Read;
+    m.xRead = WriteAndForward<&M::xRead, void*, int, sqlite3_int64>;
     m.xWrite = Write;
-    m.xTruncate = Truncate;
-    m.xSync = Sync;
-    m.xFileSize = FileSize;
-    m.xLock = Lock;
-    m.xUnlock = Unlock;
-    m.xCheckReservedLock = CheckReservedLock;
-    m.xFileControl = FileControl;
-    m.xSectorSize = SectorSize;
-    m.xDeviceCharacteristics = DeviceCharacteristics;
+    m.xTruncate = WriteAndForward<&M::xTruncate, sqlite3_int64>;
+    m.xSync = WriteAndForward<&M::xSync, int>;
+    m.xFileSize = WriteAndForward<&M::xFileSize, sqlite3_int64*>;
+    m.xLock = Forward<&M::xLock, int>;
+    m.xUnlock = Forward<&M::xUnlock, int>;
+    m.xCheckReservedLock = Forward<&M::xCheckReservedLock, int*>;
+    m.xFileControl = Forward<&M::xFileControl, int, void*>;
+    m.xSectorSize = Forward<&M::xSectorSize>;
+    m.xDeviceCharacteristics = Forward<&M::xDeviceCharacteristics>;
     return m;
   }();
   return &methods;

@@ -1,5 +1,6 @@
 // The part of Reader about workers, and the files that attempts start with and
 // leave behind.
+#include "common/base/proto_time.h"
 #include "common/base/status_macros.h"
 #include "coordinator/store/blob.h"
 #include "coordinator/store/reader.h"
@@ -20,10 +21,7 @@ v1::Weights ReadWeights(const Statement& s) {
   weights.set_name(s.Text(0));
   weights.set_digest(s.Text(1));
   weights.set_size_bytes(s.Int(2));
-  const int64_t micros = s.Int(3);
-  weights.mutable_create_time()->set_seconds(micros / 1000000);
-  weights.mutable_create_time()->set_nanos(static_cast<int>(micros % 1000000) *
-                                           1000);
+  SetTime(s.Time(3), weights.mutable_create_time());
   return weights;
 }
 
@@ -189,9 +187,7 @@ absl::StatusOr<std::vector<v1::LogLine>> Reader::ListLog(JobId job,
     v1::LogLine& line = lines.emplace_back();
     line.set_token(s.Int(0));
     line.set_sequence(s.Int(1));
-    const int64_t micros = s.Int(2);
-    line.mutable_time()->set_seconds(micros / 1000000);
-    line.mutable_time()->set_nanos(static_cast<int>(micros % 1000000) * 1000);
+    SetTime(s.Time(2), line.mutable_time());
     line.set_level(s.Text(3));
     line.set_text(s.Text(4));
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/proto_time.h"
 #include "common/base/status_macros.h"
 
 namespace foldfarm {
@@ -202,10 +203,7 @@ absl::StatusOr<WorkerSession> Tx::InsertWorker(const WorkerRow& row) {
   worker.set_version(row.version);
   worker.set_allow_exec(row.allow_exec);
   if (row.stop_time != absl::InfinitePast()) {
-    const int64_t micros = absl::ToUnixMicros(row.stop_time);
-    worker.mutable_stop_time()->set_seconds(micros / 1000000);
-    worker.mutable_stop_time()->set_nanos(static_cast<int>(micros % 1000000) *
-                                          1000);
+    SetTime(row.stop_time, worker.mutable_stop_time());
   }
   const std::string bytes = worker.SerializeAsString();
   Statement s = connection_.Prepare(
