@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/digest.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
@@ -18,8 +19,6 @@ constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 constexpr absl::Duration kReportTimeout = absl::Seconds(30);
 // The coordinator reads and checks the result before it answers.
 constexpr absl::Duration kFinishTimeout = absl::Seconds(60);
-
-constexpr size_t kSha256HexSize = 64;
 
 using Stub = v1::WorkerService::StubInterface;
 
@@ -93,7 +92,7 @@ absl::Status GrpcWorkerApi::JudgeTransfer(const absl::Status& status) {
   // Who denied it, the coordinator or a folder of this machine? A call that
   // touches no file tells.
   v1::StatArtifactRequest request;
-  request.set_digest(std::string(kSha256HexSize, '0'));
+  request.set_digest(Sha256Hex(""));
   const absl::Status probe =
       UnaryCall(*artifacts_, &v1::ArtifactService::StubInterface::StatArtifact,
                 request, kCallTimeout)
