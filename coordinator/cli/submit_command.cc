@@ -238,7 +238,7 @@ void AddSubmitCommand(CLI::App& app, Invocation& invocation) {
   command->add_flag("--dry-run", options->dry_run,
                     "Check the file and list the jobs with their parameters, "
                     "multiply-adds and estimated memory; submit nothing. Asks "
-                    "a coordinator only when --dataset is given");
+                    "a coordinator only with --dataset or --extend");
   command
       ->add_option("--trainer", options->trainer,
                    "With --dry-run: the program that knows what networks "
@@ -258,7 +258,7 @@ void AddSubmitCommand(CLI::App& app, Invocation& invocation) {
   command->parse_complete_callback([options = options, dataset, file, extend] {
     const bool extends = extend->count() > 0;
     if (!extends && file->count() == 0) {
-      throw CLI::RequiredError("SWEEP.yaml");
+      throw CLI::RequiredError("SWEEP.yaml or --extend");
     }
     if (extends && file->count() > 0) {
       throw CLI::ExcludesError("--extend", "SWEEP.yaml");

@@ -173,7 +173,7 @@ TEST_F(SubmitExtensionTest, AFileOrASweepIsNamedAndNotBoth) {
   EXPECT_THAT(both.err, HasSubstr("--extend"));
   const Outcome none = Run({"submit", "--dataset", "data"});
   EXPECT_EQ(none.exit_status, 2);
-  EXPECT_THAT(none.err, HasSubstr("SWEEP.yaml is required"));
+  EXPECT_THAT(none.err, HasSubstr("SWEEP.yaml or --extend is required"));
 }
 
 TEST_F(SubmitExtensionTest, AFileTakesAnotherNameToo) {
