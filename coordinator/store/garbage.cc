@@ -1,13 +1,13 @@
 #include "coordinator/store/garbage.h"
 
 #include <pthread.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/base/log.h"
 #include "common/base/status_macros.h"
 
 namespace foldfarm {

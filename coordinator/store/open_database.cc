@@ -1,6 +1,5 @@
 #include "coordinator/store/open_database.h"
 
-#include <spdlog/spdlog.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "common/base/clock.h"
 #include "common/base/files.h"
+#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "coordinator/store/schema.h"
 

@@ -1,7 +1,6 @@
 #include "coordinator/store/store.h"
 
 #include <pthread.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -11,6 +10,7 @@
 #include "absl/synchronization/notification.h"
 #include "common/base/clock.h"
 #include "common/base/disk_space.h"
+#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "coordinator/store/open_database.h"
 
