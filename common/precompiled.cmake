@@ -1,52 +1,51 @@
-# Headers that most units include and that no day's work changes, compiled once:
-# parsing them is more than half of a unit's time. Torch has its own, in
-# worker/render.
+# Headers that most units of a room include and that no day's work changes,
+# compiled once: parsing them is half of a unit's time. Each costs even a unit
+# that does not need it, up to a second, for which nlohmann's JSON and the stubs
+# of our services are left out. Torch has its own, in worker/render.
 #
-#   foldfarm_pch       for libraries and programs
-#   foldfarm_pch_quick the same for code that is compiled with less care
-#   foldfarm_pch_test  with GoogleTest, for tests
+#   foldfarm_pch       C++, Abseil, logging: where no Protobuf is known
+#   foldfarm_pch_farm  and Protobuf with our messages, and gRPC
+#   foldfarm_pch_test  and GoogleTest, for tests
 #
 # A unit still includes what it uses: the preset `clang` compiles without this.
 set(foldfarm_pch_headers
   <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <cstdio> <cstdlib>
-  <cstring> <deque> <fstream> <functional> <iostream> <limits> <map> <memory>
-  <mutex> <numeric> <optional> <random> <regex> <set> <sstream> <string>
-  <string_view> <thread> <tuple> <unordered_map> <utility> <variant> <vector>
-  <absl/algorithm/container.h> <absl/base/thread_annotations.h>
-  <absl/container/flat_hash_map.h> <absl/container/flat_hash_set.h>
-  <absl/functional/any_invocable.h> <absl/functional/function_ref.h>
-  <absl/status/status.h> <absl/status/statusor.h> <absl/strings/ascii.h>
-  <absl/strings/escaping.h> <absl/strings/match.h> <absl/strings/numbers.h>
-  <absl/strings/str_cat.h> <absl/strings/str_format.h>
+  <cstring> <deque> <fstream> <functional> <limits> <map> <memory> <mutex>
+  <numeric> <optional> <random> <set> <sstream> <string> <string_view> <thread>
+  <tuple> <unordered_map> <utility> <variant> <vector>
+  <absl/algorithm/container.h> <absl/container/flat_hash_map.h>
+  <absl/container/flat_hash_set.h> <absl/functional/any_invocable.h>
+  <absl/status/statusor.h> <absl/strings/str_format.h>
   <absl/strings/str_join.h> <absl/strings/str_split.h>
-  <absl/synchronization/mutex.h> <absl/synchronization/notification.h>
-  <absl/time/clock.h> <absl/time/time.h> <absl/types/span.h>
-  <grpcpp/grpcpp.h> <nlohmann/json.hpp> <spdlog/spdlog.h>
-  <foldfarm/v1/artifact.grpc.pb.h> <foldfarm/v1/farm.grpc.pb.h>
-  <foldfarm/v1/worker.grpc.pb.h>)
+  <absl/synchronization/mutex.h> <absl/time/clock.h> <absl/time/time.h>
+  <spdlog/spdlog.h>)
+set(foldfarm_pch_farm_headers ${foldfarm_pch_headers}
+  <foldfarm/v1/farm.pb.h> <foldfarm/v1/worker.pb.h> <grpcpp/grpcpp.h>)
 
 # What the headers are compiled with and their users must be, too.
-set(foldfarm_pch_needs protobuf::libprotobuf gRPC::grpc++ spdlog::spdlog
-    nlohmann_json::nlohmann_json)
+set(foldfarm_pch_needs protobuf::libprotobuf gRPC::grpc++ spdlog::spdlog)
+
+# The one that libraries and programs of a room use.
+set(FOLDFARM_PCH foldfarm_pch_farm)
 
 function(foldfarm_add_pch NAME)
-  cmake_parse_arguments(ARG "" "" "HEADERS;OPTIONS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "HEADERS;DEPS" ${ARGN})
   set(source ${CMAKE_BINARY_DIR}/${NAME}.cc)
   file(WRITE ${source} "")
   add_library(${NAME} OBJECT ${source})
   target_link_libraries(${NAME} PRIVATE foldfarm_options foldfarm_proto
                         ${foldfarm_pch_needs} ${ARG_DEPS})
-  target_compile_options(${NAME} PRIVATE ${ARG_OPTIONS})
-  target_precompile_headers(${NAME} PRIVATE ${foldfarm_pch_headers}
-                            ${ARG_HEADERS})
+  target_precompile_headers(${NAME} PRIVATE ${ARG_HEADERS})
 endfunction()
 
 function(foldfarm_add_pchs)
-  foldfarm_add_pch(foldfarm_pch)
-  foldfarm_add_pch(foldfarm_pch_quick OPTIONS ${foldfarm_quick_build})
+  foldfarm_add_pch(foldfarm_pch HEADERS ${foldfarm_pch_headers})
+  foldfarm_add_pch(foldfarm_pch_farm HEADERS ${foldfarm_pch_farm_headers})
   if(FOLDFARM_TESTS)
-    foldfarm_add_pch(foldfarm_pch_test HEADERS <gmock/gmock.h> <gtest/gtest.h>
-                     OPTIONS ${foldfarm_quick_build} DEPS GTest::gmock)
+    foldfarm_add_pch(foldfarm_pch_test
+                     HEADERS ${foldfarm_pch_farm_headers} <gmock/gmock.h>
+                             <gtest/gtest.h>
+                     DEPS GTest::gmock)
   endif()
 endfunction()
 

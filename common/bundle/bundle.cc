@@ -11,6 +11,7 @@
 #include "common/base/attempt_files.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 
 namespace foldfarm {
@@ -27,7 +28,7 @@ constexpr double kRounding = 1e-6;  // Of weights that sum to 1.
 // What `root` says of itself: the SHA-256 of all that it holds beside that.
 std::string OwnDigest(Json root) {
   root.erase("digest");
-  return Sha256Hex(root.dump());
+  return Sha256Hex(JsonText(root));
 }
 
 // Reads fields of objects and keeps the first complaint.
@@ -158,7 +159,7 @@ BundleModel ReadModel(const Json& json, const std::string& where,
   if (model.labels.empty()) reader.Fail(where + ".labels", "is empty");
   if (const Json* options =
           reader.Field(json, where, "model", Json::value_t::object)) {
-    model.model_json = options->dump();
+    model.model_json = JsonText(*options);
   }
   const Json* folds = reader.Field(json, where, "folds", Json::value_t::array);
   if (folds == nullptr) return model;
@@ -225,8 +226,7 @@ absl::StatusOr<Bundle> ParseBundle(absl::string_view json,
     too_deep = too_deep || depth > kMaxNesting;
     return !too_deep;
   };
-  const Json root = Json::parse(json.begin(), json.end(), watch,
-                                /*allow_exceptions=*/false);
+  const Json root = ParseOrderedJson(json, watch);
   if (too_deep) {
     return absl::InvalidArgumentError(absl::StrCat(
         name, ": not a bundle: nested deeper than ", kMaxNesting, " levels"));
@@ -281,7 +281,7 @@ absl::StatusOr<Bundle> ParseBundle(absl::string_view json,
     bundle.dataset_digest = reader.Text(*dataset, "dataset", "digest");
   }
   if (const Json* oof = reader.Field(root, "", "oof", Json::value_t::object)) {
-    bundle.oof_json = oof->dump();
+    bundle.oof_json = JsonText(*oof);
   }
   const Json* models = reader.Field(root, "", "models", Json::value_t::array);
   for (size_t i = 0; models != nullptr && i < models->size(); ++i) {
@@ -354,7 +354,7 @@ std::string BundleToJson(const Bundle& bundle) {
   root["labels"] = bundle.labels;
   root["tta"] = bundle.tta;
   root["shrink"] = bundle.shrink;
-  root["oof"] = Json::parse(bundle.oof_json, nullptr, false);
+  root["oof"] = ParseOrderedJson(bundle.oof_json);
   root["models"] = Json::array();
   for (const BundleModel& model : bundle.models) {
     Json folds = Json::array();
@@ -368,16 +368,15 @@ std::string BundleToJson(const Bundle& bundle) {
       }
       folds.push_back({{"files", std::move(files)}});
     }
-    root["models"].push_back(
-        {{"name", model.name},
-         {"weight", model.weight},
-         {"seed", model.seed},
-         {"labels", model.labels},
-         {"model", Json::parse(model.model_json, nullptr, false)},
-         {"folds", std::move(folds)}});
+    root["models"].push_back({{"name", model.name},
+                              {"weight", model.weight},
+                              {"seed", model.seed},
+                              {"labels", model.labels},
+                              {"model", ParseOrderedJson(model.model_json)},
+                              {"folds", std::move(folds)}});
   }
   root["digest"] = OwnDigest(root);
-  return absl::StrCat(root.dump(1), "\n");
+  return absl::StrCat(JsonText(root, 1), "\n");
 }
 
 const BundleFile* FindFile(const std::vector<BundleFile>& files,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "common/base/json_text.h"
 #include "common/spectra/prepare.h"
 #include "common/spectra/prepared_dataset.h"
 
@@ -38,11 +39,9 @@ TensorFileWriter AssembleDataset(const SampleTable& table,
   }
   writer.SetMetadata("format", "foldfarm-prepared");
   writer.SetMetadata("format_version", kPreparationVersion);
-  writer.SetMetadata("labels", nlohmann::json(table.labels).dump());
+  writer.SetMetadata("labels", JsonText(nlohmann::json(table.labels)));
   // Ids are printable, but need not be UTF-8.
-  writer.SetMetadata(
-      "samples",
-      samples.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  writer.SetMetadata("samples", JsonText(samples));
   const auto n = static_cast<int64_t>(prepared.size());
   const int64_t scans = scan_offset.back();
   writer.AddI64("scan_offset", {n + 1}, scan_offset);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/prepare.h"
 
@@ -60,8 +61,8 @@ absl::StatusOr<DatasetHeader> ParseDatasetHeader(
                             Find(metadata, "labels", name));
   FOLDFARM_ASSIGN_OR_RETURN(const std::string samples_text,
                             Find(metadata, "samples", name));
-  const Json labels = Json::parse(labels_text, nullptr, false);
-  const Json samples = Json::parse(samples_text, nullptr, false);
+  const Json labels = ParseJson(labels_text);
+  const Json samples = ParseJson(samples_text);
   if (!labels.is_array() || !samples.is_array()) {
     return Malformed(name, "labels and samples must be JSON arrays");
   }

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 
 namespace foldfarm {
@@ -217,8 +218,7 @@ absl::StatusOr<TensorHeader> ParseTensorHeader(absl::string_view text,
     }
     return true;
   };
-  const Json json =
-      Json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/false);
+  const Json json = ParseJson(text, watch);
   if (!json.is_object())
     return MalformedTensorFile(file, "the header is no JSON object");
   if (!twice.empty()) {

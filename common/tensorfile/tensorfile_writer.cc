@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/tensorfile/tensorfile.h"
 
@@ -100,8 +101,7 @@ absl::Status TensorFileWriter::SerializeTo(
                            {"data_offsets", {offset, end}}};
     offset = end;
   }
-  std::string text = header.dump(
-      -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::string text = JsonText(header);
   const size_t used = (kSizeBytes + text.size()) % kAlignment;
   if (used != 0) text.append(kAlignment - used, ' ');
   std::string first(kSizeBytes, '\0');

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/ensemble/analysis.h"
 #include "coordinator/cli/oof_table.h"
@@ -224,7 +225,7 @@ std::string FiguresJson(const BundleFigures& figures) {
     json["labels"][label.name] = {{"logLoss", label.log_loss},
                                   {"positive", label.positive}};
   }
-  return json.dump();
+  return JsonText(json);
 }
 
 }  // namespace foldfarm

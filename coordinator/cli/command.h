@@ -1,4 +1,4 @@
-// What every command gets and gives.
+// How a command is declared.
 //
 // A group of commands is a file with one function Add...Commands: it declares
 // subcommands and their options on the parser. Parsing a command line fills in
@@ -10,47 +10,14 @@
 #define FOLDFARM_COORDINATOR_CLI_COMMAND_H_
 
 #include <CLI/CLI.hpp>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "common/base/clock.h"
-#include "coordinator/cli/console.h"
-#include "coordinator/cli/farm_client.h"
-#include "coordinator/cli/output.h"
+#include "coordinator/cli/command_context.h"
 
 namespace foldfarm {
-
-// Exit statuses of `foldfarm`.
-inline constexpr int kExitDone = 0;
-inline constexpr int kExitFailed = 1;
-inline constexpr int kExitUsage = 2;
-inline constexpr int kExitUnreachable = 3;
-inline constexpr int kExitInterrupted = 130;
-
-struct CommandContext {
-  const Console& console;
-  OutputFormat format;
-  // HOST:PORT of --coordinator.
-  std::string coordinator;
-  Clock& clock;
-
-  // Shows a reply; see output.h.
-  absl::Status Show(const google::protobuf::Message& reply,
-                    absl::FunctionRef<std::string(size_t, bool)> text) const {
-    return foldfarm::Show(console, format, reply, text);
-  }
-};
-
-// The exit status, or why the command failed: UNAVAILABLE exits with
-// kExitUnreachable, CANCELLED with kExitInterrupted, others with kExitFailed.
-using Action = std::function<absl::StatusOr<int>(CommandContext&)>;
-
-struct Invocation {
-  Action action;
-};
 
 // Declares a subcommand whose options live in an `Options` of its own; `run`
 // is called as run(context, options). The example is the last part of --help.

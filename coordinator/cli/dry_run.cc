@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/base/subprocess.h"
 #include "common/sweep/sweep.h"
@@ -205,12 +206,13 @@ absl::StatusOr<std::vector<ModelCost>> AskForCosts(const std::string& trainer,
   }
   Json models = Json::array();
   for (const v1::ModelSpec& model : spec.models()) {
-    models.push_back(Json::parse(ModelToJson(model), nullptr, false));
+    models.emplace_back(ParseOrderedJson(ModelToJson(model)));
   }
   const Json question = {{"labels", num_labels}, {"models", std::move(models)}};
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string text,
-                            RunProgram({trainer, "describe"}, question.dump()));
-  const Json reply = Json::parse(text, nullptr, false);
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const std::string text,
+      RunProgram({trainer, "describe"}, JsonText(question)));
+  const Json reply = ParseOrderedJson(text);
   if (!reply.is_object() || !reply.contains("models") ||
       !reply["models"].is_array() ||
       static_cast<int>(reply["models"].size()) != spec.models_size()) {
@@ -333,7 +335,7 @@ std::string DryRunJson(const v1::SweepSpec& spec,
                      {"multiplyAdds", Value(totals.multiply_adds)},
                      {"largestMemoryBytes", Value(totals.memory_bytes)}};
   reply["jobs"] = std::move(rows);
-  return reply.dump(1) + "\n";
+  return JsonText(reply, 1) + "\n";
 }
 
 }  // namespace foldfarm

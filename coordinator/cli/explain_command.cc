@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/bundle/bundle.h"
 #include "coordinator/cli/command.h"
@@ -75,9 +76,8 @@ absl::StatusOr<int> ExplainLabel(CommandContext& context,
       {"draws", options.draws},
       {"device", options.device},
       {"threads", options.threads > 0 ? options.threads : cores}};
-  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(
-      JoinPath(folder, "explain.json"),
-      spec.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  FOLDFARM_RETURN_IF_ERROR(
+      WriteFileAtomically(JoinPath(folder, "explain.json"), JsonText(spec)));
   {
     Progress progress(context.console, context.clock, "Asking",
                       ProgressUnit::kNetworks);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/ions.h"
 #include "common/tensorfile/tensorfile.h"
@@ -64,7 +65,7 @@ absl::StatusOr<Explanation> LoadExplanation(const std::string& path,
   FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
   FOLDFARM_ASSIGN_OR_RETURN(const std::string text,
                             file->Metadata("explanation"));
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseOrderedJson(text);
   if (!json.is_object()) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": not an explanation"));
@@ -163,8 +164,7 @@ std::string ExplanationJson(const Explanation& explanation) {
       {"speaksFor", PeaksJson(explanation, explanation.speaks_for)},
       {"speaksAgainst", PeaksJson(explanation, explanation.against)},
       {"warnings", explanation.warnings}};
-  return absl::StrCat(json.dump(1, ' ', false, Json::error_handler_t::replace),
-                      "\n");
+  return absl::StrCat(JsonText(json, 1), "\n");
 }
 
 }  // namespace foldfarm

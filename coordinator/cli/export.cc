@@ -10,6 +10,7 @@
 #include "common/base/attempt_files.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
 #include "common/sweep/sweep.h"
@@ -43,7 +44,7 @@ class Exporter {
     FOLDFARM_RETURN_IF_ERROR(Fetch());
     if (options_.index) {
       FOLDFARM_RETURN_IF_ERROR(
-          Write("index.json", absl::StrCat(Index().dump(1), "\n")));
+          Write("index.json", absl::StrCat(JsonText(Index(), 1), "\n")));
       FOLDFARM_RETURN_IF_ERROR(Write("README.txt", Readme()));
     }
     Describe();
@@ -204,7 +205,7 @@ class Exporter {
     index["models"] = Json::object();
     for (const v1::GetJobResponse& job : jobs_) {
       index["models"][job.job().model()] =
-          Json::parse(ModelToJson(job.model()), nullptr, false);
+          ParseOrderedJson(ModelToJson(job.model()));
     }
     return index;
   }

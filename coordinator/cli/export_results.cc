@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/attempt_files.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
 #include "common/tensorfile/tensorfile.h"
@@ -27,7 +28,7 @@ using Strings = std::vector<std::string>;
 absl::StatusOr<Strings> ReadNames(const TensorFile& file,
                                   const std::string& key) {
   FOLDFARM_ASSIGN_OR_RETURN(const std::string text, file.Metadata(key));
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto json = ParseJson(text);
   Strings names;
   if (json.is_array()) {
     for (const auto& name : json) {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/ensemble/csv.h"
 #include "coordinator/cli/export_results.h"
@@ -136,10 +137,8 @@ class NpyFolder {
   }
   Json& index() { return index_; }
   absl::Status Finish() {
-    return written_.Write(
-        directory_, "index.json",
-        absl::StrCat(index_.dump(1, ' ', false, Json::error_handler_t::replace),
-                     "\n"));
+    return written_.Write(directory_, "index.json",
+                          absl::StrCat(JsonText(index_, 1), "\n"));
   }
 
  private:

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/base/json_text.h"
 #include "coordinator/cli/format.h"
 
 namespace foldfarm {
@@ -13,7 +14,7 @@ namespace {
 
 // "conv1d" of {"arch": {"conv1d": {...}}}.
 std::string ArchOf(const std::string& model_json) {
-  const auto json = nlohmann::json::parse(model_json, nullptr, false);
+  const auto json = ParseJson(model_json);
   if (!json.is_object() || !json.contains("arch")) return "";
   const auto& arch = json["arch"];
   return arch.is_object() && !arch.empty() ? arch.begin().key() : "";

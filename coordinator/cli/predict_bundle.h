@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "coordinator/cli/command.h"
+#include "coordinator/cli/command_context.h"
 #include "coordinator/cli/predict_source.h"
 
 namespace foldfarm {

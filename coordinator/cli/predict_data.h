@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "coordinator/cli/command.h"
+#include "coordinator/cli/command_context.h"
 #include "coordinator/cli/farm_client.h"
 #include "coordinator/cli/predict_source.h"
 

@@ -12,6 +12,7 @@
 #include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/call_context.h"
 #include "common/rpc/status.h"
@@ -367,7 +368,7 @@ absl::StatusOr<int> Prediction::Execute() {
                      FormatPlural(written.draws, "draw"), " a sample"));
   }
   if (context_.format == OutputFormat::kJson) {
-    *console_.out << Summary().dump(1) << std::endl;
+    *console_.out << JsonText(Summary(), 1) << std::endl;
   }
   return kExitDone;
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "coordinator/cli/command.h"
+#include "coordinator/cli/command_context.h"
 #include "coordinator/cli/predict_data.h"
 
 namespace foldfarm {

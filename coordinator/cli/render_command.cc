@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/retry.h"
 #include "common/spectra/prepared_dataset.h"
@@ -134,13 +135,12 @@ absl::Status WriteDrawFile(const PreparedDataset& dataset,
   for (const SampleInfo& sample : dataset.header().samples) {
     if (sample.labelled && sample.split == "train") train.push_back(sample.id);
   }
-  const nlohmann::json draw = {
-      {"model", nlohmann::json::parse(ModelToJson(model))},
-      {"samples", options.samples},
-      {"train_samples", train},
-      {"draws", options.draws},
-      {"seed", options.seed}};
-  return WriteFileAtomically(JoinPath(folder, "draw.json"), draw.dump());
+  const nlohmann::json draw = {{"model", ParseJson(ModelToJson(model))},
+                               {"samples", options.samples},
+                               {"train_samples", train},
+                               {"draws", options.draws},
+                               {"seed", options.seed}};
+  return WriteFileAtomically(JoinPath(folder, "draw.json"), JsonText(draw));
 }
 
 absl::StatusOr<int> Render(CommandContext& context,

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/output_file.h"

@@ -2,7 +2,7 @@
 #ifndef FOLDFARM_COORDINATOR_CLI_REPORT_COMMAND_H_
 #define FOLDFARM_COORDINATOR_CLI_REPORT_COMMAND_H_
 
-#include "coordinator/cli/command.h"
+#include "coordinator/cli/command_context.h"
 
 namespace foldfarm {
 

@@ -2,6 +2,7 @@
 //
 // Series colours are Okabe and Ito's, chosen to differ for every kind of colour
 // vision; on dark screens lighter ones of the same hues. Paper is always light.
+#include "absl/strings/str_cat.h"
 #include "coordinator/cli/report.h"
 
 namespace foldfarm {
@@ -203,7 +204,7 @@ constexpr char kPrint[] = R"css(
 }  // namespace
 
 std::string ReportStyle() {
-  return std::string(kColours) + kPage + kTables + kCharts + kPrint;
+  return absl::StrCat(kColours, kPage, kTables, kCharts, kPrint);
 }
 
 }  // namespace foldfarm

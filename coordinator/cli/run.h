@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "coordinator/cli/command.h"
+#include "coordinator/cli/command_context.h"
 
 namespace foldfarm {
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 
 namespace foldfarm {
@@ -32,7 +33,7 @@ absl::StatusOr<RunState> LoadRunState(const std::string& path) {
   RunState state;
   if (!FileExists(path)) return state;
   FOLDFARM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto json = ParseJson(text);
   if (!json.is_object()) {
     return absl::InvalidArgumentError(absl::StrCat(
         path, ": not a JSON object; remove it to start the run anew"));
@@ -42,7 +43,7 @@ absl::StatusOr<RunState> LoadRunState(const std::string& path) {
     if (value == json.end()) continue;
     if (!value->is_string()) {
       return absl::InvalidArgumentError(
-          absl::StrCat(path, ": ", field.name, " is ", value->dump(),
+          absl::StrCat(path, ": ", field.name, " is ", JsonText(*value),
                        ", expected a string; remove the file to start the run "
                        "anew"));
     }
@@ -54,7 +55,7 @@ absl::StatusOr<RunState> LoadRunState(const std::string& path) {
 absl::Status SaveRunState(const std::string& path, const RunState& state) {
   nlohmann::ordered_json json;
   for (const Field& field : kFields) json[field.name] = state.*field.member;
-  return WriteFileDurably(path, json.dump(2) + "\n");
+  return WriteFileDurably(path, JsonText(json, 2) + "\n");
 }
 
 std::string SweepDigest(const v1::SweepSpec& spec, const std::string& dataset) {

@@ -1,5 +1,6 @@
 #include "coordinator/cli/sweep_inputs.h"
 
+#include <CLI/CLI.hpp>
 #include <limits>
 #include <map>
 #include <memory>

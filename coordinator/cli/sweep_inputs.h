@@ -9,7 +9,6 @@
 #ifndef FOLDFARM_COORDINATOR_CLI_SWEEP_INPUTS_H_
 #define FOLDFARM_COORDINATOR_CLI_SWEEP_INPUTS_H_
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,10 @@
 #include "coordinator/cli/console.h"
 #include "coordinator/cli/farm_client.h"
 #include "foldfarm/v1/sweep.pb.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace foldfarm {
 

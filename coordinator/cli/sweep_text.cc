@@ -10,6 +10,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/json_text.h"
 #include "common/sweep/message_reader.h"
 
 namespace foldfarm {
@@ -91,7 +92,7 @@ Json ToTree(const Message& message) {
       if (field.is_map()) {
         const std::string key = value["key"].is_string()
                                     ? value["key"].get<std::string>()
-                                    : value["key"].dump();
+                                    : JsonText(value["key"]);
         list[key] = value["value"];
       } else {
         list.push_back(std::move(value));
@@ -114,7 +115,7 @@ std::string Flow(const Json& value) {
     }
     return absl::StrCat(text, value.is_object() ? "}" : "]");
   }
-  if (!value.is_string()) return value.dump();
+  if (!value.is_string()) return JsonText(value);
   const std::string& text = value.get_ref<const std::string&>();
   // Plain where nothing could take it for something else.
   const bool plain = !text.empty() && !absl::ascii_isdigit(text[0]) &&
@@ -124,8 +125,7 @@ std::string Flow(const Json& value) {
                        return absl::ascii_isalnum(c) || c == '_' || c == '.' ||
                               c == '-' || c == '/';
                      });
-  return plain ? text
-               : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return plain ? text : JsonText(value);
 }
 
 // Every value of `tree` that is no object, by path, in order.

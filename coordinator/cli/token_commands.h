@@ -2,9 +2,7 @@
 #ifndef FOLDFARM_COORDINATOR_CLI_TOKEN_COMMANDS_H_
 #define FOLDFARM_COORDINATOR_CLI_TOKEN_COMMANDS_H_
 
-#include <CLI/CLI.hpp>
-
-#include "coordinator/cli/command.h"
+#include "coordinator/cli/command_context.h"
 
 namespace foldfarm {
 

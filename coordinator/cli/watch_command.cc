@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
 

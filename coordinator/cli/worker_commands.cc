@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
 
 namespace foldfarm {

@@ -9,6 +9,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
 #include "common/tensorfile/tensorfile.h"
@@ -36,7 +37,7 @@ class ModelLoader {
     FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
     FOLDFARM_ASSIGN_OR_RETURN(const std::string text,
                               file->Metadata("sample_ids"));
-    const nlohmann::json ids = nlohmann::json::parse(text, nullptr, false);
+    const nlohmann::json ids = ParseJson(text);
     if (!ids.is_array() || !absl::c_all_of(ids, [](const nlohmann::json& id) {
           return id.is_string();
         })) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "common/base/attempt_files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/tensorfile/tensorfile.h"
 
@@ -18,7 +19,7 @@ namespace {
 absl::StatusOr<std::vector<std::string>> Names(const TensorFile& file,
                                                const std::string& key) {
   FOLDFARM_ASSIGN_OR_RETURN(const std::string text, file.Metadata(key));
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json json = ParseJson(text);
   std::vector<std::string> names;
   if (json.is_array()) {
     for (const nlohmann::json& item : json) {

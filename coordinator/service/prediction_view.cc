@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/attempt_files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/ensemble/prediction_mean.h"
 #include "common/spectra/prepared_dataset.h"
@@ -193,7 +194,7 @@ class ShareReader {
     FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
     FOLDFARM_ASSIGN_OR_RETURN(const std::string text,
                               file->Metadata("sample_ids"));
-    const nlohmann::json ids = nlohmann::json::parse(text, nullptr, false);
+    const nlohmann::json ids = ParseJson(text);
     if (!ids.is_array() || ids.size() != row_of.size()) {
       return absl::DataLossError(absl::StrCat(path, ": other samples"));
     }

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
 #include "coordinator/service/farm_view.h"
@@ -80,7 +81,7 @@ absl::StatusOr<std::string> EventStream::Next() {
     const nlohmann::json hello = {{"instance", instance_},
                                   {"version", FOLDFARM_VERSION}};
     absl::StrAppend(&out, "retry: 1000\n");
-    Append("hello", hello.dump(), out);
+    Append("hello", JsonText(hello), out);
   } else {
     // Let changes gather; other pages' do not cut this short.
     while (!queue_.stopping()) {
@@ -196,7 +197,7 @@ absl::Status EventStream::AppendCurves(const Reader& reader,
   if (!curves.empty()) {
     nlohmann::json message;
     message["curves"] = std::move(curves);
-    Append("curves", message.dump(), out);
+    Append("curves", JsonText(message), out);
   }
   return absl::OkStatus();
 }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/json_text.h"
 
 namespace foldfarm {
 
@@ -27,7 +28,7 @@ std::string ErrorToJson(const absl::Status& status) {
        {{"code", absl::StatusCodeToString(status.code())},
         {"message", std::string(status.message())}}}};
   // What is quoted in a message may be anything: no byte of it throws.
-  return error.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return JsonText(error);
 }
 
 int ToHttpStatus(absl::StatusCode code) {

@@ -14,6 +14,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/subprocess.h"
 #include "common/spectra/synthesize.h"
 #include "gmock/gmock.h"
@@ -124,7 +125,7 @@ class BundleTest : public testing::Test {
     arguments.push_back("--json");
     const Outcome outcome = Predict(std::move(arguments));
     EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
-    return Json::parse(outcome.out, nullptr, false);
+    return ParseJson(outcome.out);
   }
   static std::string FileOf(const std::string& id) {
     return Path(absl::StrCat("data/train_features/", id, ".csv"));
@@ -162,7 +163,7 @@ TEST_F(BundleTest, HoldsAllThatPredictingNeedsAndACardThatSaysSo) {
     EXPECT_TRUE(FileExists(JoinPath(Path("bundle"), name))) << name;
   }
   EXPECT_FALSE(FileExists(Path("bundle/UNFINISHED")));
-  const Json bundle = Json::parse(ReadFile(Path("bundle/bundle.json")).value());
+  const Json bundle = ParseJson(ReadFile(Path("bundle/bundle.json")).value());
   EXPECT_EQ(bundle["labels"].size(), 10);
   EXPECT_EQ(bundle["tta"], 2);
   EXPECT_EQ(bundle["shrink"]["sam_testbed"], 0.01);
@@ -295,7 +296,7 @@ TEST_F(BundleTest, BadFilesAreReportedAndTheOthersGoOn) {
   EXPECT_EQ(outcome.exit_status, 1);
   EXPECT_THAT(outcome.err,
               AllOf(HasSubstr("line.csv:2"), HasSubstr("28 < temp < 1000")));
-  const Json json = Json::parse(outcome.out);
+  const Json json = ParseJson(outcome.out);
   EXPECT_EQ(json["samples"].size(), 1);
   EXPECT_EQ(json["failed"].size(), 2);
 }
@@ -368,7 +369,7 @@ TEST_F(BundleTest, ExplainsALabelAsAPictureAndAList) {
       Run("foldfarm", {"explain", Path("bundle"), file, "--label", "carbonate",
                        "--out", Path("why.png"), "-o", "json", "--draws", "2"});
   ASSERT_EQ(outcome.exit_status, 0) << outcome.err;
-  const Json json = Json::parse(outcome.out);
+  const Json json = ParseJson(outcome.out);
   EXPECT_EQ(json["label"], "carbonate");
   EXPECT_EQ(json["leftOut"], Json({"prior"}));
   EXPECT_EQ(json["models"].size(), 2);

@@ -16,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/clock.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/rpc/channel.h"
 #include "foldfarm/v1/worker.grpc.pb.h"
 #include "tests/testing/browser.h"
@@ -78,7 +79,7 @@ class PageTest : public ::testing::Test {
   void ExpectText(const std::string& selector, const std::string& text) {
     Expect(
         absl::StrFormat("document.querySelector(%s)?.textContent.includes(%s)",
-                        Json(selector).dump(), Json(text).dump()));
+                        JsonText(Json(selector)), JsonText(Json(text))));
   }
   Json Run(const std::string& script) {
     const auto value = browser_->Run(script);
@@ -351,7 +352,7 @@ TEST_F(PageTest, ChangesAreMadeOnlyWithTheToken) {
             true);
   const auto unlock = [&](const std::string& token) {
     Click("#unlock");
-    Run("document.getElementById('token').value = " + Json(token).dump());
+    Run("document.getElementById('token').value = " + JsonText(Json(token)));
     Click("#token-ok");
   };
   unlock("wrong");

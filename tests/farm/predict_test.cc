@@ -21,6 +21,7 @@
 #include "common/base/clock.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
+#include "common/base/json_text.h"
 #include "common/base/subprocess.h"
 #include "common/ensemble/scores.h"
 #include "common/rpc/artifact_client.h"
@@ -297,7 +298,7 @@ TEST_F(PredictCommandTest, WritesASubmissionForEachNumberOfDrawsInOnePass) {
                                    missing_)),
             HasSubstr("have no prediction and are left out (1 without a "
                       "features file)")));
-  const Json json = Json::parse(Read("first.out"), nullptr, false);
+  const Json json = ParseJson(Read("first.out"));
   ASSERT_TRUE(json.is_object()) << Read("first.out");
   EXPECT_EQ(json["sweep"], "s2");
   EXPECT_EQ(json["models"], Json({"succeed.a", "succeed.c"}));

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/subprocess.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/retry.h"
@@ -141,7 +142,7 @@ TEST_F(RunTest, GoesFromSamplesToAnEnsembleAndLeavesNothingRunning) {
   EXPECT_THAT(Read("run.out"),
               AllOf(HasSubstr("ensemble of 2"), HasSubstr("succeed.a")));
   EXPECT_THAT(Read("run.err"), HasSubstr("4 of 4 jobs done"));
-  const auto ensemble = nlohmann::json::parse(Read("out/ensemble.json"));
+  const auto ensemble = ParseJson(Read("out/ensemble.json"));
   EXPECT_EQ(ensemble["models"].size(), 2u);
   EXPECT_THAT(Read("out/report.html"),
               AllOf(HasSubstr("ensemble of 2"), HasSubstr("</html>")));

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_split.h"
 #include "common/base/digest.h"
+#include "common/base/json_text.h"
 #include "common/bundle/bundle.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -49,14 +50,10 @@ void Read(const std::string& json, bool digest_fits) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   foldfarm::Read(text, /*digest_fits=*/false);
-  auto json =
-      nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  auto json = ParseOrderedJson(text);
   if (!json.is_object()) return 0;
   json.erase("digest");
-  const auto dump = [&] {
-    return json.dump(-1, ' ', false,
-                     nlohmann::ordered_json::error_handler_t::replace);
-  };
+  const auto dump = [&] { return JsonText(json); };
   json["digest"] = foldfarm::Sha256Hex(dump());
   foldfarm::Read(dump(), /*digest_fits=*/true);
   return 0;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/retry.h"
 
@@ -106,13 +107,13 @@ absl::StatusOr<Json> Browser::Call(const std::string& method,
   const httplib::Result result =
       method == "GET"      ? client.Get(target.c_str())
       : method == "DELETE" ? client.Delete(target.c_str())
-                           : client.Post(target.c_str(), body.dump(),
+                           : client.Post(target.c_str(), JsonText(body),
                                          "application/json; charset=utf-8");
   if (!result) {
     return absl::UnavailableError(absl::StrCat(
         "chromedriver: ", target, ": ", httplib::to_string(result.error())));
   }
-  Json answer = Json::parse(result->body, nullptr, false);
+  Json answer = ParseJson(result->body);
   if (result->status != 200 || !answer.is_object()) {
     return absl::InternalError(
         absl::StrCat("chromedriver: ", target, ": ", result->body));
@@ -167,7 +168,7 @@ absl::Status Browser::WaitFor(const std::string& expression) {
   FOLDFARM_ASSIGN_OR_RETURN(const Json text,
                             Run("return document.body.innerText"));
   return absl::DeadlineExceededError(absl::StrCat(
-      expression, " did not become true; the page says:\n", text.dump(1)));
+      expression, " did not become true; the page says:\n", JsonText(text, 1)));
 }
 
 absl::Status Browser::Click(const std::string& selector) {

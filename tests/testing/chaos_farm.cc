@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
+#include "common/base/json_text.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/retry.h"
 #include "common/sweep/sweep.h"
@@ -33,7 +34,7 @@ std::string JobOfTrainer(int pid) {
   if (argv.size() < 3) return "";
   const auto text = ReadFile(JoinPath(argv[2], "attempt.json"));
   if (!text.ok()) return "";
-  const auto attempt = nlohmann::json::parse(*text, nullptr, false);
+  const auto attempt = ParseJson(*text);
   return attempt.is_object() ? attempt.value("job", "") : "";
 }
 

@@ -23,6 +23,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/tensorfile/tensorfile.h"
 #include "tests/testing/fake_probability.h"
 
@@ -41,7 +42,7 @@ void SayRaw(absl::string_view text) {
   }
 }
 
-void Say(const Json& event) { SayRaw(absl::StrCat(event.dump(), "\n")); }
+void Say(const Json& event) { SayRaw(absl::StrCat(JsonText(event), "\n")); }
 
 void SayEpoch(int epoch) {
   Say(Json{{"event", "epoch"},
@@ -97,8 +98,8 @@ std::map<std::pair<std::string, std::string>, bool> Truth(
     const std::string& path) {
   const auto file = TensorFile::Open(path);
   if (!file.ok()) std::exit(70);
-  const Json samples = Json::parse((*file)->metadata().at("samples"));
-  const auto labels = Json::parse((*file)->metadata().at("labels"))
+  const Json samples = ParseJson((*file)->metadata().at("samples"));
+  const auto labels = ParseJson((*file)->metadata().at("labels"))
                           .get<std::vector<std::string>>();
   const auto cells =
       (*file)->U8("labels", {static_cast<int64_t>(samples.size()),
@@ -121,8 +122,7 @@ std::vector<std::string> LabelsOf(const Attempt& attempt) {
   const auto metadata =
       TensorFile::ReadMetadata(attempt.Path("dataset.safetensors"));
   if (metadata.ok() && metadata->count("labels") > 0) {
-    labels =
-        Json::parse(metadata->at("labels")).get<std::vector<std::string>>();
+    labels = ParseJson(metadata->at("labels")).get<std::vector<std::string>>();
   }
   const auto own =
       attempt.spec["model"].value("labels", std::vector<std::string>());
@@ -145,8 +145,8 @@ TensorFileWriter PredictionsFile(const Attempt& attempt,
   TensorFileWriter file;
   file.SetMetadata("format", format);
   file.SetMetadata("format_version", "1");
-  file.SetMetadata("sample_ids", Json(ids).dump());
-  file.SetMetadata("labels", Json(labels).dump());
+  file.SetMetadata("sample_ids", JsonText(Json(ids)));
+  file.SetMetadata("labels", JsonText(Json(labels)));
   file.SetMetadata("job", attempt.spec.value("job", ""));
   file.SetMetadata("fold", absl::StrCat(attempt.spec.value("fold", 0)));
   return file;
@@ -373,7 +373,7 @@ int Main(int argc, char** argv) {
   attempt.folder = argv[2];
   const auto text = ReadFile(attempt.Path("attempt.json"));
   if (!text.ok()) return 70;
-  attempt.spec = Json::parse(*text);
+  attempt.spec = ParseJson(*text);
   const std::string model = attempt.spec["model"].value("name", "");
   const std::string name =
       std::vector<std::string>(absl::StrSplit(model, '.'))[0];

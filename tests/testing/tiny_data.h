@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "common/base/json_text.h"
 #include "common/tensorfile/tensorfile.h"
 
 namespace foldfarm {
@@ -41,8 +42,8 @@ inline std::string TinyDataset(int samples, int test_samples = 1,
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-prepared");
   writer.SetMetadata("format_version", "1");
-  writer.SetMetadata("labels", nlohmann::json(label_names).dump());
-  writer.SetMetadata("samples", table.dump());
+  writer.SetMetadata("labels", JsonText(nlohmann::json(label_names)));
+  writer.SetMetadata("samples", JsonText(table));
   writer.AddI64("scan_offset", {n + 1}, offset);
   writer.AddF64("temperature", {n}, temperature);
   writer.AddF32("abundance", {n, 100}, scans);
@@ -63,8 +64,8 @@ inline std::string TinyOofOf(const std::vector<std::string>& samples,
   draws.insert(draws.end(), values.begin(), values.end());
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-oof");
-  writer.SetMetadata("sample_ids", nlohmann::json(samples).dump());
-  writer.SetMetadata("labels", nlohmann::json(labels).dump());
+  writer.SetMetadata("sample_ids", JsonText(nlohmann::json(samples)));
+  writer.SetMetadata("labels", JsonText(nlohmann::json(labels)));
   writer.AddF32("probabilities", {n, l}, values);
   writer.AddF32("draws", {2, n, l}, draws);
   return writer.Serialize();
@@ -111,8 +112,8 @@ inline std::string TinyPredictions(const std::vector<std::string>& samples,
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-predictions");
   writer.SetMetadata("format_version", "1");
-  writer.SetMetadata("sample_ids", nlohmann::json(samples).dump());
-  writer.SetMetadata("labels", nlohmann::json(labels).dump());
+  writer.SetMetadata("sample_ids", JsonText(nlohmann::json(samples)));
+  writer.SetMetadata("labels", JsonText(nlohmann::json(labels)));
   writer.AddF32("probabilities", {n, l},
                 std::vector<float>(static_cast<size_t>(n * l), mean));
   writer.AddF32("draws", {static_cast<int64_t>(draws.size()), n, l}, all);

@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "worker/agent/trainer_process.h"
 
 namespace foldfarm {
@@ -100,9 +101,8 @@ int ReportFailedStart(const std::string& path, int error) {
     why += "; is the interpreter that its first line names there?";
   }
   const std::string line = absl::StrCat(
-      nlohmann::json{
-          {"event", "failed"}, {"code", "INVALID_ARGUMENT"}, {"message", why}}
-          .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+      JsonText(nlohmann::json{
+          {"event", "failed"}, {"code", "INVALID_ARGUMENT"}, {"message", why}}),
       "\n");
   const bool box = error == EAGAIN || error == ENOMEM;
   if (write(kEventsDescriptor, line.data(), line.size()) < 0)

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/ids.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 
 namespace foldfarm {
@@ -78,7 +79,7 @@ absl::StatusOr<std::string> CheckedName(const Json& json) {
     if (IsValidName(name, kMaxName)) return name;
   }
   return Malformed(
-      absl::StrCat(CleanText(json.dump(), kMaxName),
+      absl::StrCat(CleanText(JsonText(json), kMaxName),
                    " is not a plain name of a file in the attempt's folder"));
 }
 
@@ -164,8 +165,7 @@ size_t CharacterSize(absl::string_view text) {
 }  // namespace
 
 absl::StatusOr<TrainerEvent> ParseTrainerEvent(absl::string_view line) {
-  const Json json = Json::parse(line.begin(), line.end(), nullptr,
-                                /*allow_exceptions=*/false);
+  const Json json = ParseJson(line);
   absl::StatusOr<TrainerEvent> event =
       json.is_discarded()
           ? Malformed(absl::StrContains(line, "NaN") ||

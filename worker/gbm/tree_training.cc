@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/tensorfile/tensorfile.h"
 #include "nlohmann/json.hpp"
@@ -400,10 +401,10 @@ absl::StatusOr<std::vector<std::string>> BoostedTrees::SaveResults(
     weights.SetMetadata(key, value);
   }
   weights.SetMetadata("format", kWeightsFormat);
-  weights.SetMetadata("labels", nlohmann::json(input_.labels).dump());
+  weights.SetMetadata("labels", JsonText(nlohmann::json(input_.labels)));
   weights.SetMetadata("feature_names",
-                      nlohmann::json(input_.feature_names).dump());
-  weights.SetMetadata("feature_gain", gains.dump());
+                      JsonText(nlohmann::json(input_.feature_names)));
+  weights.SetMetadata("feature_gain", JsonText(gains));
   AddModels("booster", Best(), weights);
   FOLDFARM_RETURN_IF_ERROR(
       WriteFileDurably(JoinPath(directory, kWeightsFile), weights.Serialize()));

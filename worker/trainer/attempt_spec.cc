@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "worker/trainer/arch_spec.h"
 #include "worker/trainer/json_fields.h"
@@ -211,8 +212,7 @@ absl::Status ParseModel(JsonFields fields, AttemptSpec& spec) {
 
 absl::StatusOr<AttemptSpec> ParseAttemptSpec(absl::string_view json,
                                              absl::string_view name) {
-  const Json root = Json::parse(json.begin(), json.end(), nullptr,
-                                /*allow_exceptions=*/false);
+  const Json root = ParseJson(json);
   if (root.is_discarded()) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": not valid JSON"));
   }
@@ -233,7 +233,7 @@ absl::StatusOr<AttemptSpec> ParseAttemptSpec(absl::string_view json,
   if (model == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": model is missing"));
   }
-  spec.model_json = model->dump();
+  spec.model_json = JsonText(*model);
   FOLDFARM_RETURN_IF_ERROR(
       ParseModel(JsonFields(*model, fields.Path("model")), spec));
   return spec;
@@ -241,13 +241,12 @@ absl::StatusOr<AttemptSpec> ParseAttemptSpec(absl::string_view json,
 
 absl::StatusOr<AttemptSpec> ParseModelSpec(absl::string_view json,
                                            absl::string_view name) {
-  const Json model = Json::parse(json.begin(), json.end(), nullptr,
-                                 /*allow_exceptions=*/false);
+  const Json model = ParseJson(json);
   if (model.is_discarded()) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": not valid JSON"));
   }
   AttemptSpec spec;
-  spec.model_json = model.dump();
+  spec.model_json = JsonText(model);
   FOLDFARM_RETURN_IF_ERROR(
       ParseModel(JsonFields(model, std::string(name)), spec));
   return spec;

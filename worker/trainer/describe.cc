@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
 #include "nlohmann/json.hpp"
@@ -239,7 +240,7 @@ Entry ReadModel(const Json& model, int num_labels,
     entry.spec->arch = XgboostOptions();  // No figures either.
     return entry;
   }
-  entry.spec = ParseModelSpec(model.dump(), "model");
+  entry.spec = ParseModelSpec(JsonText(model), "model");
   if (!entry.spec.ok() ||
       std::holds_alternative<XgboostOptions>(entry.spec->arch) ||
       std::holds_alternative<NoneOptions>(entry.spec->arch)) {
@@ -248,7 +249,7 @@ Entry ReadModel(const Json& model, int num_labels,
   if (!entry.spec->labels.empty()) {
     num_labels = static_cast<int>(entry.spec->labels.size());
   }
-  entry.network = absl::StrCat(num_labels, " ", arch.dump());
+  entry.network = absl::StrCat(num_labels, " ", JsonText(arch));
   networks[entry.network] = {.arch = entry.spec->arch,
                              .num_labels = num_labels};
   return entry;
@@ -307,8 +308,7 @@ Json Answer(Entry entry, const std::map<std::string, Network>& networks) {
 }  // namespace
 
 absl::StatusOr<std::string> DescribeModels(absl::string_view document) {
-  const Json root = Json::parse(document.begin(), document.end(), nullptr,
-                                /*allow_exceptions=*/false);
+  const Json root = ParseJson(document);
   if (root.is_discarded() || !root.is_object()) {
     return absl::InvalidArgumentError(
         "standard input is not a JSON object, expected {\"labels\": N, "
@@ -318,7 +318,7 @@ absl::StatusOr<std::string> DescribeModels(absl::string_view document) {
   if (labels == root.end() || !labels->is_number_integer() ||
       labels->get<int64_t>() < 1 || labels->get<int64_t>() > 1'000'000) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "labels is ", labels == root.end() ? "missing" : labels->dump(),
+        "labels is ", labels == root.end() ? "missing" : JsonText(*labels),
         ", expected the number of labels"));
   }
   const auto models = root.find("models");
@@ -336,8 +336,7 @@ absl::StatusOr<std::string> DescribeModels(absl::string_view document) {
   for (Entry& entry : entries) {
     answers.push_back(Answer(std::move(entry), networks));
   }
-  return Json({{"models", std::move(answers)}})
-      .dump(-1, ' ', false, Json::error_handler_t::replace);
+  return JsonText(Json({{"models", std::move(answers)}}));
 }
 
 }  // namespace foldfarm

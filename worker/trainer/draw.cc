@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
 #include "common/spectra/sample_table.h"
@@ -38,7 +39,7 @@ struct DrawSpec {
 };
 
 absl::StatusOr<DrawSpec> ParseDrawSpec(const std::string& text) {
-  const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json root = ParseJson(text);
   if (root.is_discarded()) {
     return absl::InvalidArgumentError(
         absl::StrCat(kDrawFile, ": not valid JSON"));
@@ -58,7 +59,7 @@ absl::StatusOr<DrawSpec> ParseDrawSpec(const std::string& text) {
   // An attempt's model is read, and complained about, in one place.
   const Json attempt = {{"model", model == nullptr ? Json() : *model}};
   FOLDFARM_ASSIGN_OR_RETURN(AttemptSpec parsed,
-                            ParseAttemptSpec(attempt.dump(), kDrawFile));
+                            ParseAttemptSpec(JsonText(attempt), kDrawFile));
   spec.render = parsed.render;
   return spec;
 }
@@ -167,8 +168,8 @@ absl::Status Run(const std::string& directory) {
   }
   writer.SetMetadata("format", "foldfarm-images");
   writer.SetMetadata("format_version", "1");
-  writer.SetMetadata("samples", Json(spec.samples).dump());
-  writer.SetMetadata("groups", names.dump());
+  writer.SetMetadata("samples", JsonText(Json(spec.samples)));
+  writer.SetMetadata("groups", JsonText(names));
   return WriteFileAtomically(JoinPath(directory, "images.safetensors"),
                              writer.Serialize());
 }

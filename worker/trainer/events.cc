@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/json_text.h"
 #include "nlohmann/json.hpp"
 
 namespace foldfarm {
@@ -14,9 +15,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Torch's messages may quote anything.
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string Dump(const Json& json) { return JsonText(json); }
 
 }  // namespace
 

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/tensorfile/tensorfile.h"
 #include "nlohmann/json.hpp"
@@ -43,7 +44,7 @@ struct ExplainSpec {
 absl::StatusOr<ExplainSpec> ReadSpec(const std::string& directory) {
   FOLDFARM_ASSIGN_OR_RETURN(const std::string text,
                             ReadFile(JoinPath(directory, kSpecFile)));
-  const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json root = ParseJson(text);
   if (root.is_discarded()) {
     return absl::InvalidArgumentError(
         absl::StrCat(kSpecFile, ": not valid JSON"));
@@ -294,9 +295,7 @@ absl::Status Explainer::Write(const std::string& directory) const {
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-explanation");
   writer.SetMetadata("format_version", "1");
-  writer.SetMetadata(
-      "explanation",
-      explanation.dump(-1, ' ', false, Json::error_handler_t::replace));
+  writer.SetMetadata("explanation", JsonText(explanation));
   writer.AddF32("image", {kNumMz, kNumColumns}, image);
   writer.AddF32("evidence", {kNumMz, kNumColumns}, evidence_->cells());
   writer.AddF32("mz", {kNumMz}, evidence_->rows());

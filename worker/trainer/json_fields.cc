@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/json_text.h"
 
 namespace foldfarm {
 namespace {
@@ -62,7 +63,7 @@ void JsonFields::Get(absl::string_view name, std::string& value) {
   if (json->is_string()) {
     value = json->get<std::string>();
   } else {
-    Fail(name, absl::StrCat("is ", json->dump(), ", expected a string"));
+    Fail(name, absl::StrCat("is ", JsonText(*json), ", expected a string"));
   }
 }
 
@@ -72,7 +73,8 @@ void JsonFields::Get(absl::string_view name, bool& value) {
   if (json->is_boolean()) {
     value = json->get<bool>();
   } else {
-    Fail(name, absl::StrCat("is ", json->dump(), ", expected true or false"));
+    Fail(name,
+         absl::StrCat("is ", JsonText(*json), ", expected true or false"));
   }
 }
 
@@ -82,7 +84,7 @@ void JsonFields::Get(absl::string_view name, double& value, double min,
   if (json == nullptr) return;
   if (!json->is_number() || !(json->get<double>() >= min) ||
       !(json->get<double>() <= max)) {
-    Fail(name, absl::StrCat("is ", json->dump(), ", expected a number from ",
+    Fail(name, absl::StrCat("is ", JsonText(*json), ", expected a number from ",
                             min, " to ", max));
     return;
   }
@@ -96,7 +98,7 @@ int64_t JsonFields::Integer(absl::string_view name, const nlohmann::json& json,
   if (!(number >= static_cast<double>(min)) ||
       !(number <= static_cast<double>(max)) || number != std::floor(number)) {
     Fail(name,
-         absl::StrCat("is ", json.dump(), ", expected a whole number from ",
+         absl::StrCat("is ", JsonText(json), ", expected a whole number from ",
                       min, " to ", max));
     return min;
   }
@@ -136,7 +138,7 @@ void JsonFields::Get(absl::string_view name, std::vector<int>& value,
   const nlohmann::json* json = Take(name);
   if (json == nullptr) return;
   if (!json->is_array()) {
-    Fail(name, absl::StrCat("is ", json->dump(), ", expected an array"));
+    Fail(name, absl::StrCat("is ", JsonText(*json), ", expected an array"));
     return;
   }
   value.clear();
@@ -153,7 +155,7 @@ void JsonFields::Get(absl::string_view name, std::vector<double>& value,
     return item.is_number() && item.get<double>() >= min;
   };
   if (!json->is_array() || !std::all_of(json->begin(), json->end(), fits)) {
-    Fail(name, absl::StrCat("is ", json->dump(),
+    Fail(name, absl::StrCat("is ", JsonText(*json),
                             ", expected an array of numbers from ", min));
     return;
   }
@@ -167,7 +169,7 @@ void JsonFields::Get(absl::string_view name,
   value.clear();
   for (const auto& [key, item] : json->items()) {
     if (!item.is_string()) {
-      Fail(name, absl::StrCat("has ", item.dump(), " for \"", key,
+      Fail(name, absl::StrCat("has ", JsonText(item), " for \"", key,
                               "\", expected a string"));
       return;
     }
@@ -182,7 +184,7 @@ void JsonFields::Get(absl::string_view name,
   value.clear();
   for (const auto& [key, item] : json->items()) {
     if (!item.is_number() || !(item.get<double>() >= min)) {
-      Fail(name, absl::StrCat("has ", item.dump(), " for \"", key,
+      Fail(name, absl::StrCat("has ", JsonText(item), " for \"", key,
                               "\", expected a number from ", min));
       return;
     }
@@ -202,7 +204,7 @@ int JsonFields::EnumIndex(absl::string_view name, absl::string_view prefix,
   }
   const auto it = std::find(words.begin(), words.end(), word);
   if (it == words.end()) {
-    Fail(name, absl::StrCat("is ", json->dump(), ", expected one of ",
+    Fail(name, absl::StrCat("is ", JsonText(*json), ", expected one of ",
                             absl::StrJoin(words, ", ")));
     return -1;
   }

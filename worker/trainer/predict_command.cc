@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/sample_table.h"
 #include "nlohmann/json.hpp"
@@ -135,9 +136,7 @@ absl::StatusOr<int> PredictCommand::Run() {
     progress.Group(done_);
   }
   if (options_.json) {
-    std::printf(
-        "%s\n",
-        Document().dump(1, ' ', false, Json::error_handler_t::replace).c_str());
+    std::printf("%s\n", JsonText(Document(), 1).c_str());
   }
   return static_cast<int>(failed_.size());
 }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/tensorfile/tensorfile.h"
 #include "nlohmann/json.hpp"
@@ -22,9 +23,10 @@ absl::Status WriteFile(const std::string& path, const char* format,
   TensorFileWriter writer;
   writer.SetMetadata("format", format);
   writer.SetMetadata("format_version", "1");
-  writer.SetMetadata("sample_ids", nlohmann::json(samples).dump());
+  writer.SetMetadata("sample_ids", JsonText(nlohmann::json(samples)));
   writer.SetMetadata(
-      "labels", nlohmann::json(LabelNames(dataset.header(), columns)).dump());
+      "labels",
+      JsonText(nlohmann::json(LabelNames(dataset.header(), columns))));
   writer.SetMetadata("job", spec.job);
   writer.SetMetadata("fold", absl::StrCat(spec.fold));
   writer.AddF32("probabilities",

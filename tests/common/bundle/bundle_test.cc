@@ -8,6 +8,7 @@
 
 #include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 
 namespace foldfarm {
 namespace {
@@ -68,12 +69,12 @@ class BundleTest : public ::testing::Test {
   // What reading says after `change` to the document, made with care: its
   // digest is right.
   std::string Complaint(const std::function<void(Json&)>& change) {
-    Json root = Json::parse(BundleToJson(bundle_));
+    Json root = ParseOrderedJson(BundleToJson(bundle_));
     root.erase("digest");
     change(root);
-    root["digest"] = Sha256Hex(root.dump());
+    root["digest"] = Sha256Hex(JsonText(root));
     // The digest stands last, as it was written.
-    const auto bundle = ParseBundle(root.dump(), "b");
+    const auto bundle = ParseBundle(JsonText(root), "b");
     EXPECT_FALSE(bundle.ok());
     return std::string(bundle.status().message());
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/subprocess.h"
 #include "common/ensemble/analysis.h"
 #include "tests/common/ensemble/made_oof.h"
@@ -188,7 +189,7 @@ TEST(SklearnTest, ComputesTheSameFigures) {
   }
   cases["hold-out"] = Case(coarse);
   const std::string path = JoinPath(*folder, "figures.json");
-  ASSERT_TRUE(WriteFileAtomically(path, cases.dump()).ok());
+  ASSERT_TRUE(WriteFileAtomically(path, JsonText(cases)).ok());
   EXPECT_EQ(
       RunPython(
           {FOLDFARM_SOURCE_DIR "/tests/common/ensemble/sklearn_check.py", path},

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "tests/common/spectra/test_files.h"
 
 namespace foldfarm {
@@ -35,7 +36,7 @@ std::vector<Case> ReadCases(const std::string& path) {
   const auto text = ReadFile(path);
   if (!text.ok()) return {};
   std::vector<Case> cases;
-  const nlohmann::json document = nlohmann::json::parse(*text);
+  const nlohmann::json document = ParseJson(*text);
   for (const auto& json : document["cases"]) {
     Case c{json["name"], json["lambda"],    json["y"],
            {},           json["converged"], json["converged_iterations"]};

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/json_text.h"
 #include "tests/common/spectra/test_files.h"
 
 namespace foldfarm {
@@ -60,7 +61,7 @@ TEST(PrepareTest, EqualsTheRecipeOnRealSamples) {
   const std::string golden = SharedFile("golden/prepared_and_rendered.json");
   const auto text = ReadFile(golden);
   if (!text.ok()) GTEST_SKIP() << golden << " is absent";
-  const nlohmann::json document = nlohmann::json::parse(*text);
+  const nlohmann::json document = ParseJson(*text);
   std::vector<std::string> ids;
   for (const auto& p : document["prepared"]) ids.push_back(p["sample_id"]);
   ScratchFolder scratch;

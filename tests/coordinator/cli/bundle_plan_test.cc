@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "common/base/json_text.h"
 #include "coordinator/cli/model_card.h"
 
 namespace foldfarm {
@@ -121,7 +122,7 @@ TEST(BundlePlanTest, FiguresAreOfTheChosenModelsByInstrumentAndLabel) {
   EXPECT_EQ(figures.labels[1].name, "sulfate");
   EXPECT_EQ(figures.labels[1].positive, 2);
   EXPECT_EQ(figures.folds, 2);
-  const auto json = nlohmann::json::parse(FiguresJson(figures));
+  const auto json = ParseJson(FiguresJson(figures));
   EXPECT_EQ(json["samples"], 4);
   EXPECT_EQ(json["models"]["good"]["accuracy"], 1);
   EXPECT_EQ(json["labels"]["carbonate"]["positive"], 2);

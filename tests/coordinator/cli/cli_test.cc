@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "foldfarm/v1/farm.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -181,22 +182,22 @@ TEST_F(CliTest, WhatTheFarmDecidedByItselfStandsWithTheSweep) {
   EXPECT_THAT(Run({"sweeps"}).out, HasSubstr(note));
   EXPECT_THAT(Run({"status", "s1"}).out, HasSubstr(absl::StrCat("\n", note)));
   EXPECT_THAT(Run({"watch", "s1"}).out, HasSubstr(note));
-  EXPECT_EQ(Json::parse(Run({"status", "s1", "-o", "json"}).out)["note"],
+  EXPECT_EQ(ParseJson(Run({"status", "s1", "-o", "json"}).out)["note"],
             "screened: 1 of 2 models goes on");
 }
 
 TEST_F(CliTest, JsonIsOneDocumentWithNamesAsTheProtocolSpellsThem) {
   const Outcome outcome = Run({"sweeps", "-o", "json"});
   EXPECT_EQ(outcome.exit_status, 0);
-  const Json json = Json::parse(outcome.out);
+  const Json json = ParseJson(outcome.out);
   EXPECT_EQ(json["sweeps"][0]["id"], "s1");
   EXPECT_EQ(json["sweeps"][0]["state"], "FAILED");
   EXPECT_EQ(json["sweeps"][0]["running"], 0);  // Zeros are there, too.
 }
 
 TEST_F(CliTest, GlobalOptionsStandBeforeOrAfterTheCommand) {
-  EXPECT_EQ(Json::parse(Run({"-o", "json", "sweeps"}).out),
-            Json::parse(Run({"sweeps", "--output=json"}).out));
+  EXPECT_EQ(ParseJson(Run({"-o", "json", "sweeps"}).out),
+            ParseJson(Run({"sweeps", "--output=json"}).out));
 }
 
 TEST_F(CliTest, JobsCanBeChosenByState) {

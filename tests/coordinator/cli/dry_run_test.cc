@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/coordinator/cli/scripted_farm.h"
@@ -46,19 +47,19 @@ TEST_F(DryRunTest, ADryRunListsJobsWithTheirCosts) {
       "\n4 jobs: 2 models x 2 folds; all models have 44.7 M parameters and "
       "take 1.80 G multiply-adds an image; the largest job needs about 512.0 "
       "MiB.\n");
-  const Json question = Json::parse(ReadFile(Path("question")).value());
+  const Json question = ParseJson(ReadFile(Path("question")).value());
   EXPECT_EQ(question["labels"], 10);
   EXPECT_EQ(question["models"][0]["train"]["epochs"], 7);
   // Of a dataset its labels count.
   const Outcome json = Run({"submit", sweep, "--dry-run", "--trainer", trainer,
                             "--dataset", "data", "-o", "json"});
   ASSERT_EQ(json.exit_status, 0) << json.err;
-  const Json reply = Json::parse(json.out);
+  const Json reply = ParseJson(json.out);
   EXPECT_EQ(reply["totals"]["jobs"], 4);
   EXPECT_EQ(reply["jobs"][2]["model"], "gru");
   EXPECT_EQ(reply["jobs"][2]["multiplyAdds"], 1796000000);
   EXPECT_TRUE(reply["jobs"][1]["memoryBytes"].is_null());
-  EXPECT_EQ(Json::parse(ReadFile(Path("question")).value())["labels"], 2);
+  EXPECT_EQ(ParseJson(ReadFile(Path("question")).value())["labels"], 2);
   EXPECT_THAT(farm_.submitted.dataset(), IsEmpty());
 }
 
@@ -98,7 +99,7 @@ TEST_F(DryRunTest, ADryRunSaysHowManyJobsTheSweepMayTrain) {
   std::vector<std::string> both =
       dry_run({"folds.count=3", stop, "order=model_major", "screen.keep=4"});
   both.insert(both.end(), {"-o", "json"});
-  const Json totals = Json::parse(Run(both).out)["totals"];
+  const Json totals = ParseJson(Run(both).out)["totals"];
   EXPECT_EQ(totals["jobs"], 18);
   EXPECT_EQ(totals["trainedAtMost"], 14);
   // The trial of 6, then 2 more folds of 3 models.

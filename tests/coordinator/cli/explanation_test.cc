@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/tensorfile/tensorfile.h"
 #include "coordinator/cli/contact_sheet.h"
 #include "tests/testing/png_image.h"
@@ -52,7 +53,7 @@ TEST_F(ExplanationTest, ListsIonsByNameWithTemperatureAndShare) {
   EXPECT_THAT(text, HasSubstr("100.0 %"));
   EXPECT_THAT(text, HasSubstr("What speaks against it"));
   EXPECT_THAT(text, HasSubstr("prior"));
-  const auto json = nlohmann::json::parse(ExplanationJson(*explanation));
+  const auto json = ParseJson(ExplanationJson(*explanation));
   EXPECT_EQ(json["speaksFor"][0]["mz"], 44);
   EXPECT_EQ(json["speaksFor"][0]["ion"], "CO2");
   EXPECT_EQ(json["speaksFor"][0]["peakCelsius"], 630);

@@ -6,6 +6,7 @@
 
 #include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/coordinator/cli/scripted_farm.h"
@@ -52,7 +53,7 @@ TEST_F(ExportTest, EveryModelBecomesAFileThatOthersLoad) {
       AllOf(HasSubstr("no result, hence not exported: s1/gru/1"),
             HasSubstr("their results hold predictions only: s1/prior/0"),
             HasSubstr("Exported 2 jobs")));
-  const Json index = Json::parse(ReadFile(Path("models/index.json")).value());
+  const Json index = ParseJson(ReadFile(Path("models/index.json")).value());
   EXPECT_EQ(index["labels"], Json({"oxalate", "sulfide"}));
   EXPECT_EQ(index["files"][0]["path"], "gru/0.safetensors");
   EXPECT_EQ(index["files"][0]["sha256"], Sha256Hex(weights_));

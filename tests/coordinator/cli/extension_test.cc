@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/json_text.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/coordinator/cli/scripted_farm.h"
@@ -164,7 +165,7 @@ TEST_F(SubmitExtensionTest, ADryRunShowsWhatWouldBeTrainedOn) {
   EXPECT_THAT(farm_.submitted.dataset(), IsEmpty());
   std::vector<std::string> json = arguments;
   json.insert(json.end(), {"-o", "json"});
-  EXPECT_EQ(Json::parse(Run(json).out)["extends"], "s1");
+  EXPECT_EQ(ParseJson(Run(json).out)["extends"], "s1");
 }
 
 TEST_F(SubmitExtensionTest, AFileOrASweepIsNamedAndNotBoth) {

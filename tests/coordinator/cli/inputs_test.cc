@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "common/base/json_text.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/coordinator/cli/scripted_farm.h"
@@ -26,7 +27,7 @@ TEST_F(InputsTest, WeightsAreUploadedAndRegisteredUnderAName) {
                                  HasSubstr("init: {weights: imagenet}")));
   EXPECT_THAT(Run({"weights", "list"}).out, HasSubstr("imagenet  1.5 KiB"));
   EXPECT_EQ(
-      Json::parse(
+      ParseJson(
           Run({"weights", "list", "-o", "json"}).out)["weights"][0]["name"],
       "imagenet");
 }

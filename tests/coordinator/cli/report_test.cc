@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/json_text.h"
 #include "common/ensemble/scores.h"
 #include "coordinator/cli/ensemble_text.h"
 #include "coordinator/cli/report_sections.h"
@@ -336,7 +337,7 @@ TEST(SpectrumTest, IonsAreSortedByTheirRiseAboveTheirOffset) {
   writer.SetMetadata("format", "foldfarm-prepared");
   writer.SetMetadata("format_version", "1");
   writer.SetMetadata("labels", R"(["a"])");
-  writer.SetMetadata("samples", table.dump());
+  writer.SetMetadata("samples", JsonText(table));
   writer.AddI64("scan_offset", {2}, std::vector<int64_t>{0, 2});
   writer.AddF64("temperature", {2}, std::vector<double>{30, 100});
   writer.AddF32("abundance", {2, 100}, scans);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/json_text.h"
 #include "common/ensemble/analysis.h"
 #include "common/tensorfile/tensorfile.h"
 #include "coordinator/store/artifact_files.h"
@@ -46,7 +47,7 @@ std::string MadePredictions(const v1::Lease& lease, float skill) {
   const auto n = static_cast<int64_t>(samples.size());
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-oof");
-  writer.SetMetadata("sample_ids", nlohmann::json(samples).dump());
+  writer.SetMetadata("sample_ids", JsonText(nlohmann::json(samples)));
   writer.SetMetadata("labels", R"(["a","b"])");
   writer.AddF32("probabilities", {n, 2}, mean);
   writer.AddF32("draws", {2, n, 2}, draws);

@@ -8,6 +8,7 @@
 #include <regex>
 #include <set>
 
+#include "common/base/json_text.h"
 #include "common/base/subprocess.h"
 #include "coordinator/web/metrics_text.h"
 #include "tests/coordinator/web/web_fixture.h"
@@ -155,7 +156,7 @@ TEST_F(MetricsTest, TheDashboardAsksOnlyForMetricsThatExist) {
   const auto text =
       ReadFile(JoinPath(FOLDFARM_SOURCE_DIR, "deploy/grafana/foldfarm.json"));
   ASSERT_TRUE(text.ok()) << text.status();
-  const auto dashboard = nlohmann::json::parse(*text);
+  const auto dashboard = ParseJson(*text);
   std::set<std::string> asked;
   const std::regex name("(foldfarm|process)_[a-z0-9_]+");
   ASSERT_GE(dashboard["panels"].size(), 8u);

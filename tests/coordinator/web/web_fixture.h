@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/json_text.h"
 #include "coordinator/web/web_server.h"
 #include "tests/coordinator/service/service_fixture.h"
 
@@ -50,7 +51,7 @@ class WebTest : public ServiceTest {
   }
 
   nlohmann::json GetJson(const std::string& path) const {
-    return nlohmann::json::parse(Get(path).body);
+    return ParseJson(Get(path).body);
   }
 
   static httplib::Headers WithToken(const std::string& token = kToken) {

@@ -9,6 +9,7 @@
 #include <regex>
 #include <set>
 
+#include "common/base/json_text.h"
 #include "coordinator/web/http_access.h"
 #include "coordinator/web/json.h"
 #include "tests/coordinator/web/web_fixture.h"
@@ -109,7 +110,7 @@ TEST_F(WebTest, AnEnsembleIsReadAgainWhenAModelBecameComplete) {
 TEST_F(WebTest, WhatIsNotThereIsExplained) {
   const httplib::Response gone = Get("/api/v1/sweeps/s9");
   EXPECT_EQ(gone.status, 404);
-  EXPECT_EQ(Json::parse(gone.body)["error"]["code"], "NOT_FOUND");
+  EXPECT_EQ(ParseJson(gone.body)["error"]["code"], "NOT_FOUND");
   EXPECT_THAT(gone.body, HasSubstr("no sweep"));
   EXPECT_EQ(Get("/api/v1/jobs/s1/x").status, 404);
   EXPECT_EQ(Get("/api/v1/jobs/s1/x/one").status, 400);
@@ -163,7 +164,7 @@ TEST_F(WebTest, ChangesNeedTheToken) {
       200);
   const auto done = client.Post(cancel, WithToken(), "", "text/plain");
   EXPECT_EQ(done->status, 200) << done->body;
-  EXPECT_EQ(Json::parse(done->body)["jobs"], 1);
+  EXPECT_EQ(ParseJson(done->body)["jobs"], 1);
   EXPECT_EQ(GetSweep("s1").cancelled(), 1);
   EXPECT_EQ(
       client.Post("/api/v1/retry?target=s1", WithToken(), "", "text/plain")

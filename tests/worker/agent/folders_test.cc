@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "tests/worker/agent/fake_coordinator.h"
 #include "worker/agent/attempt_folder.h"
 #include "worker/agent/dataset_cache.h"
@@ -65,8 +66,7 @@ TEST_F(FoldersTest, AnAttemptFindsItsJobAndTheDataset) {
     path = (*folder)->path();
     EXPECT_THAT(BaseName(path), HasSubstr("42-"));
     EXPECT_EQ(*ReadFile(JoinPath(path, "dataset.safetensors")), "bytes");
-    const auto json =
-        nlohmann::json::parse(*ReadFile(JoinPath(path, "attempt.json")));
+    const auto json = ParseJson(*ReadFile(JoinPath(path, "attempt.json")));
     EXPECT_EQ(json["job"], "s1/m/0");
     EXPECT_EQ(json["fold"], 0) << "zeros are written too";
     EXPECT_EQ(json["threads"], 2);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/tensorfile/tensorfile.h"
 #include "tests/worker/render/made_dataset.h"
 #include "tests/worker/trainer/running_trainer.h"
@@ -51,7 +52,7 @@ class TreeAttemptTest : public ::testing::Test {
     ASSERT_TRUE(WriteFileAtomically(JoinPath(folder_, name), bytes).ok());
   }
   std::unique_ptr<RunningTrainer> Start() {
-    Write("attempt.json", spec_.dump());
+    Write("attempt.json", JsonText(spec_));
     return std::make_unique<RunningTrainer>(folder_);
   }
   Json& Arch() { return spec_["model"]["arch"]["xgboost"]; }
@@ -97,7 +98,7 @@ TEST_F(TreeAttemptTest, LearnsAndSaysWhatANetworkSays) {
   }
   const auto oof = *TensorFile::Open(JoinPath(folder_, "oof.safetensors"));
   EXPECT_TRUE(oof->F32("draws", {2, kSamples - kTrain, 3}).ok());
-  EXPECT_EQ(Json::parse(*oof->Metadata("sample_ids")),
+  EXPECT_EQ(ParseJson(*oof->Metadata("sample_ids")),
             spec_["validationSamples"]);
 }
 
@@ -109,7 +110,7 @@ TEST_F(TreeAttemptTest, ALabelSubsetIsAllThatIsTrainedAndPredicted) {
   EXPECT_EQ(finished["files"], Json({"weights.safetensors", "model-label0.ubj",
                                      "model-label2.ubj", "oof.safetensors"}));
   const auto oof = *TensorFile::Open(JoinPath(folder_, "oof.safetensors"));
-  EXPECT_EQ(Json::parse(*oof->Metadata("labels")), Json({"label0", "label2"}));
+  EXPECT_EQ(ParseJson(*oof->Metadata("labels")), Json({"label0", "label2"}));
   EXPECT_TRUE(oof->F32("probabilities", {kSamples - kTrain, 2}).ok());
 }
 

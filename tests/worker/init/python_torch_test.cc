@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/subprocess.h"
 #include "common/weights/weights_file.h"
 #include "nlohmann/json.hpp"
@@ -64,8 +65,7 @@ class PythonTorchTest : public ::testing::TestWithParam<const char*> {
 
 TEST_F(PythonTorchTest, WhatTorchSavesIsReadBitForBit) {
   ASSERT_EQ(RunScript({"save", folder_}), 0);
-  const Json digests =
-      Json::parse(*ReadFile(JoinPath(folder_, "digests.json")));
+  const Json digests = ParseJson(*ReadFile(JoinPath(folder_, "digests.json")));
   for (const auto& [name, tensors] : digests.items()) {
     for (const char* ending : {".pt", ".pth"}) {
       SCOPED_TRACE(name + ending);

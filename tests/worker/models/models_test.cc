@@ -13,6 +13,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/json_text.h"
 #include "nlohmann/json.hpp"
 #include "worker/models/model.h"
 #include "worker/training/optimizer.h"
@@ -379,7 +380,7 @@ TEST_P(GoldenModelTest, LogitsAndATrainingStepEqualTheOriginals) {
       absl::StrCat(SharedFolder(), "/golden/models/", GetParam().name, ".json");
   std::ifstream file(path);
   if (!file) GTEST_SKIP() << path << " is not there";
-  const nlohmann::json golden = nlohmann::json::parse(file);
+  const nlohmann::json golden = ParseJson(file);
   at::set_num_threads(1);
   const auto model = Build(GetParam().arch);
 

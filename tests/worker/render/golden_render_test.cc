@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/spectra/features_csv.h"
 #include "common/spectra/prepare.h"
 #include "common/tensorfile/tensorfile.h"
@@ -77,7 +78,7 @@ TEST(GoldenRenderTest, FixedImagesOfRealSamplesEqualTheOriginals) {
   const std::string golden = SharedFile("golden/prepared_and_rendered.json");
   std::ifstream file(golden);
   if (!file) GTEST_SKIP() << golden << " is not there";
-  const Json renders = Json::parse(file)["renders"];
+  const Json renders = ParseJson(file)["renders"];
   std::set<std::string> ids;
   for (const Json& render : renders) ids.insert(render["sample_id"]);
   const ScratchFolder scratch;
@@ -189,7 +190,7 @@ TEST(GoldenRenderTest, ColumnsChooseScansAsOftenAsTheOriginalDoes) {
   const std::string golden = SharedFile("golden/prepared_and_rendered.json");
   std::ifstream file(golden);
   if (!file) GTEST_SKIP() << golden << " is not there";
-  const Json renders = Json::parse(file)["renders"];
+  const Json renders = ParseJson(file)["renders"];
   const std::map<std::string, Instrument> samples = {
       {"S0000", Instrument::kCommercial}, {"S0754", Instrument::kSamTestbed}};
   const ScratchFolder scratch;

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "absl/strings/str_format.h"
+#include "common/base/json_text.h"
 #include "common/tensorfile/tensorfile.h"
 #include "nlohmann/json.hpp"
 
@@ -87,8 +88,8 @@ std::string MakeDatasetFile(const MadeDatasetOptions& options) {
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-prepared");
   writer.SetMetadata("format_version", "1");
-  writer.SetMetadata("labels", names.dump());
-  writer.SetMetadata("samples", samples.dump());
+  writer.SetMetadata("labels", JsonText(names));
+  writer.SetMetadata("samples", JsonText(samples));
   writer.AddI64("scan_offset", {n + 1}, scan_offset);
   writer.AddF64("temperature", {s}, temperature);
   writer.AddF32("abundance", {s, kNumMz}, abundance);

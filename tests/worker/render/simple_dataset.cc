@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/json_text.h"
 #include "common/tensorfile/tensorfile.h"
 #include "nlohmann/json.hpp"
 #include "worker/render/render_options.h"
@@ -51,8 +52,8 @@ std::string SimpleDatasetFile(const std::vector<SimpleSample>& samples,
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-prepared");
   writer.SetMetadata("format_version", "1");
-  writer.SetMetadata("labels", names.dump());
-  writer.SetMetadata("samples", infos.dump());
+  writer.SetMetadata("labels", JsonText(names));
+  writer.SetMetadata("samples", JsonText(infos));
   writer.AddI64("scan_offset", {n + 1}, scan_offset);
   writer.AddF64("temperature", {s}, temperatures);
   writer.AddF32("abundance", {s, kNumMz}, abundance);

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/subprocess.h"
 #include "common/tensorfile/tensorfile.h"
 #include "nlohmann/json.hpp"
@@ -55,7 +56,7 @@ class Trainer {
         buffer_.append(bytes, size);
         continue;
       }
-      const Json event = Json::parse(buffer_.substr(0, end));
+      const Json event = ParseJson(buffer_.substr(0, end));
       buffer_.erase(0, end + 1);
       if (event["event"] == kind) return event;
     }
@@ -97,7 +98,7 @@ class AttemptTest : public ::testing::Test {
     ASSERT_TRUE(WriteFileAtomically(JoinPath(folder_, name), bytes).ok());
   }
   std::unique_ptr<Trainer> Start() {
-    Write("attempt.json", spec_.dump());
+    Write("attempt.json", JsonText(spec_));
     return std::make_unique<Trainer>(folder_);
   }
   Json& Train() { return spec_["model"]["train"]; }
@@ -135,9 +136,9 @@ TEST_F(AttemptTest, TrainsSaysSoAndLeavesWeightsAndPredictions) {
   EXPECT_EQ(*(*oof)->Metadata("format"), "foldfarm-oof");
   EXPECT_EQ(*(*oof)->Metadata("job"), "made/resnet/0");
   EXPECT_EQ(*(*oof)->Metadata("fold"), "0");
-  EXPECT_EQ(Json::parse(*(*oof)->Metadata("sample_ids")),
+  EXPECT_EQ(ParseJson(*(*oof)->Metadata("sample_ids")),
             spec_["validationSamples"]);
-  EXPECT_EQ(Json::parse(*(*oof)->Metadata("labels")),
+  EXPECT_EQ(ParseJson(*(*oof)->Metadata("labels")),
             Json({"label0", "label1", "label2"}));
   const auto probabilities =
       (*oof)->F32("probabilities", {kSamples - kTrain, 3});
@@ -275,8 +276,7 @@ TEST_F(AttemptTest, ChosenLabelsAreAllThatIsPredictedAndScored) {
     ASSERT_FALSE(finished.is_null()) << arch;
     EXPECT_EQ(trainer->ExitStatus(), 0);
     const auto oof = *TensorFile::Open(JoinPath(folder_, "oof.safetensors"));
-    EXPECT_EQ(Json::parse(*oof->Metadata("labels")),
-              Json({"label0", "label2"}));
+    EXPECT_EQ(ParseJson(*oof->Metadata("labels")), Json({"label0", "label2"}));
     const auto probabilities =
         oof->F32("probabilities", {kSamples - kTrain, 2});
     ASSERT_TRUE(probabilities.ok()) << probabilities.status();

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/json_text.h"
 #include "nlohmann/json.hpp"
 
 namespace foldfarm {
@@ -20,7 +21,7 @@ Json Describe(const std::string& models, int labels = 10) {
   const auto answer = DescribeModels(
       absl::StrCat(R"({"labels": )", labels, R"(, "models": [)", models, "]}"));
   EXPECT_TRUE(answer.ok()) << answer.status();
-  return answer.ok() ? Json::parse(*answer)["models"] : Json::array();
+  return answer.ok() ? ParseJson(*answer)["models"] : Json::array();
 }
 
 Json DescribeOne(const std::string& model) {

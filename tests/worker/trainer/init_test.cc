@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/tensorfile/tensorfile.h"
 #include "nlohmann/json.hpp"
 #include "tests/worker/render/made_dataset.h"
@@ -55,7 +56,7 @@ class InitTest : public ::testing::Test {
   int Run() {
     log_ = failure_ = "";
     EXPECT_TRUE(RemoveRecursively(Path("checkpoint-000001")).ok());
-    Write("attempt.json", spec_.dump());
+    Write("attempt.json", JsonText(spec_));
     RunningTrainer trainer(folder_);
     for (Json event = trainer.Next(); !event.is_null();
          event = trainer.Next()) {

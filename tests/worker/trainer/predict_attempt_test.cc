@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/tensorfile/tensorfile.h"
 #include "tests/worker/render/made_dataset.h"
 #include "tests/worker/trainer/running_trainer.h"
@@ -56,7 +57,7 @@ class PredictAttemptTest : public ::testing::Test {
     ASSERT_TRUE(WriteFileAtomically(JoinPath(folder_, name), bytes).ok());
   }
   std::unique_ptr<RunningTrainer> Start() {
-    Write("attempt.json", spec_.dump());
+    Write("attempt.json", JsonText(spec_));
     return std::make_unique<RunningTrainer>(folder_);
   }
   void Train() {
@@ -127,9 +128,8 @@ TEST_F(PredictAttemptTest, SaysWhatItDoesAndLeavesOneFile) {
   EXPECT_EQ(*file->Metadata("format_version"), "1");
   EXPECT_EQ(*file->Metadata("job"), "made/conv1d/1");
   EXPECT_EQ(*file->Metadata("fold"), "1");
-  EXPECT_EQ(Json::parse(*file->Metadata("sample_ids")),
-            Json({"M0003", "M0020"}));
-  EXPECT_EQ(Json::parse(*file->Metadata("labels")),
+  EXPECT_EQ(ParseJson(*file->Metadata("sample_ids")), Json({"M0003", "M0020"}));
+  EXPECT_EQ(ParseJson(*file->Metadata("labels")),
             Json({"label0", "label1", "label2"}));
   const auto draws = file->F32("draws", {kTta, 2, 3});
   ASSERT_TRUE(draws.ok()) << draws.status();
@@ -233,7 +233,7 @@ class PredictEveryArchTest : public PredictAttemptTest,
 TEST_P(PredictEveryArchTest, GivesTheOutOfFoldPredictionsAgain) {
   for (const bool subset : {false, true}) {
     SetUp();
-    spec_["model"]["arch"] = Json::parse(GetParam().json);
+    spec_["model"]["arch"] = ParseJson(GetParam().json);
     if (subset) spec_["model"]["labels"] = {"label2", "label0"};
     Train();
     const Floats oof = Read("oof.safetensors", "probabilities");

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/tensorfile/tensorfile.h"
 #include "nlohmann/json.hpp"
 #include "tests/worker/render/made_dataset.h"
@@ -102,17 +103,16 @@ class ResumeTest : public ::testing::TestWithParam<ResumeCase> {
                     {"batch", 8},
                     {"lr", 0.01},
                     {"checkpoint_epochs", 1}}}};
-    model.merge_patch(Json::parse(GetParam().model));
+    model.merge_patch(ParseJson(GetParam().model));
     write("attempt.json",
-          Json({{"job", "made/model/0"},
-                {"seed", 3},
-                {"tta", 2},
-                {"threads", 1},
-                {"device", "cpu"},
-                {"trainSamples", MadeSampleIds(0, kTrain)},
-                {"validationSamples", MadeSampleIds(kTrain, kSamples)},
-                {"model", model}})
-              .dump());
+          JsonText(Json({{"job", "made/model/0"},
+                         {"seed", 3},
+                         {"tta", 2},
+                         {"threads", 1},
+                         {"device", "cpu"},
+                         {"trainSamples", MadeSampleIds(0, kTrain)},
+                         {"validationSamples", MadeSampleIds(kTrain, kSamples)},
+                         {"model", model}})));
     if (!checkpoint.empty()) {
       EXPECT_TRUE(PublishFile(checkpoint, JoinPath(folder, "checkpoint")).ok());
     }

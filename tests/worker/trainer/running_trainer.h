@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "common/base/json_text.h"
 #include "common/base/subprocess.h"
 #include "nlohmann/json.hpp"
 
@@ -39,7 +40,7 @@ class RunningTrainer {
     for (;;) {
       const size_t end = buffer_.find('\n');
       if (end != std::string::npos) {
-        const Json event = Json::parse(buffer_.substr(0, end));
+        const Json event = ParseJson(buffer_.substr(0, end));
         buffer_.erase(0, end + 1);
         return event;
       }
