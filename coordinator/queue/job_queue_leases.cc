@@ -310,11 +310,15 @@ absl::Status JobQueue::EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
                             LoadSweep(tx, job.sweep));
-  const std::string name = JobName(job.sweep, job.model, job.fold);
-  // The jitter's seed is the sweep's: on record with it.
-  facts.random = DeriveSeed(sweep->spec.seed(), absl::StrCat("backoff ", name),
-                            static_cast<uint32_t>(job.attempt_count)) /
-                 4294967296.0;
+  if (end.state == v1::Attempt::FAILED) {
+    // The jitter's seed is the sweep's: on record with it.
+    facts.random =
+        DeriveSeed(sweep->spec.seed(),
+                   absl::StrCat("backoff ",
+                                JobName(job.sweep, job.model, job.fold)),
+                   static_cast<uint32_t>(job.attempt_count)) /
+        4294967296.0;
+  }
   const Verdict verdict = Judge(options_.retry, facts, end);
 
   attempt.state = end.state;
