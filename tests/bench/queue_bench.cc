@@ -9,8 +9,9 @@
 //
 // Prints a line for each measurement as it comes and a table at the end, beside
 // what other queues reach on a machine of two cores. Those figures were
-// measured once, on another day: the first lines say what this disk does today.
-#include <fcntl.h>
+// measured once, on another day and machine: the first lines say what this disk
+// does today, and beanstalkd, where it is installed, is measured in the same
+// run.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -32,7 +33,9 @@
 #include "common/base/log.h"
 #include "common/rpc/artifact_client.h"
 #include "common/rpc/channel.h"
+#include "tests/bench/beanstalk_peer.h"
 #include "tests/bench/figure_table.h"
+#include "tests/bench/flush_speed.h"
 #include "tests/bench/queue_farm.h"
 
 namespace foldfarm {
@@ -42,51 +45,28 @@ constexpr absl::Duration kTimeout = absl::Seconds(120);
 
 class QueueBench {
  public:
-  QueueBench(std::string directory, int jobs, int rounds, int repeats)
+  // `beanstalkd` is the peer's program; empty: no peer.
+  QueueBench(std::string directory, std::string beanstalkd, int jobs,
+             int rounds, int repeats)
       : directory_(std::move(directory)),
+        beanstalkd_(std::move(beanstalkd)),
         jobs_(jobs),
         rounds_(rounds),
         repeats_(repeats) {}
 
-  // Appends or overwrites 4 KiB and flushes, as a queue does for each commit:
-  // at once, and after a pause, as when a job is submitted to an idle farm.
   void Disk() {
-    const std::string path = JoinPath(directory_, "disk");
-    const std::string page(4096, 'x');
-    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0644);
-    if (fd < 0) DieUnlessOk(ErrnoStatus(path, "cannot open"));
-    struct Way {
-      const char* name;
-      int writes;
-      absl::Duration pause;
-    };
-    for (const Way& way : {Way{"append", 500, absl::ZeroDuration()},
-                           Way{"overwrite", 500, absl::ZeroDuration()},
-                           Way{"idle", 100, absl::Milliseconds(5)}}) {
-      std::vector<double> seconds;
-      for (int i = 0; i < way.writes; ++i) {
-        absl::SleepFor(way.pause);
-        const double begin = Now();
-        if (pwrite(fd, page.data(), page.size(), 4096 * i) < 0 ||
-            fdatasync(fd) != 0) {
-          DieUnlessOk(ErrnoStatus(path, "cannot write"));
-        }
-        seconds.push_back(Now() - begin);
-      }
-      const double p50 = 1e3 * Percentile(seconds, 0.5);
-      const double p99 = 1e3 * Percentile(seconds, 0.99);
+    for (const FlushSpeed& speed : MeasureFlushes(directory_)) {
       std::printf("disk fdatasync %s 4 KiB: p50 %.3f ms, p99 %.3f ms\n",
-                  way.name, p50, p99);
-      const std::string figure = absl::StrFormat("%.2f / %.2f ms", p50, p99);
-      if (way.name == std::string("overwrite")) {
+                  speed.way.c_str(), speed.p50_ms, speed.p99_ms);
+      const std::string figure =
+          absl::StrFormat("%.2f / %.2f ms", speed.p50_ms, speed.p99_ms);
+      if (speed.way == "overwrite") {
         Note("fdatasync of 4 KiB, p50 / p99", figure,
              "0.11 / 0.21 ms (the day of the others)");
-      } else if (way.name == std::string("idle")) {
+      } else if (speed.way == "idle") {
         Note("the same after 5 ms of nothing", figure, "");
       }
     }
-    close(fd);
-    unlink(path.c_str());
   }
 
   void Throughput(int workers, const std::string& others) {
@@ -103,6 +83,32 @@ class QueueBench {
          absl::StrFormat("%.0f (median of %d; best %.0f)",
                          Percentile(rates, 0.5), repeats_, best),
          others);
+  }
+
+  // The peer's, in turns with ours above: the same number of times.
+  void PeerThroughput(int workers) {
+    if (beanstalkd_.empty()) return;
+    std::vector<double> rates;
+    for (int repeat = 0; repeat < repeats_; ++repeat) {
+      BeanstalkPeer peer(beanstalkd_, directory_);
+      rates.push_back(peer.JobsPerSecond(workers, jobs_));
+      std::printf("beanstalkd workers=%d jobs=%d jobs_per_second=%.0f\n",
+                  workers, jobs_, rates.back());
+      std::fflush(stdout);
+    }
+    Note("  beanstalkd -f 0, today",
+         absl::StrFormat("%.0f", Percentile(rates, 0.5)), "");
+  }
+
+  void PeerLatency(int workers) {
+    if (beanstalkd_.empty()) return;
+    BeanstalkPeer peer(beanstalkd_, directory_);
+    const std::vector<double> starts = peer.StartSeconds(workers, rounds_);
+    Note("  beanstalkd -f 0, today",
+         absl::StrFormat("p50 %.2f ms, p99 %.2f ms",
+                         1e3 * Percentile(starts, 0.5),
+                         1e3 * Percentile(starts, 0.99)),
+         "");
   }
 
   // How soon a job of a submitted sweep of two runs on one of idle workers.
@@ -331,6 +337,7 @@ class QueueBench {
   }
 
   const std::string directory_;
+  const std::string beanstalkd_;
   const int jobs_;
   const int rounds_;
   const int repeats_;
@@ -342,7 +349,7 @@ int Run(int argc, char** argv) {
   int jobs = 10000, rounds = 300, repeats = 3;
   int beating = 1000, megabytes = 512, full_jobs = 100000;
   int metric_rows = 1000000;
-  std::string directory;
+  std::string directory, beanstalkd = "/usr/bin/beanstalkd";
   CLI::App app("Measures the coordinator's queue.", "queue_bench");
   app.add_option("--workers", workers, "Stub workers, one run each")
       ->delimiter(',')
@@ -366,6 +373,9 @@ int Run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--dir", directory,
                  "Folder on the disk to measure (default: a temporary one)");
+  app.add_option("--beanstalkd", beanstalkd,
+                 "Program of the peer; not there: no peer")
+      ->capture_default_str();
   app.footer("Example:\n  queue_bench --workers 1,8,64 --dir /var/tmp");
   CLI11_PARSE(app, argc, argv);
   if (!InitLog("queue_bench", "warning").ok()) return 1;
@@ -373,7 +383,8 @@ int Run(int argc, char** argv) {
       directory.empty() ? OrDie(MakeTemporaryDirectory("foldfarm-queue-bench-"))
                         : JoinPath(directory, NewRandomId());
   DieUnlessOk(MakeDirectories(folder));
-  QueueBench bench(folder, jobs, rounds, repeats);
+  if (!BeanstalkPeer::Available(beanstalkd)) beanstalkd.clear();
+  QueueBench bench(folder, beanstalkd, jobs, rounds, repeats);
   bench.Disk();
   const std::map<int, std::string> rates = {
       {1,
@@ -395,9 +406,14 @@ int Run(int argc, char** argv) {
     const auto it = map.find(key);
     return it == map.end() ? std::string() : it->second;
   };
-  for (const int count : workers) bench.Throughput(count, find(rates, count));
-  if (rounds > 0) {
-    for (const int count : workers) bench.Latency(count, find(starts, count));
+  for (const int count : workers) {
+    bench.Throughput(count, find(rates, count));
+    bench.PeerThroughput(count);
+  }
+  for (const int count : workers) {
+    if (rounds <= 0) break;
+    bench.Latency(count, find(starts, count));
+    bench.PeerLatency(count);
   }
   if (beating > 0) bench.Heartbeats(beating);
   if (megabytes > 0) bench.Uploads(megabytes);
