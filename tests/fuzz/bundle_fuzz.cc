@@ -50,10 +50,10 @@ void Read(const std::string& json, bool digest_fits) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   foldfarm::Read(text, /*digest_fits=*/false);
-  auto json = ParseOrderedJson(text);
+  auto json = foldfarm::ParseOrderedJson(text);
   if (!json.is_object()) return 0;
   json.erase("digest");
-  const auto dump = [&] { return JsonText(json); };
+  const auto dump = [&] { return foldfarm::JsonText(json); };
   json["digest"] = foldfarm::Sha256Hex(dump());
   foldfarm::Read(dump(), /*digest_fits=*/true);
   return 0;

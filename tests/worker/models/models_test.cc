@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,6 +12,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/files.h"
 #include "common/base/json_text.h"
 #include "nlohmann/json.hpp"
 #include "worker/models/model.h"
@@ -378,9 +378,9 @@ class GoldenModelTest : public ::testing::TestWithParam<GoldenCase> {};
 TEST_P(GoldenModelTest, LogitsAndATrainingStepEqualTheOriginals) {
   const std::string path =
       absl::StrCat(SharedFolder(), "/golden/models/", GetParam().name, ".json");
-  std::ifstream file(path);
-  if (!file) GTEST_SKIP() << path << " is not there";
-  const nlohmann::json golden = ParseJson(file);
+  const auto file = ReadFile(path);
+  if (!file.ok()) GTEST_SKIP() << path << " is not there";
+  const nlohmann::json golden = ParseJson(*file);
   at::set_num_threads(1);
   const auto model = Build(GetParam().arch);
 

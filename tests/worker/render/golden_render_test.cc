@@ -3,7 +3,6 @@
 #include <torch/torch.h>
 
 #include <cmath>
-#include <fstream>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -76,9 +75,9 @@ double MeanDifference(const at::Tensor& a, const at::Tensor& b) {
 
 TEST(GoldenRenderTest, FixedImagesOfRealSamplesEqualTheOriginals) {
   const std::string golden = SharedFile("golden/prepared_and_rendered.json");
-  std::ifstream file(golden);
-  if (!file) GTEST_SKIP() << golden << " is not there";
-  const Json renders = ParseJson(file)["renders"];
+  const auto file = ReadFile(golden);
+  if (!file.ok()) GTEST_SKIP() << golden << " is not there";
+  const Json renders = ParseJson(*file)["renders"];
   std::set<std::string> ids;
   for (const Json& render : renders) ids.insert(render["sample_id"]);
   const ScratchFolder scratch;
@@ -188,9 +187,9 @@ double ChiSquare(const at::Tensor& shown,
 
 TEST(GoldenRenderTest, ColumnsChooseScansAsOftenAsTheOriginalDoes) {
   const std::string golden = SharedFile("golden/prepared_and_rendered.json");
-  std::ifstream file(golden);
-  if (!file) GTEST_SKIP() << golden << " is not there";
-  const Json renders = ParseJson(file)["renders"];
+  const auto file = ReadFile(golden);
+  if (!file.ok()) GTEST_SKIP() << golden << " is not there";
+  const Json renders = ParseJson(*file)["renders"];
   const std::map<std::string, Instrument> samples = {
       {"S0000", Instrument::kCommercial}, {"S0754", Instrument::kSamTestbed}};
   const ScratchFolder scratch;
