@@ -8,6 +8,10 @@
 
 #include "absl/strings/str_cat.h"
 
+template void fmt::detail::vformat_to<char>(
+    fmt::detail::buffer<char>&, fmt::string_view,
+    fmt::basic_format_args<fmt::buffer_context<char>>, fmt::detail::locale_ref);
+
 namespace foldfarm {
 
 absl::Status InitLog(const std::string& program, const std::string& level,

@@ -11,13 +11,11 @@
 
 #include "absl/status/status.h"
 
-// fmt's library has this; without the declaration each unit that logs compiles
-// all of fmt's formatting anew, which takes 5 s.
-#ifndef FMT_HEADER_ONLY
+// Compiled once, in log.cc: without this each unit that logs compiles all of
+// fmt's formatting anew, which takes 5 s.
 extern template void fmt::detail::vformat_to<char>(
     fmt::detail::buffer<char>&, fmt::string_view,
     fmt::basic_format_args<fmt::buffer_context<char>>, fmt::detail::locale_ref);
-#endif
 
 namespace foldfarm {
 

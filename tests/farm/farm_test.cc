@@ -135,7 +135,7 @@ class FarmTest : public ::testing::TestWithParam<const char*> {
   // hands on it: the other trainer waits on purpose, the real one needs a few
   // milliseconds an epoch.
   static int LongEpochs() {
-    return absl::string_view(GetParam()) == "foldfarm-trainer" ? 2400 : 160;
+    return absl::string_view(GetParam()) == "foldfarm-trainer" ? 900 : 160;
   }
   static std::string LongSweep() {
     return Sweep(2, LongEpochs(), LongEpochs() / 32, {"slow.a"});
