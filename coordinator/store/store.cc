@@ -57,6 +57,7 @@ Store::Store(std::string path, const StoreOptions& options,
       writer_(std::move(writer)),
       copier_(std::move(copier)) {
   thread_ = std::thread([this] { WriterLoop(); });
+  answer_thread_ = std::thread([this] { AnswerLoop(); });
   copier_thread_ = std::thread([this] { CopierLoop(); });
 }
 
@@ -67,6 +68,12 @@ Store::~Store() {
     wake_.Signal();
   }
   thread_.join();
+  {
+    absl::MutexLock lock(&answers_mu_);
+    answers_stop_ = true;
+    answers_wake_.Signal();
+  }
+  answer_thread_.join();
   {
     absl::MutexLock lock(&copier_mu_);
     copier_stop_ = true;
@@ -98,7 +105,7 @@ void Store::RunLater(Work work, Done done) {
 }
 
 void Store::Enqueue(Work work, Done done, bool here) {
-  std::deque<Request> batch;
+  Batch batch;
   bool refused = false;
   {
     absl::MutexLock lock(&mu_);
@@ -123,9 +130,13 @@ void Store::Enqueue(Work work, Done done, bool here) {
     return;
   }
   RunBatch(batch);
-  absl::MutexLock lock(&mu_);
-  writing_ = false;
-  if (!queue_.empty() || stopping_) wake_.Signal();
+  {
+    absl::MutexLock lock(&mu_);
+    writing_ = false;
+    if (!queue_.empty() || stopping_) wake_.Signal();
+  }
+  // From here on the store may be gone.
+  Answer(batch);
 }
 
 absl::Status Store::RunAndWait(Work work) {
@@ -190,15 +201,43 @@ void Store::WriterLoop() {
   while (true) {
     while (writing_ || (queue_.empty() && !stopping_)) wake_.Wait(&mu_);
     if (queue_.empty()) return;
-    std::deque<Request> batch;
+    Batch batch;
     batch.swap(queue_);
     writing_ = true;
     mu_.Unlock();
     RunBatch(batch);
-    batch.clear();
     mu_.Lock();
     writing_ = false;
+    if (queue_.empty()) {
+      mu_.Unlock();
+      Answer(batch);
+      batch.clear();
+      mu_.Lock();
+      continue;
+    }
+    absl::MutexLock answers_lock(&answers_mu_);
+    answers_.push_back(std::move(batch));
+    answers_wake_.Signal();
   }
+}
+
+void Store::AnswerLoop() {
+  pthread_setname_np(pthread_self(), "store-answers");
+  absl::MutexLock lock(&answers_mu_);
+  while (true) {
+    while (answers_.empty() && !answers_stop_) answers_wake_.Wait(&answers_mu_);
+    if (answers_.empty()) return;
+    Batch batch = std::move(answers_.front());
+    answers_.pop_front();
+    answers_mu_.Unlock();
+    Answer(batch);
+    batch.clear();
+    answers_mu_.Lock();
+  }
+}
+
+void Store::Answer(Batch& batch) {
+  for (Request& request : batch) request.done(request.status);
 }
 
 void Store::CopierLoop() {
@@ -283,7 +322,7 @@ void Store::Reload(Tx& tx) {
   }
 }
 
-void Store::RunBatch(std::deque<Request>& batch) {
+void Store::RunBatch(Batch& batch) {
   // Measured, never decided by: the machine's clock will do.
   const absl::Duration begin = Clock::Real().Monotonic();
   BeginLogAnew();
@@ -339,11 +378,10 @@ void Store::RunBatch(std::deque<Request>& batch) {
     copy_ = true;
     copier_wake_.Signal();
   }
-  // An answer that says "undone" must not be taken for one that says "no".
   for (auto& call : tx.after_commit_) call(commit);
-  for (Request& request : batch) {
-    request.done(commit.ok() ? request.status : commit);
-  }
+  if (commit.ok()) return;
+  // An answer that says "undone" must not be taken for one that says "no".
+  for (Request& request : batch) request.status = commit;
 }
 
 }  // namespace foldfarm

@@ -9,7 +9,9 @@
 //      lone caller waits for no other thread to wake up.
 //   2. What came meanwhile is for the writer thread, which goes on until
 //      nothing waits.
-//   3. The log is copied into the database by a thread of its own, so that no
+//   3. Answers are given after the pen: by who wrote, and by a thread of their
+//      own when the writer thread has more to write.
+//   4. The log is copied into the database by a thread of its own, so that no
 //      caller waits for that either; the writer only does the little that came
 //      since, and begins the log anew.
 //
@@ -104,9 +106,9 @@ class Store {
   void SetListener(StoreListener* listener);
 
   // Runs `work` in the next transaction, which may be here and now: hold no
-  // lock that it needs. `done` gets its status after the commit, from who
-  // writes: it must not block. A disk that is full, or any other failed commit,
-  // fails all work of the transaction.
+  // lock that it needs. `done` gets its status after the commit, from any
+  // thread, perhaps while others write: it must not block. A disk that is full,
+  // or any other failed commit, fails all work of the transaction.
   void Run(Work work, Done done);
 
   // The same, never on this thread.
@@ -135,6 +137,8 @@ class Store {
     Done done;
     absl::Status status;
   };
+  // What shares a transaction.
+  using Batch = std::deque<Request>;
 
   Store(std::string path, const StoreOptions& options,
         std::unique_ptr<FileLock> lock, std::unique_ptr<Connection> writer,
@@ -147,7 +151,11 @@ class Store {
   void BeginLogAnew();
   // Whether `status` is that of an fsync that failed; if so, stops everything.
   bool StopOnDiskFailure(const absl::Status& status);
-  void RunBatch(std::deque<Request>& batch);
+  // Runs a transaction and leaves in each request what is to be answered.
+  void RunBatch(Batch& batch);
+  static void Answer(Batch& batch);
+  // Gives answers for the writer thread.
+  void AnswerLoop();
   // Runs one piece of work in a savepoint. False: the whole transaction is
   // gone.
   bool RunGuarded(Tx& tx, absl::FunctionRef<absl::Status(Tx&)> work,
@@ -164,10 +172,15 @@ class Store {
 
   absl::Mutex mu_;
   absl::CondVar wake_;
-  std::deque<Request> queue_ ABSL_GUARDED_BY(mu_);
+  Batch queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   // Somebody writes.
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
+
+  absl::Mutex answers_mu_;
+  absl::CondVar answers_wake_;
+  std::deque<Batch> answers_ ABSL_GUARDED_BY(answers_mu_);
+  bool answers_stop_ ABSL_GUARDED_BY(answers_mu_) = false;
 
   absl::Mutex copier_mu_;
   absl::CondVar copier_wake_;
@@ -185,6 +198,7 @@ class Store {
   StoreMetrics metrics_;
 
   std::thread thread_;
+  std::thread answer_thread_;
   std::thread copier_thread_;
 };
 
