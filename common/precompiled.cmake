@@ -4,10 +4,12 @@
 # of our services are left out. Torch has its own, in worker/render.
 #
 #   foldfarm_pch       C++, Abseil, logging: where no Protobuf is known
-#   foldfarm_pch_farm  and Protobuf with our messages, and gRPC
+#   foldfarm_pch_proto and Protobuf with our messages: where no gRPC is known
+#   foldfarm_pch_farm  and gRPC
 #   foldfarm_pch_test  and GoogleTest, for tests
 #
-# A unit still includes what it uses: the preset `clang` compiles without this.
+# A unit still includes what it uses: the preset `clang` compiles the farm
+# without this, and -DFOLDFARM_PRECOMPILE=OFF all but Torch's header.
 set(foldfarm_pch_headers
   <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <cstdio> <cstdlib>
   <cstring> <deque> <fstream> <functional> <limits> <map> <memory> <mutex>
@@ -19,8 +21,9 @@ set(foldfarm_pch_headers
   <absl/strings/str_join.h> <absl/strings/str_split.h>
   <absl/synchronization/mutex.h> <absl/time/clock.h> <absl/time/time.h>
   <spdlog/spdlog.h>)
-set(foldfarm_pch_farm_headers ${foldfarm_pch_headers}
-  <foldfarm/v1/farm.pb.h> <foldfarm/v1/worker.pb.h> <grpcpp/grpcpp.h>)
+set(foldfarm_pch_proto_headers ${foldfarm_pch_headers}
+  <foldfarm/v1/farm.pb.h> <foldfarm/v1/worker.pb.h>)
+set(foldfarm_pch_farm_headers ${foldfarm_pch_proto_headers} <grpcpp/grpcpp.h>)
 
 # What the headers are compiled with and their users must be, too.
 set(foldfarm_pch_needs protobuf::libprotobuf gRPC::grpc++ spdlog::spdlog)
@@ -35,11 +38,16 @@ function(foldfarm_add_pch NAME)
   add_library(${NAME} OBJECT ${source})
   target_link_libraries(${NAME} PRIVATE foldfarm_options foldfarm_proto
                         ${foldfarm_pch_needs} ${ARG_DEPS})
+  if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+    # So that ccache can tell by content whether the header is the same.
+    target_compile_options(${NAME} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+  endif()
   target_precompile_headers(${NAME} PRIVATE ${ARG_HEADERS})
 endfunction()
 
 function(foldfarm_add_pchs)
   foldfarm_add_pch(foldfarm_pch HEADERS ${foldfarm_pch_headers})
+  foldfarm_add_pch(foldfarm_pch_proto HEADERS ${foldfarm_pch_proto_headers})
   foldfarm_add_pch(foldfarm_pch_farm HEADERS ${foldfarm_pch_farm_headers})
   if(FOLDFARM_TESTS)
     foldfarm_add_pch(foldfarm_pch_test
@@ -64,7 +72,8 @@ endfunction()
 # foldfarm_compile_together(TARGET GROUP a.cc ...): the units of a group become
 # one, where each would instantiate the same templates for most of its time
 # (Torch's take 7 s, its modules up to 20 s more). They must name differently
-# what they keep to themselves.
+# what they keep to themselves. compile_commands.json then lists the groups;
+# -DFOLDFARM_PRECOMPILE=OFF lists the units, for clangd and clang-tidy.
 function(foldfarm_compile_together TARGET GROUP)
   if(NOT TARGET ${TARGET})
     return()

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,19 @@
 #include "common/base/files.h"
 
 namespace foldfarm {
+namespace {
+
+// For the whole program: EVP_sha256() makes OpenSSL look for the code at each
+// use, which takes longer than a short digest.
+const EVP_MD* Fetch(const char* name) {
+  const EVP_MD* const kind = EVP_MD_fetch(nullptr, name, nullptr);
+  if (kind != nullptr) return kind;
+  std::fprintf(stderr, "OpenSSL offers no %s; is it set up for FIPS alone?\n",
+               name);
+  std::abort();
+}
+
+}  // namespace
 
 struct Hasher::State {
   explicit State(const EVP_MD* kind) : context(EVP_MD_CTX_new()) {
@@ -28,14 +42,12 @@ Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 Hasher::~Hasher() = default;
 
-// Fetched once: EVP_sha256() makes OpenSSL look for the code at each use, which
-// takes longer than a short digest.
 Hasher Hasher::Sha256() {
-  static const EVP_MD* const kind = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  static const EVP_MD* const kind = Fetch("SHA256");
   return Hasher(std::make_unique<State>(kind));
 }
 Hasher Hasher::Md5() {
-  static const EVP_MD* const kind = EVP_MD_fetch(nullptr, "MD5", nullptr);
+  static const EVP_MD* const kind = Fetch("MD5");
   return Hasher(std::make_unique<State>(kind));
 }
 

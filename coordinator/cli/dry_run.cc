@@ -206,13 +206,13 @@ absl::StatusOr<std::vector<ModelCost>> AskForCosts(const std::string& trainer,
   }
   Json models = Json::array();
   for (const v1::ModelSpec& model : spec.models()) {
-    models.emplace_back(ParseOrderedJson(ModelToJson(model)));
+    models.push_back(ParseJson(ModelToJson(model)));
   }
   const Json question = {{"labels", num_labels}, {"models", std::move(models)}};
   FOLDFARM_ASSIGN_OR_RETURN(
       const std::string text,
       RunProgram({trainer, "describe"}, JsonText(question)));
-  const Json reply = ParseOrderedJson(text);
+  const Json reply = ParseJson(text);
   if (!reply.is_object() || !reply.contains("models") ||
       !reply["models"].is_array() ||
       static_cast<int>(reply["models"].size()) != spec.models_size()) {

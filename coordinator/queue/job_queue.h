@@ -23,8 +23,8 @@
 //   6. a decision comes back as a call like any other. It is dropped when the
 //      jobs that it rests on have changed, and written once a sweep.
 //
-// Thread-safe. Answers are called by whoever writes, perhaps within the very
-// call that asked, and must not block.
+// Thread-safe. Answers are called on any thread, perhaps within the very call
+// that asked and perhaps while others write, and must not block.
 #ifndef FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_
 #define FOLDFARM_COORDINATOR_QUEUE_JOB_QUEUE_H_
 

@@ -313,10 +313,10 @@ absl::Status JobQueue::EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
   if (end.state == v1::Attempt::FAILED) {
     // The jitter's seed is the sweep's: on record with it.
     facts.random =
-        DeriveSeed(sweep->spec.seed(),
-                   absl::StrCat("backoff ",
-                                JobName(job.sweep, job.model, job.fold)),
-                   static_cast<uint32_t>(job.attempt_count)) /
+        DeriveSeed(
+            sweep->spec.seed(),
+            absl::StrCat("backoff ", JobName(job.sweep, job.model, job.fold)),
+            static_cast<uint32_t>(job.attempt_count)) /
         4294967296.0;
   }
   const Verdict verdict = Judge(options_.retry, facts, end);

@@ -9,8 +9,10 @@
 //      lone caller waits for no other thread to wake up.
 //   2. What came meanwhile is for the writer thread, which goes on until
 //      nothing waits.
-//   3. Answers are given after the pen: by who wrote, and by a thread of their
-//      own when the writer thread has more to write.
+//   3. Answers are given when somebody else may write already: by who wrote, and
+//      by a thread of their own when the writer thread has more to write. What a
+//      transaction was asked to call after its commit (Tx::AfterCommit) comes
+//      before that.
 //   4. The log is copied into the database by a thread of its own, so that no
 //      caller waits for that either; the writer only does the little that came
 //      since, and begins the log anew.
@@ -97,7 +99,8 @@ class Store {
   static absl::StatusOr<std::unique_ptr<Store>> Open(
       const std::string& directory, const StoreOptions& options = {});
 
-  // Waits for work that was handed over; what comes later is refused.
+  // Waits for work that was handed over; what comes later is refused. An answer
+  // that is given by who called Run() may come later still.
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;

@@ -1,7 +1,7 @@
 // Every change that is made to the database.
 //
-// A Tx is handed to the work that Store runs on its writer thread; all its
-// calls are in one transaction, and are undone together when the work fails.
+// A Tx is handed to the work that Store runs; all its calls are in one
+// transaction, and are undone together when the work fails.
 #ifndef FOLDFARM_COORDINATOR_STORE_TX_H_
 #define FOLDFARM_COORDINATOR_STORE_TX_H_
 
@@ -20,7 +20,7 @@ class Tx : public Reader {
   explicit Tx(Connection& connection) : Reader(connection) {}
 
   // Runs `call` once the transaction's fate is known: OK when it is on disk.
-  // Runs on the writer thread; it must not block.
+  // Runs before anybody else writes; it must not block.
   void AfterCommit(absl::AnyInvocable<void(const absl::Status&)> call) {
     after_commit_.push_back(std::move(call));
   }

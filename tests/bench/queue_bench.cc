@@ -85,7 +85,7 @@ class QueueBench {
          others);
   }
 
-  // The peer's, in turns with ours above: the same number of times.
+  // The peer's, right after ours and as often.
   void PeerThroughput(int workers) {
     if (beanstalkd_.empty()) return;
     std::vector<double> rates;
@@ -96,19 +96,19 @@ class QueueBench {
                   workers, jobs_, rates.back());
       std::fflush(stdout);
     }
-    Note("  beanstalkd -f 0, today",
-         absl::StrFormat("%.0f", Percentile(rates, 0.5)), "");
+    Note(
+        "", "",
+        absl::StrFormat("beanstalkd -f 0 today: %.0f", Percentile(rates, 0.5)));
   }
 
   void PeerLatency(int workers) {
     if (beanstalkd_.empty()) return;
     BeanstalkPeer peer(beanstalkd_, directory_);
     const std::vector<double> starts = peer.StartSeconds(workers, rounds_);
-    Note("  beanstalkd -f 0, today",
-         absl::StrFormat("p50 %.2f ms, p99 %.2f ms",
+    Note("", "",
+         absl::StrFormat("beanstalkd -f 0 today: p50 %.2f ms, p99 %.2f ms",
                          1e3 * Percentile(starts, 0.5),
-                         1e3 * Percentile(starts, 0.99)),
-         "");
+                         1e3 * Percentile(starts, 0.99)));
   }
 
   // How soon a job of a submitted sweep of two runs on one of idle workers.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "common/base/files.h"
 #include "coordinator/store/schema.h"
 
@@ -271,6 +272,77 @@ TEST_F(StoreTest, AnUndoneWriteMakesTheListenerReadAgain) {
                    .ok());
   EXPECT_EQ(recorder.reloads, 1);
   store->SetListener(nullptr);
+}
+
+TEST_F(StoreTest, OthersWriteWhileAnAnswerIsGiven) {
+  auto store = Store::Open(directory_);
+  ASSERT_TRUE(store.ok());
+  absl::Notification answering, go_on;
+  std::thread caller([&] {
+    (*store)->Run([](Tx& tx) { return AddDataset(tx, "a"); },
+                  [&](const absl::Status& status) {
+                    EXPECT_TRUE(status.ok()) << status;
+                    answering.Notify();
+                    go_on.WaitForNotification();
+                  });
+  });
+  answering.WaitForNotification();
+  absl::Notification written;
+  std::thread other([&] {
+    EXPECT_TRUE(
+        (*store)->RunAndWait([](Tx& tx) { return AddDataset(tx, "b"); }).ok());
+    written.Notify();
+  });
+  EXPECT_TRUE(written.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  go_on.Notify();
+  caller.join();
+  other.join();
+}
+
+TEST_F(StoreTest, TheWriterGoesOnAndItsAnswersAreAllGivenAtTheEnd) {
+  auto store = Store::Open(directory_);
+  ASSERT_TRUE(store.ok());
+  absl::Notification first_writes, second_waits, second_writes, third_waits,
+      third_done, release;
+  std::atomic<bool> answered = false;
+  // Holds the pen until the second waits for the writer thread.
+  std::thread caller([&] {
+    (*store)->Run(
+        [&](Tx&) {
+          first_writes.Notify();
+          second_waits.WaitForNotification();
+          return absl::OkStatus();
+        },
+        [](const absl::Status&) {});
+  });
+  first_writes.WaitForNotification();
+  (*store)->Run(
+      [&](Tx& tx) {
+        second_writes.Notify();
+        third_waits.WaitForNotification();
+        return AddDataset(tx, "second");
+      },
+      [&](const absl::Status& status) {
+        EXPECT_TRUE(status.ok()) << status;
+        release.WaitForNotification();
+        answered = true;
+      });
+  second_waits.Notify();
+  caller.join();
+  second_writes.WaitForNotification();
+  (*store)->Run([](Tx& tx) { return AddDataset(tx, "third"); },
+                [&](const absl::Status& status) {
+                  EXPECT_TRUE(status.ok()) << status;
+                  third_done.Notify();
+                });
+  third_waits.Notify();
+  EXPECT_TRUE(third_done.WaitForNotificationWithTimeout(absl::Seconds(30)))
+      << "the second's answer holds up the third's transaction";
+  EXPECT_FALSE(answered);
+  std::thread releaser([&] { release.Notify(); });
+  store->reset();
+  EXPECT_TRUE(answered);
+  releaser.join();
 }
 
 TEST_F(StoreTest, AfterCommitIsNotCalledForUndoneWork) {
