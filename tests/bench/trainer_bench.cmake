@@ -4,4 +4,8 @@ if(FOLDFARM_TRAINER)
          ${CMAKE_SOURCE_DIR}/tests/worker/render/made_dataset.cc
     DEPS foldfarm_training nlohmann_json::nlohmann_json)
   foldfarm_uses_torch(trainer_bench)
+  # Without Torch.
+  set_source_files_properties(
+    ${CMAKE_SOURCE_DIR}/tests/worker/render/made_dataset.cc
+    PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 endif()
