@@ -3,8 +3,6 @@
 // The linker puts these functions (--wrap) around what our code calls.
 #include <sanitizer/tsan_interface.h>
 
-#include <cstddef>
-
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
@@ -13,7 +11,6 @@ using absl::CondVar;
 using absl::Duration;
 using absl::Mutex;
 using absl::Notification;
-using absl::Time;
 
 // Abseil's inline namespace is Debian's version of it; see the symbols that
 // common/tsan.cmake names.
