@@ -9,11 +9,9 @@
 //      lone caller waits for no other thread to wake up.
 //   2. What came meanwhile is for the writer thread, which goes on until
 //      nothing waits.
-//   3. Answers are given when somebody else may write already: by who wrote,
-//   and
-//      by a thread of their own when the writer thread has more to write. What
-//      a transaction was asked to call after its commit (Tx::AfterCommit) comes
-//      before that.
+//   3. Answers are given when others may write already: by who wrote, or by a
+//      thread of their own when the writer thread has more to write. Only
+//      Tx::AfterCommit comes before that.
 //   4. The log is copied into the database by a thread of its own, so that no
 //      caller waits for that either; the writer only does the little that came
 //      since, and begins the log anew.

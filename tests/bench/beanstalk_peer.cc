@@ -88,7 +88,8 @@ struct BeanstalkPeer::Line {
   void Read() {
     char bytes[4096];
     const ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
-    if (n <= 0) DieUnlessOk(ErrnoStatus("beanstalkd", "cannot read from"));
+    if (n < 0) DieUnlessOk(ErrnoStatus("beanstalkd", "cannot read from"));
+    if (n == 0) DieUnlessOk(absl::UnavailableError("beanstalkd hung up"));
     got.append(bytes, static_cast<size_t>(n));
   }
 
