@@ -232,16 +232,11 @@ absl::Status Tx::DropWorkerHold(const std::string& name) {
 absl::Status Tx::SetArtifacts(JobId job, ArtifactKind kind,
                               const std::vector<v1::ArtifactRef>& refs) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
-  // Looking is cheap; deleting what is not there makes a temporary table. (Most
-  // jobs succeed once.)
-  bool any = false;
-  {
-    Statement look = connection_.Prepare(
-        "SELECT 1 FROM job_artifact WHERE job_id = ? AND kind = ? LIMIT 1");
-    look.Bind(job.value, static_cast<int>(kind));
-    FOLDFARM_ASSIGN_OR_RETURN(any, look.Step());
-  }
-  if (any) {
+  // Deleting, even nothing, costs SQLite a temporary table. Most jobs succeed
+  // once: there is nothing to delete.
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<v1::ArtifactRef> former,
+                            ListArtifacts(job, kind));
+  if (!former.empty()) {
     FOLDFARM_RETURN_IF_ERROR(
         connection_
             .Prepare("DELETE FROM job_artifact WHERE job_id = ? AND kind = ?")
