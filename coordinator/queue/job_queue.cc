@@ -93,8 +93,6 @@ absl::Status JobQueue::Reload(Tx& tx) {
   undecided_.clear();
   FOLDFARM_ASSIGN_OR_RETURN(last_change_, tx.LastChange());
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<JobRow> jobs, tx.ListOpenJobs());
-  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<AttemptRow> attempts,
-                            tx.ListRunningAttempts());
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<WorkerRow> workers,
                             tx.ListWorkers());
   FOLDFARM_ASSIGN_OR_RETURN(std::vector<WorkerHoldRow> holds,
@@ -115,14 +113,16 @@ absl::Status JobQueue::Reload(Tx& tx) {
     holds_.clear();
     for (WorkerHoldRow& hold : holds) holds_[hold.name] = std::move(hold);
   }
-  absl::flat_hash_map<FencingToken, const AttemptRow*> by_token;
-  for (const AttemptRow& attempt : attempts) by_token[attempt.token] = &attempt;
   for (const JobRow& job : jobs) {
     const absl::StatusOr<std::shared_ptr<const SweepData>> sweep =
         LoadSweep(tx, job.sweep);
-    const auto attempt = by_token.find(job.token);
+    std::optional<AttemptRow> attempt;
+    if (job.state == v1::Job::RUNNING) {
+      FOLDFARM_ASSIGN_OR_RETURN(attempt, tx.FindAttempt(job.token));
+    }
     if (!sweep.ok() ||
-        (job.state == v1::Job::RUNNING && attempt == by_token.end())) {
+        (job.state == v1::Job::RUNNING &&
+         (!attempt.has_value() || attempt->state != v1::Attempt::RUNNING))) {
       // One damaged row must not keep the farm from starting.
       SPDLOG_ERROR("job={} cannot be taken up: {}", job.id.value,
                    sweep.ok() ? "its running attempt is missing"
@@ -139,7 +139,7 @@ absl::Status JobQueue::Reload(Tx& tx) {
     if (job.seconds_per_epoch > 0) {
       pace_[{job.sweep, job.model_index}] = job.seconds_per_epoch;
     }
-    SetLease(*attempt->second, job, *sweep);
+    SetLease(*attempt, job, *sweep);
     absl::MutexLock lock(&mu_);
     if (const auto old = known.find(job.token); old != known.end()) {
       leases_[job.token].until = old->second.until;
@@ -231,6 +231,7 @@ void JobQueue::SetLease(const AttemptRow& attempt, const JobRow& job,
   lease.sweep = std::move(sweep);
   lease.job_name = JobName(job.sweep, job.model, job.fold);
   lease.session = attempt.session;
+  lease.granted_by = attempt.granted_by;
   lease.granted = attempt.start_time;
   lease.until = attempt.lease_until;
   lease.persisted_until = attempt.lease_until;
@@ -263,12 +264,17 @@ absl::Status JobQueue::ChangeJob(Tx& tx, JobRow& job, JobEvent event,
   }
   const absl::Time now = clock_.Now();
   const int opened = IsFinal(job.state) - IsFinal(*next);
+  // Attempts tell of their own starts and ends.
+  const bool of_attempt =
+      event == JobEvent::kGrant || job.state == v1::Job::RUNNING;
   job.state = *next;
   job.end_time = IsFinal(*next) ? now : absl::InfinitePast();
   job.change = ++last_change_;
   FOLDFARM_RETURN_IF_ERROR(tx.UpdateJob(job, expected));
-  FOLDFARM_RETURN_IF_ERROR(
-      tx.InsertEvent(now, job.id, job.token, *next, detail));
+  if (!of_attempt) {
+    FOLDFARM_RETURN_IF_ERROR(
+        tx.InsertEvent(now, job.id, job.token, *next, detail));
+  }
   changed_ = true;
   {
     absl::MutexLock lock(&mu_);

@@ -324,18 +324,19 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
     attempt->log_tail.assign(request.log_tail().begin(),
                              request.log_tail().end());
   } else {
-    const std::map<std::string, double> metrics(request.metrics().begin(),
-                                                request.metrics().end());
-    if (const auto it = metrics.find("log_loss"); it != metrics.end()) {
+    attempt->metrics.insert(request.metrics().begin(), request.metrics().end());
+    if (const auto it = attempt->metrics.find("log_loss");
+        it != attempt->metrics.end()) {
       job->log_loss = it->second;
     }
     job->epoch = job->epochs;
-    FOLDFARM_RETURN_IF_ERROR(tx.SetArtifacts(
-        job->id, ArtifactKind::kResult,
-        {request.artifacts().begin(), request.artifacts().end()}));
-    if (!metrics.empty()) {
-      FOLDFARM_RETURN_IF_ERROR(tx.SetResultMetrics(job->id, metrics));
-    }
+    const std::vector<v1::ArtifactRef> artifacts(request.artifacts().begin(),
+                                                 request.artifacts().end());
+    // Most jobs succeed with their first attempt: nothing is to be replaced.
+    FOLDFARM_RETURN_IF_ERROR(
+        job->attempt_count == 1 && job->reused_from.value == 0
+            ? tx.AddArtifacts(job->id, ArtifactKind::kResult, artifacts)
+            : tx.SetArtifacts(job->id, ArtifactKind::kResult, artifacts));
     FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
                               LoadSweep(tx, job->sweep));
     // The last one may be what another sweep trains on from.
@@ -375,16 +376,22 @@ absl::Status JobQueue::RepeatFinish(Tx& tx,
   if (!job.has_value()) return StaleToken(request.token());
   response.set_job_state(job->state);
   // The first answer was lost, and with it the leases that it carried.
-  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<AttemptRow> granted,
-                            tx.ListGrantedBy(attempt.token));
-  for (const AttemptRow& next : granted) {
+  std::vector<FencingToken> granted;
+  for (const auto& [next, lease] : Leases()) {
+    if (lease.granted_by == attempt.token) granted.push_back(next);
+  }
+  std::sort(granted.begin(), granted.end());
+  for (const FencingToken token : granted) {
+    FOLDFARM_ASSIGN_OR_RETURN(const std::optional<AttemptRow> next,
+                              tx.FindAttempt(token));
+    if (!next.has_value()) continue;
     FOLDFARM_ASSIGN_OR_RETURN(const std::optional<JobRow> next_job,
-                              tx.FindJob(next.job));
+                              tx.FindJob(next->job));
     if (!next_job.has_value()) continue;
     FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
                               LoadSweep(tx, next_job->sweep));
     FOLDFARM_RETURN_IF_ERROR(
-        FillLease(tx, *next_job, next, *sweep, *response.add_next_leases()));
+        FillLease(tx, *next_job, *next, *sweep, *response.add_next_leases()));
   }
   return absl::OkStatus();
 }

@@ -54,6 +54,8 @@ struct HeldLease {
   std::shared_ptr<const SweepData> sweep;
   std::string job_name;
   WorkerSession session;
+  // The attempt whose end granted it in the same call; 0: none.
+  FencingToken granted_by;
   absl::Time granted = absl::InfinitePast();
   // Ends here unless a heartbeat extends it.
   absl::Time until = absl::InfinitePast();

@@ -27,7 +27,7 @@ namespace {
   "SELECT token, job_id, number, state, outcome, session, worker, device, " \
   "start_us, end_us, lease_until_us, heartbeat_us, exit_status, signal, "   \
   "error, resumed_epoch, log_tail, granted_by, uncharged, "                 \
-  "peak_memory_bytes, cpu_seconds FROM attempt "
+  "peak_memory_bytes, cpu_seconds, metrics FROM attempt "
 
 absl::StatusOr<SweepRow> ReadSweep(const Statement& s) {
   SweepRow row;
@@ -112,6 +112,9 @@ absl::StatusOr<AttemptRow> ReadAttempt(const Statement& s) {
   row.uncharged = s.Int(18) != 0;
   row.peak_memory_bytes = s.Int(19);
   row.cpu_seconds = s.Double(20);
+  v1::GetMetricsResponse metrics;
+  FOLDFARM_RETURN_IF_ERROR(ParseBlob(s.Bytes(21), "result", metrics));
+  row.metrics.insert(metrics.result().begin(), metrics.result().end());
   return row;
 }
 
@@ -272,7 +275,6 @@ absl::StatusOr<std::optional<JobRow>> Reader::FindJob(SweepId sweep,
 
 absl::StatusOr<std::optional<JobRow>> Reader::FindResult(
     const std::string& result_key) const {
-  // 3: SUCCEEDED, spelled out so that the partial index serves.
   Statement s = connection_.Prepare(
       FOLDFARM_SELECT_JOB "WHERE j.result_key = ? AND j.state = 3 LIMIT 1");
   s.Bind(result_key);
@@ -326,21 +328,6 @@ absl::StatusOr<std::vector<AttemptRow>> Reader::ListAttempts(JobId job) const {
   Statement s = connection_.Prepare(FOLDFARM_SELECT_ATTEMPT
                                     "WHERE job_id = ? ORDER BY token");
   s.Bind(job.value);
-  return All<AttemptRow>(s, ReadAttempt);
-}
-
-absl::StatusOr<std::vector<AttemptRow>> Reader::ListRunningAttempts() const {
-  Statement s = connection_.Prepare(FOLDFARM_SELECT_ATTEMPT
-                                    "WHERE state = 1 ORDER BY token");
-  return All<AttemptRow>(s, ReadAttempt);
-}
-
-absl::StatusOr<std::vector<AttemptRow>> Reader::ListGrantedBy(
-    FencingToken token) const {
-  Statement s = connection_.Prepare(
-      FOLDFARM_SELECT_ATTEMPT
-      "WHERE state = 1 AND granted_by = ? AND granted_by > 0 ORDER BY token");
-  s.Bind(token.value);
   return All<AttemptRow>(s, ReadAttempt);
 }
 

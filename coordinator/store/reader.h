@@ -68,10 +68,6 @@ class Reader {
       FencingToken token) const;
   // Oldest first.
   absl::StatusOr<std::vector<AttemptRow>> ListAttempts(JobId job) const;
-  absl::StatusOr<std::vector<AttemptRow>> ListRunningAttempts() const;
-  // Running attempts that the end of `token` granted.
-  absl::StatusOr<std::vector<AttemptRow>> ListGrantedBy(
-      FencingToken token) const;
   // Seconds that all attempts of each of the sweep's models ran, by model.
   absl::StatusOr<std::map<std::string, double>> SecondsByModel(
       SweepId sweep) const;
@@ -86,6 +82,7 @@ class Reader {
   // Digests of one named result of every succeeded job of a sweep, by job.
   absl::StatusOr<std::map<JobId, v1::ArtifactRef>> ListResults(
       SweepId sweep, const std::string& name) const;
+  // Of the newest attempt's result, or of the one that was taken over.
   absl::StatusOr<std::map<std::string, double>> ResultMetrics(JobId job) const;
   // By epoch; only those after `after_epoch`.
   absl::StatusOr<std::vector<v1::EpochMetrics>> ListMetrics(

@@ -144,8 +144,9 @@ absl::StatusOr<std::map<JobId, v1::ArtifactRef>> Reader::ListResults(
 
 absl::StatusOr<std::map<std::string, double>> Reader::ResultMetrics(
     JobId job) const {
-  Statement s =
-      connection_.Prepare("SELECT metrics FROM result WHERE job_id = ?");
+  Statement s = connection_.Prepare(
+      "SELECT coalesce(a.metrics, r.metrics) FROM job j LEFT JOIN attempt a ON "
+      "a.token = j.token LEFT JOIN result r ON r.job_id = j.id WHERE j.id = ?");
   s.Bind(job.value);
   FOLDFARM_ASSIGN_OR_RETURN(const bool found, s.Step());
   v1::GetMetricsResponse metrics;

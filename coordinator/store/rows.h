@@ -5,6 +5,7 @@
 #define FOLDFARM_COORDINATOR_STORE_ROWS_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -128,6 +129,8 @@ struct AttemptRow {
   // Most memory that its processes held, and the CPU time that they used.
   int64_t peak_memory_bytes = 0;
   double cpu_seconds = 0;
+  // Of its result; empty: none.
+  std::map<std::string, double> metrics;
 };
 
 // One run of a worker daemon.

@@ -187,6 +187,71 @@ ALTER TABLE attempt ADD COLUMN uncharged INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN peak_memory_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN cpu_seconds REAL NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+-- A lease and a result are paid for by the pages that they touch: running
+-- attempts are found by their jobs, a result's metrics lie with its attempt,
+-- and rows whose ids are never given twice anyway (none is ever deleted) have
+-- no counter in a table of its own.
+CREATE TABLE new_attempt(
+  token INTEGER PRIMARY KEY,
+  job_id INTEGER NOT NULL REFERENCES job,
+  number INTEGER NOT NULL,
+  state INTEGER NOT NULL,           -- Attempt.State
+  outcome INTEGER NOT NULL DEFAULT 0,
+  session INTEGER NOT NULL,
+  worker TEXT NOT NULL,
+  device TEXT NOT NULL DEFAULT '',
+  start_us INTEGER NOT NULL,
+  end_us INTEGER,
+  lease_until_us INTEGER NOT NULL,
+  heartbeat_us INTEGER,
+  exit_status INTEGER NOT NULL DEFAULT 0,
+  signal INTEGER NOT NULL DEFAULT 0,
+  error TEXT NOT NULL DEFAULT '',
+  resumed_epoch INTEGER NOT NULL DEFAULT 0,
+  log_tail BLOB,                    -- Attempt: only log_tail
+  granted_by INTEGER NOT NULL DEFAULT 0,
+  uncharged INTEGER NOT NULL DEFAULT 0,
+  peak_memory_bytes INTEGER NOT NULL DEFAULT 0,
+  cpu_seconds REAL NOT NULL DEFAULT 0,
+  metrics BLOB);                    -- GetMetricsResponse: only result
+INSERT INTO new_attempt SELECT a.token, a.job_id, a.number, a.state, a.outcome,
+  a.session, a.worker, a.device, a.start_us, a.end_us, a.lease_until_us,
+  a.heartbeat_us, a.exit_status, a.signal, a.error, a.resumed_epoch, a.log_tail,
+  a.granted_by, a.uncharged, a.peak_memory_bytes, a.cpu_seconds, r.metrics
+  FROM attempt a LEFT JOIN job j ON j.token = a.token AND j.id = a.job_id AND
+  j.state = 3 LEFT JOIN result r ON r.job_id = j.id ORDER BY a.token;
+DROP TABLE attempt;
+ALTER TABLE new_attempt RENAME TO attempt;
+CREATE INDEX attempt_job ON attempt(job_id);
+
+-- From here on: metrics of results that were taken over from other jobs.
+DELETE FROM result WHERE job_id IN (SELECT id FROM job WHERE token > 0 AND
+  state = 3);
+
+-- The same check without a list: SQLite puts a list of three into a temporary
+-- table, anew for every row that is written.
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(sql, 'state IN (3, 4, 5)',
+  'state BETWEEN 3 AND 5') WHERE type = 'table' AND name = 'job';
+PRAGMA writable_schema = RESET;
+
+-- A key never changes when its job succeeds.
+DROP INDEX job_result;
+CREATE INDEX job_result_key ON job(result_key);
+
+-- What happened to a job besides the starts and ends of its attempts.
+CREATE TABLE new_event(
+  sequence INTEGER PRIMARY KEY,
+  time_us INTEGER NOT NULL,
+  job_id INTEGER NOT NULL,
+  token INTEGER NOT NULL,
+  state INTEGER NOT NULL,           -- Job.State
+  detail TEXT NOT NULL);
+INSERT INTO new_event SELECT * FROM event ORDER BY sequence;
+DROP TABLE event;
+ALTER TABLE new_event RENAME TO event;
+)sql",
 };
 
 }  // namespace

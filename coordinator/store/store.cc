@@ -288,6 +288,7 @@ bool Store::RunGuarded(Tx& tx, absl::FunctionRef<absl::Status(Tx&)> work,
   tx.work_writes_ = false;
   tx.savepoint_ = false;
   status = work(tx);
+  if (!status.ok()) rows_.Clear();
   // SQLite ends a transaction by itself when the disk fails.
   if (!writer_->in_transaction()) return false;
   if (!tx.work_writes_) return true;
@@ -326,7 +327,7 @@ void Store::RunBatch(Batch& batch) {
   // Measured, never decided by: the machine's clock will do.
   const absl::Duration begin = Clock::Real().Monotonic();
   BeginLogAnew();
-  Tx tx(*writer_);
+  Tx tx(*writer_, &rows_);
   absl::Status commit =
       failed_ ? absl::UnavailableError("the coordinator's disk has failed")
               : writer_->Prepare("BEGIN IMMEDIATE").Run();
@@ -360,6 +361,7 @@ void Store::RunBatch(Batch& batch) {
                          : broken;
   }
   if (!commit.ok()) {
+    rows_.Clear();
     SPDLOG_ERROR("commit failed, {} requests refused: {}", batch.size(),
                  commit.ToString());
     if (writer_->in_transaction()) {

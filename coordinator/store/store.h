@@ -44,6 +44,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/files.h"
 #include "common/base/histogram.h"
+#include "coordinator/store/row_cache.h"
 #include "coordinator/store/tx.h"
 
 namespace foldfarm {
@@ -169,6 +170,7 @@ class Store {
   const std::unique_ptr<FileLock> lock_;
   const std::unique_ptr<Connection> writer_;  // Of who writes.
   const std::unique_ptr<Connection> copier_;  // Of the copier thread.
+  RowCache rows_;                             // Of who writes.
   // Borrowed; of who writes, too.
   StoreListener* listener_ = nullptr;
 

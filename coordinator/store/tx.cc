@@ -7,6 +7,34 @@
 #include "common/base/status_macros.h"
 
 namespace foldfarm {
+namespace {
+
+// A GetMetricsResponse with only `result`.
+std::string MetricsBytes(const std::map<std::string, double>& metrics) {
+  v1::GetMetricsResponse message;
+  message.mutable_result()->insert(metrics.begin(), metrics.end());
+  return message.SerializeAsString();
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<JobRow>> Tx::FindJob(JobId id) {
+  if (rows_ != nullptr) {
+    if (const JobRow* row = rows_->FindJob(id)) return std::optional(*row);
+  }
+  absl::StatusOr<std::optional<JobRow>> row = Reader::FindJob(id);
+  if (rows_ != nullptr && row.ok() && row->has_value()) rows_->NoteRead(**row);
+  return row;
+}
+
+absl::StatusOr<std::optional<AttemptRow>> Tx::FindAttempt(FencingToken token) {
+  if (rows_ != nullptr) {
+    if (const AttemptRow* row = rows_->FindAttempt(token)) {
+      return std::optional(*row);
+    }
+  }
+  return Reader::FindAttempt(token);
+}
 
 absl::Status Tx::BeginWrite() {
   if (work_writes_) return absl::OkStatus();
@@ -121,13 +149,17 @@ absl::Status Tx::UpdateJob(const JobRow& row, FencingToken expected) {
     if (row.log_loss.has_value()) s.BindAt(11, *row.log_loss);
     FOLDFARM_RETURN_IF_ERROR(s.Run());
   }
-  if (connection_.changes() == 1) return absl::OkStatus();
+  if (connection_.changes() == 1) {
+    if (rows_ != nullptr) rows_->NoteUpdate(row);
+    return absl::OkStatus();
+  }
   return absl::AbortedError(absl::StrCat(
       "attempt ", expected.value, " is not the newest of job ", row.id.value));
 }
 
 absl::Status Tx::UpdateWish(const JobRow& row) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  if (rows_ != nullptr) rows_->Forget(row.id);
   const std::string model = row.model_override.has_value()
                                 ? row.model_override->SerializeAsString()
                                 : "";
@@ -158,7 +190,13 @@ absl::StatusOr<FencingToken> Tx::InsertAttempt(const AttemptRow& row) {
              row.session.value, row.worker, row.start_time, row.lease_until,
              row.heartbeat_time, row.resumed_epoch, row.granted_by.value)
           .Run());
-  return FencingToken{connection_.last_insert_id()};
+  const FencingToken token{connection_.last_insert_id()};
+  if (rows_ != nullptr) {
+    AttemptRow inserted = row;
+    inserted.token = token;
+    rows_->NoteInsert(inserted);
+  }
+  return token;
 }
 
 absl::Status Tx::UpdateAttempt(const AttemptRow& row) {
@@ -166,25 +204,30 @@ absl::Status Tx::UpdateAttempt(const AttemptRow& row) {
   v1::Attempt tail;
   for (const std::string& line : row.log_tail) tail.add_log_tail(line);
   const std::string tail_bytes = tail.SerializeAsString();
-  return connection_
-      .Prepare(
-          "UPDATE attempt SET state = ?, outcome = ?, session = ?, device = ?, "
-          "start_us = ?, end_us = ?, lease_until_us = ?, heartbeat_us = ?, "
-          "exit_status = ?, signal = ?, error = ?, resumed_epoch = ?, log_tail "
-          "= ?, uncharged = ?, peak_memory_bytes = ?, cpu_seconds = ? WHERE "
-          "token = ?")
-      .Bind(static_cast<int>(row.state), static_cast<int>(row.outcome),
-            row.session.value, row.device, row.start_time, row.end_time,
-            row.lease_until, row.heartbeat_time, row.exit_status, row.signal,
-            row.error, row.resumed_epoch, Blob{tail_bytes},
-            static_cast<int>(row.uncharged), row.peak_memory_bytes,
-            row.cpu_seconds, row.token.value)
-      .Run();
+  const std::string metrics = MetricsBytes(row.metrics);
+  Statement s = connection_.Prepare(
+      "UPDATE attempt SET state = ?, outcome = ?, session = ?, device = ?, "
+      "start_us = ?, end_us = ?, lease_until_us = ?, heartbeat_us = ?, "
+      "exit_status = ?, signal = ?, error = ?, resumed_epoch = ?, log_tail "
+      "= ?, uncharged = ?, peak_memory_bytes = ?, cpu_seconds = ?, metrics "
+      "= ? WHERE token = ?");
+  s.Bind(static_cast<int>(row.state), static_cast<int>(row.outcome),
+         row.session.value, row.device, row.start_time, row.end_time,
+         row.lease_until, row.heartbeat_time, row.exit_status, row.signal,
+         row.error, row.resumed_epoch, Blob{tail_bytes},
+         static_cast<int>(row.uncharged), row.peak_memory_bytes,
+         row.cpu_seconds, nullptr, row.token.value);
+  if (!metrics.empty()) s.BindAt(17, Blob{metrics});
+  FOLDFARM_RETURN_IF_ERROR(s.Run());
+  if (rows_ != nullptr) rows_->NoteUpdate(row);
+  return absl::OkStatus();
 }
 
 absl::Status Tx::ExtendLease(FencingToken token, absl::Time lease_until,
                              absl::Time heartbeat_time) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  if (rows_ != nullptr)
+    rows_->NoteExtension(token, lease_until, heartbeat_time);
   return connection_
       .Prepare(
           "UPDATE attempt SET lease_until_us = ?, heartbeat_us = ? WHERE token "
@@ -232,8 +275,7 @@ absl::Status Tx::DropWorkerHold(const std::string& name) {
 absl::Status Tx::SetArtifacts(JobId job, ArtifactKind kind,
                               const std::vector<v1::ArtifactRef>& refs) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
-  // Deleting, even nothing, costs SQLite a temporary table. Most jobs succeed
-  // once: there is nothing to delete.
+  // Deleting, even nothing, costs SQLite a temporary table.
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<v1::ArtifactRef> former,
                             ListArtifacts(job, kind));
   if (!former.empty()) {
@@ -243,6 +285,12 @@ absl::Status Tx::SetArtifacts(JobId job, ArtifactKind kind,
             .Bind(job.value, static_cast<int>(kind))
             .Run());
   }
+  return AddArtifacts(job, kind, refs);
+}
+
+absl::Status Tx::AddArtifacts(JobId job, ArtifactKind kind,
+                              const std::vector<v1::ArtifactRef>& refs) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
   for (const v1::ArtifactRef& ref : refs) {
     FOLDFARM_RETURN_IF_ERROR(
         connection_
@@ -258,11 +306,7 @@ absl::Status Tx::SetArtifacts(JobId job, ArtifactKind kind,
 absl::Status Tx::SetResultMetrics(
     JobId job, const std::map<std::string, double>& metrics) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
-  v1::GetMetricsResponse message;
-  for (const auto& [name, value] : metrics) {
-    (*message.mutable_result())[name] = value;
-  }
-  const std::string bytes = message.SerializeAsString();
+  const std::string bytes = MetricsBytes(metrics);
   return connection_
       .Prepare("INSERT OR REPLACE INTO result(job_id, metrics) VALUES(?, ?)")
       .Bind(job.value, Blob{bytes})

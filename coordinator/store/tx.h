@@ -12,12 +12,20 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/store/reader.h"
+#include "coordinator/store/row_cache.h"
 
 namespace foldfarm {
 
 class Tx : public Reader {
  public:
-  explicit Tx(Connection& connection) : Reader(connection) {}
+  // `rows` is borrowed; null: everything is read from the tables.
+  explicit Tx(Connection& connection, RowCache* rows = nullptr)
+      : Reader(connection), rows_(rows) {}
+
+  // As Reader's, of rows that this writer wrote without asking the database.
+  using Reader::FindJob;
+  absl::StatusOr<std::optional<JobRow>> FindJob(JobId id);
+  absl::StatusOr<std::optional<AttemptRow>> FindAttempt(FencingToken token);
 
   // Runs `call` once the transaction's fate is known: OK when it is on disk.
   // Runs before anybody else writes; it must not block.
@@ -67,9 +75,13 @@ class Tx : public Reader {
   // Harmless when there is none.
   absl::Status DropWorkerHold(const std::string& name);
 
+  // REQUIRES: the job has none of that kind by these names.
+  absl::Status AddArtifacts(JobId job, ArtifactKind kind,
+                            const std::vector<v1::ArtifactRef>& refs);
   // Replaces all of that kind.
   absl::Status SetArtifacts(JobId job, ArtifactKind kind,
                             const std::vector<v1::ArtifactRef>& refs);
+  // Of a result that was taken over from another job.
   absl::Status SetResultMetrics(JobId job,
                                 const std::map<std::string, double>& metrics);
   // Replaces an epoch that is there.
@@ -84,6 +96,7 @@ class Tx : public Reader {
 
  private:
   friend class Store;
+  RowCache* const rows_;
   // Something of this transaction is written; by the work that runs; within a
   // savepoint of its own.
   bool written_ = false;

@@ -78,8 +78,6 @@ TEST_F(QueryPlanTest, NothingOnTheWayOfAJobReadsAWholeTable) {
   tx.FindResult("key").status().IgnoreError();
   tx.FindAttempt(token).status().IgnoreError();
   tx.ListAttempts(job).status().IgnoreError();
-  tx.ListGrantedBy(token).status().IgnoreError();
-  tx.ListRunningAttempts().status().IgnoreError();
   tx.ListArtifacts(job, ArtifactKind::kCheckpoint).status().IgnoreError();
   tx.IsArtifactUsed("digest").status().IgnoreError();
   tx.FindSweep(sweep).status().IgnoreError();
@@ -92,6 +90,7 @@ TEST_F(QueryPlanTest, NothingOnTheWayOfAJobReadsAWholeTable) {
   tx.UpdateAttempt({}).IgnoreError();
   tx.ExtendLease(token, absl::UnixEpoch(), absl::UnixEpoch()).IgnoreError();
   v1::ArtifactRef ref;
+  tx.AddArtifacts(job, ArtifactKind::kResult, {ref}).IgnoreError();
   tx.SetArtifacts(job, ArtifactKind::kResult, {ref}).IgnoreError();
   tx.SetResultMetrics(job, {{"log_loss", 0.5}}).IgnoreError();
   tx.PutMetrics(job, {}).IgnoreError();
