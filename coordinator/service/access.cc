@@ -44,7 +44,7 @@ Table MakeTable() {
        "UndrainWorker", "Backup", "CollectGarbage"});
   add("foldfarm.v1.WorkerService", kWorks,
       {"Register", "AcquireLeases", "Heartbeat", "ReportProgress",
-       "FinishAttempt"});
+       "FinishAttempt", "Work"});
   constexpr char kArtifacts[] = "foldfarm.v1.ArtifactService";
   add(kArtifacts, kFetches, {"StatArtifact", "DownloadArtifact"});
   add(kArtifacts, kStores, {"UploadArtifact"});
@@ -81,6 +81,13 @@ absl::string_view View(const grpc_slice& slice) {
   return absl::string_view(
       reinterpret_cast<const char*>(GRPC_SLICE_START_PTR(slice)),
       GRPC_SLICE_LENGTH(slice));
+}
+
+// The `authorization` header of a call; empty: none.
+absl::string_view HeaderOf(const grpc::CallbackServerContext& context) {
+  const auto header = context.client_metadata().find("authorization");
+  return header == context.client_metadata().end() ? absl::string_view()
+                                                   : View(header->second);
 }
 
 class Doorkeeper final : public grpc::AuthMetadataProcessor {
@@ -199,11 +206,9 @@ std::shared_ptr<grpc::ServerCredentials> RequireTokens(
 absl::Status WorkerAccess::MayWork(const grpc::CallbackServerContext& context,
                                    absl::string_view worker,
                                    absl::string_view what) {
-  const auto header = context.client_metadata().find("authorization");
+  const absl::string_view token = BearerToken(HeaderOf(context));
   const std::optional<KnownToken> known =
-      header == context.client_metadata().end()
-          ? std::nullopt
-          : tokens_->Find(BearerToken(View(header->second)));
+      token.empty() ? std::nullopt : tokens_->Find(token);
   if (!known.has_value()) {
     return absl::UnauthenticatedError("the token is no longer known");
   }
@@ -237,6 +242,13 @@ absl::Status WorkerAccess::MayRegister(
     const grpc::CallbackServerContext& context, absl::string_view name) {
   if (tokens_ == nullptr) return absl::OkStatus();
   return MayWork(context, name, "the worker's name is");
+}
+
+absl::Status WorkerAccess::MayStillWork(
+    const grpc::CallbackServerContext& context) {
+  if (tokens_ == nullptr) return absl::OkStatus();
+  return CheckCall(*tokens_, "/foldfarm.v1.WorkerService/Work",
+                   HeaderOf(context));
 }
 
 absl::Status WorkerAccess::MayUseSession(

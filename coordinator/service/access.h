@@ -62,6 +62,9 @@ class WorkerAccess {
   // Errors: PERMISSION_DENIED when the caller's token is for other names.
   absl::Status MayRegister(const grpc::CallbackServerContext& context,
                            absl::string_view name);
+  // Whether a stream of calls may still make one; its token may have been
+  // replaced since it was opened. Errors: those of CheckCall().
+  absl::Status MayStillWork(const grpc::CallbackServerContext& context);
   // Errors: PERMISSION_DENIED when the session is another worker's. An unknown
   // one passes: the queue answers it.
   absl::Status MayUseSession(const grpc::CallbackServerContext& context,

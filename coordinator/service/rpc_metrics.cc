@@ -86,6 +86,10 @@ RpcMetrics::RpcMetrics() {
   }
 }
 
+RpcMetrics::Method& RpcMetrics::Get(absl::string_view name) {
+  return *methods_.at(absl::StrCat("/foldfarm.v1.", name));
+}
+
 void RpcMetrics::ForEach(absl::FunctionRef<void(const Method&)> visit) const {
   std::map<std::string, const Method*> sorted;
   for (const auto& [path, method] : methods_) {

@@ -19,6 +19,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
 #include "common/base/clock.h"
 #include "common/base/histogram.h"
 
@@ -38,6 +39,10 @@ class RpcMetrics {
     std::string name;
     std::array<std::unique_ptr<Histogram>, kNumCodes> seconds_by_code;
   };
+
+  // "FarmService/ListJobs", to count what does not come as a call of its own.
+  // REQUIRES: there is such a method.
+  Method& Get(absl::string_view name);
 
   // Calls `visit` for every method, in the order of their names.
   void ForEach(absl::FunctionRef<void(const Method&)> visit) const;

@@ -64,8 +64,8 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   FOLDFARM_ASSIGN_OR_RETURN(
       server->queue_,
       JobQueue::Start(*server->store_, *server->files_, clock, options.queue));
-  server->workers_ =
-      std::make_unique<WorkerServiceImpl>(*server->queue_, options.tokens);
+  server->workers_ = std::make_unique<WorkerServiceImpl>(
+      *server->queue_, options.tokens, server->rpc_metrics_);
   server->farm_ = std::make_unique<FarmServiceImpl>(
       *server->store_, *server->files_, *server->queue_, clock,
       options.max_streams);
@@ -114,6 +114,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
 CoordinatorServer::~CoordinatorServer() {
   garbage_.reset();
   if (queue_ != nullptr) queue_->StopWaiting();
+  if (workers_ != nullptr) workers_->StopStreams();
   if (server_ != nullptr) {
     server_->Shutdown(
         gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),

@@ -98,4 +98,9 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::FinishAttempt(
   return reactor;
 }
 
+WorkStreams::Reactor* WorkerServiceImpl::Work(
+    grpc::CallbackServerContext* context) {
+  return streams_.Open(*context);
+}
+
 }  // namespace foldfarm

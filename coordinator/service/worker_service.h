@@ -6,15 +6,22 @@
 
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/service/access.h"
+#include "coordinator/service/work_stream.h"
 #include "foldfarm/v1/worker.grpc.pb.h"
 
 namespace foldfarm {
 
 class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
  public:
-  // Both are borrowed. `tokens` may be null: any caller is any worker.
-  WorkerServiceImpl(JobQueue& queue, TokenStore* tokens)
-      : queue_(queue), access_(tokens, queue) {}
+  // All are borrowed. `tokens` may be null: any caller is any worker.
+  WorkerServiceImpl(JobQueue& queue, TokenStore* tokens, RpcMetrics& metrics)
+      : queue_(queue),
+        access_(tokens, queue),
+        streams_(queue, access_, metrics) {}
+
+  // Ends the streams of workers, those too that would be opened. Call when the
+  // queue answers nobody late.
+  void StopStreams() { streams_.Stop(); }
 
   grpc::ServerUnaryReactor* Register(grpc::CallbackServerContext* context,
                                      const v1::RegisterRequest* request,
@@ -34,10 +41,12 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
       grpc::CallbackServerContext* context,
       const v1::FinishAttemptRequest* request,
       v1::FinishAttemptResponse* response) override;
+  WorkStreams::Reactor* Work(grpc::CallbackServerContext* context) override;
 
  private:
   JobQueue& queue_;
   WorkerAccess access_;
+  WorkStreams streams_;
 };
 
 }  // namespace foldfarm

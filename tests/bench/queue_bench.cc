@@ -27,6 +27,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
@@ -345,6 +346,8 @@ class QueueBench {
 };
 
 int Run(int argc, char** argv) {
+  // As the coordinator.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   std::vector<int> workers = {1, 8, 64};
   int jobs = 10000, rounds = 300, repeats = 3;
   int beating = 1000, megabytes = 512, full_jobs = 100000;

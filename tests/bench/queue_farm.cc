@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -153,16 +154,104 @@ const v1::ArtifactRef& BenchFarm::Result(const v1::Lease& lease) {
   return result;
 }
 
+// A worker's calls, over one stream on a connection of its own.
+class StubWorkers::Stream {
+ public:
+  using Done = std::function<void(const v1::WorkResponse&)>;
+
+  Stream(const std::shared_ptr<grpc::Channel>& channel,
+         grpc::CompletionQueue* queue)
+      : stub_(v1::WorkerService::NewStub(channel)),
+        stream_(stub_->AsyncWork(&context_, queue, Tag(begun_))) {}
+
+  v1::WorkerService::Stub& stub() { return *stub_; }
+
+  void Call(v1::WorkRequest request, Done done) {
+    request.set_id(++last_id_);
+    under_way_.emplace_back(last_id_, std::move(done));
+    out_.push_back(std::move(request));
+    if (out_.size() == 1 && has_begun_) Write();
+  }
+
+  // The queue hands back what was under way.
+  void Cancel() { context_.TryCancel(); }
+
+ private:
+  struct Step final : Event {
+    Step(Stream& of, void (Stream::*what)()) : stream(of), next(what) {}
+    void End(bool ok) override {
+      if (!ok) DieUnlessOk(absl::UnavailableError("a worker's stream broke"));
+      (stream.*next)();
+    }
+    Stream& stream;
+    void (Stream::*const next)();
+  };
+
+  static void* Tag(Step& step) { return static_cast<Event*>(&step); }
+  void Write() { stream_->Write(out_.front(), Tag(written_)); }
+  void Begun() {
+    has_begun_ = true;
+    stream_->Read(&in_, Tag(read_));
+    if (!out_.empty()) Write();
+  }
+  void Written() {
+    out_.pop_front();
+    if (!out_.empty()) Write();
+  }
+  void Read() {
+    if (in_.error_code() != 0) {
+      DieUnlessOk(absl::Status(static_cast<absl::StatusCode>(in_.error_code()),
+                               in_.error_message()));
+    }
+    const auto call = std::find_if(
+        under_way_.begin(), under_way_.end(),
+        [this](const auto& entry) { return entry.first == in_.id(); });
+    const Done done = std::move(call->second);
+    under_way_.erase(call);
+    done(in_);
+    stream_->Read(&in_, Tag(read_));
+  }
+
+  Step begun_{*this, &Stream::Begun};
+  Step written_{*this, &Stream::Written};
+  Step read_{*this, &Stream::Read};
+  grpc::ClientContext context_;
+  const std::unique_ptr<v1::WorkerService::Stub> stub_;
+  const std::unique_ptr<
+      grpc::ClientAsyncReaderWriter<v1::WorkRequest, v1::WorkResponse>>
+      stream_;
+  bool has_begun_ = false;
+  uint64_t last_id_ = 0;
+  std::vector<std::pair<uint64_t, Done>> under_way_;
+  std::deque<v1::WorkRequest> out_;
+  v1::WorkResponse in_;
+};
+
+// The only call that is not a worker's.
+struct StubWorkers::Submission final : Event {
+  void End(bool) override {
+    DieUnlessOk(ToStatus(status));
+    done();
+    delete this;
+  }
+  grpc::ClientContext context;
+  grpc::Status status;
+  v1::SubmitSweepResponse response;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<v1::SubmitSweepResponse>>
+      reader;
+  std::function<void()> done;
+};
+
 StubWorkers::StubWorkers(BenchFarm& farm, int count)
     : farm_(farm), submitter_(v1::FarmService::NewStub(farm.Connect())) {
   for (int i = 0; i < count; ++i) {
     Worker worker;
-    worker.stub = v1::WorkerService::NewStub(farm.Connect());
+    worker.stream = std::make_unique<Stream>(farm.Connect(), &queue_);
     v1::RegisterRequest request;
     request.set_name(absl::StrCat("w", i));
     request.set_slots(1);
     worker.session =
-        OrDie(UnaryCall(*worker.stub,
+        OrDie(UnaryCall(worker.stream->stub(),
                         &v1::WorkerService::StubInterface::Register, request,
                         kTimeout))
             .session();
@@ -171,54 +260,37 @@ StubWorkers::StubWorkers(BenchFarm& farm, int count)
 }
 
 StubWorkers::~StubWorkers() {
+  for (Worker& worker : workers_) worker.stream->Cancel();
   queue_.Shutdown();
   void* tag = nullptr;
   bool ok = false;
-  while (queue_.Next(&tag, &ok)) delete static_cast<Call*>(tag);
-}
-
-template <typename Response, typename Start>
-void StubWorkers::Begin(Start start,
-                        std::function<void(const Response&)> done) {
-  struct Typed final : Call {
-    void End() override {
-      DieUnlessOk(ToStatus(status));
-      done(response);
-    }
-    std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader;
-    Response response;
-    std::function<void(const Response&)> done;
-  };
-  auto* call = new Typed;
-  call->done = std::move(done);
-  call->reader = start(&call->context);
-  call->reader->Finish(&call->response, &call->status,
-                       static_cast<Call*>(call));
+  while (queue_.Next(&tag, &ok)) {
+  }
 }
 
 void StubWorkers::Acquire(int worker,
                           std::function<void(const v1::Lease&)> done) {
   Worker& w = workers_[static_cast<size_t>(worker)];
-  v1::AcquireLeasesRequest request;
+  v1::WorkRequest message;
+  v1::AcquireLeasesRequest& request = *message.mutable_acquire_leases();
   request.set_session(w.session);
   request.set_free_slots(1);
   request.set_max_leases(1);
   request.set_wait_seconds(30);
-  Begin<v1::AcquireLeasesResponse>(
-      [&](grpc::ClientContext* context) {
-        return w.stub->AsyncAcquireLeases(context, request, &queue_);
-      },
-      [this, worker, done](const v1::AcquireLeasesResponse& response) {
-        if (response.leases_size() == 0) return Acquire(worker, done);
-        done(response.leases(0));
-      });
+  w.stream->Call(std::move(message), [this, worker, done = std::move(done)](
+                                         const v1::WorkResponse& response) {
+    const auto& leases = response.acquire_leases().leases();
+    if (leases.empty()) return Acquire(worker, done);
+    done(leases[0]);
+  });
 }
 
 void StubWorkers::Finish(
     int worker, const v1::Lease& lease, bool next,
     std::function<void(const v1::FinishAttemptResponse&)> done) {
   Worker& w = workers_[static_cast<size_t>(worker)];
-  v1::FinishAttemptRequest request;
+  v1::WorkRequest message;
+  v1::FinishAttemptRequest& request = *message.mutable_finish_attempt();
   request.set_session(w.session);
   request.set_token(lease.token());
   request.set_outcome(v1::Attempt::SUCCEEDED);
@@ -226,38 +298,36 @@ void StubWorkers::Finish(
   (*request.mutable_metrics())["log_loss"] = 0.5;
   if (next) request.set_next_leases(1);
   request.set_free_slots(1);
-  Begin<v1::FinishAttemptResponse>(
-      [&](grpc::ClientContext* context) {
-        return w.stub->AsyncFinishAttempt(context, request, &queue_);
-      },
-      std::move(done));
+  w.stream->Call(std::move(message),
+                 [done = std::move(done)](const v1::WorkResponse& response) {
+                   done(response.finish_attempt());
+                 });
 }
 
 void StubWorkers::Heartbeat(int worker, int64_t token,
                             std::function<void()> done) {
   Worker& w = workers_[static_cast<size_t>(worker)];
-  v1::HeartbeatRequest request;
+  v1::WorkRequest message;
+  v1::HeartbeatRequest& request = *message.mutable_heartbeat();
   request.set_session(w.session);
   request.add_tokens(token);
-  Begin<v1::HeartbeatResponse>(
-      [&](grpc::ClientContext* context) {
-        return w.stub->AsyncHeartbeat(context, request, &queue_);
-      },
-      [done](const v1::HeartbeatResponse& response) {
-        if (response.answers(0).action() != v1::HeartbeatResponse::CONTINUE) {
-          DieUnlessOk(absl::AbortedError("a heartbeat lost its lease"));
-        }
-        done();
-      });
+  w.stream->Call(std::move(message), [done = std::move(done)](
+                                         const v1::WorkResponse& response) {
+    if (response.heartbeat().answers(0).action() !=
+        v1::HeartbeatResponse::CONTINUE) {
+      DieUnlessOk(absl::AbortedError("a heartbeat lost its lease"));
+    }
+    done();
+  });
 }
 
 void StubWorkers::Submit(int models, std::function<void()> done) {
-  const v1::SubmitSweepRequest request = farm_.SubmitRequest(models);
-  Begin<v1::SubmitSweepResponse>(
-      [&](grpc::ClientContext* context) {
-        return submitter_->AsyncSubmitSweep(context, request, &queue_);
-      },
-      [done](const v1::SubmitSweepResponse&) { done(); });
+  auto* submission = new Submission;
+  submission->done = std::move(done);
+  submission->reader = submitter_->AsyncSubmitSweep(
+      &submission->context, farm_.SubmitRequest(models), &queue_);
+  submission->reader->Finish(&submission->response, &submission->status,
+                             static_cast<Event*>(submission));
 }
 
 void StubWorkers::Next() {
@@ -266,8 +336,7 @@ void StubWorkers::Next() {
   if (!queue_.Next(&tag, &ok)) {
     DieUnlessOk(absl::InternalError("the completion queue has ended"));
   }
-  const std::unique_ptr<Call> call(static_cast<Call*>(tag));
-  call->End();
+  static_cast<Event*>(tag)->End(ok);
 }
 
 }  // namespace foldfarm

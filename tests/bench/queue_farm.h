@@ -2,10 +2,10 @@
 // its own, and any number of stub workers.
 //
 // The coordinator is a process of its own, as on a farm. Stub workers speak the
-// worker's protocol over a connection each, but train nothing; one thread and
-// one completion queue serve them all, so that what is measured is the farm and
-// not a hundred clients' threads. Whatever fails ends the program: a benchmark
-// has nobody to hand an error to.
+// worker's protocol over a connection and a stream each, but train nothing; one
+// thread and one completion queue serve them all, so that what is measured is
+// the farm and not a hundred clients' threads. Whatever fails ends the program:
+// a benchmark has nobody to hand an error to.
 //
 // Not thread-safe.
 #ifndef FOLDFARM_TESTS_BENCH_QUEUE_FARM_H_
@@ -108,18 +108,17 @@ class StubWorkers {
   void Next();
 
  private:
+  // What the completion queue hands back.
+  struct Event {
+    virtual ~Event() = default;
+    virtual void End(bool ok) = 0;
+  };
+  class Stream;
+  struct Submission;
   struct Worker {
-    std::unique_ptr<v1::WorkerService::Stub> stub;
     int64_t session = 0;
+    std::unique_ptr<Stream> stream;
   };
-  struct Call {
-    virtual ~Call() = default;
-    virtual void End() = 0;
-    grpc::ClientContext context;
-    grpc::Status status;
-  };
-  template <typename Response, typename Start>
-  void Begin(Start start, std::function<void(const Response&)> done);
 
   BenchFarm& farm_;
   grpc::CompletionQueue queue_;

@@ -63,7 +63,8 @@ void FarmWorld::Open() {
   auto queue = JobQueue::Start(*store_, *files_, clock_, QueueOptions());
   Promise(queue.ok(), "the queue starts", queue.status().ToString());
   queue_ = *std::move(queue);
-  worker_service_ = std::make_unique<WorkerServiceImpl>(*queue_, nullptr);
+  worker_service_ =
+      std::make_unique<WorkerServiceImpl>(*queue_, nullptr, metrics_);
   farm_service_ =
       std::make_unique<FarmServiceImpl>(*store_, *files_, *queue_, clock_);
   grpc::ServerBuilder builder;

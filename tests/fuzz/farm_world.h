@@ -103,6 +103,7 @@ class FarmWorld {
   std::unique_ptr<Store> store_;
   std::unique_ptr<ArtifactFiles> files_;
   std::unique_ptr<JobQueue> queue_;
+  RpcMetrics metrics_;
   std::unique_ptr<WorkerServiceImpl> worker_service_;
   std::unique_ptr<FarmServiceImpl> farm_service_;
   std::unique_ptr<grpc::Server> server_;

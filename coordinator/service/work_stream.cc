@@ -1,0 +1,358 @@
+#include "coordinator/service/work_stream.h"
+
+#include <deque>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "common/rpc/status.h"
+
+namespace foldfarm {
+namespace {
+
+// A worker has one.
+constexpr size_t kMaxStreams = 4096;
+// Calls of one stream that are under way or answered but not sent.
+constexpr size_t kMaxUnderWay = 256;
+
+absl::Status Stopping() {
+  return absl::UnavailableError("the coordinator is stopping; repeat");
+}
+
+}  // namespace
+
+class WorkStreams::Stream final : public Reactor {
+ public:
+  Stream(WorkStreams& streams, grpc::CallbackServerContext& context)
+      : streams_(streams), context_(context), self_(this) {}
+
+  // Begins to read, or ends at once.
+  void Begin(const absl::Status& admitted);
+  // Ends when all that is under way is answered.
+  void Stop();
+  // Null from OnDone() on, which is after Forget().
+  std::shared_ptr<Stream> self() {
+    absl::MutexLock lock(&mu_);
+    return self_;
+  }
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  // One that is under way. Its address names it to the queue.
+  struct Call {
+    std::shared_ptr<Stream> stream;
+    uint64_t id;
+    RpcMetrics::Method& method;
+    absl::Duration begin;
+  };
+
+  // Hands a message to the queue. False: it is none.
+  bool Dispatch(v1::WorkRequest& request);
+  std::shared_ptr<Call> NewCall(uint64_t id, RpcMetrics::Method& method);
+  void Acquire(const Call& call, v1::AcquireLeasesRequest request,
+               JobQueue::Answer<v1::AcquireLeasesResponse> answer);
+  void CancelWait(uint64_t id);
+  template <typename Response>
+  static JobQueue::Answer<Response> AnswerTo(
+      std::shared_ptr<Call> call, Response* (v1::WorkResponse::*field)());
+  void Send(uint64_t id, v1::WorkResponse response);
+
+  // Starts what is to be done now: at most one write and one read at a time,
+  // and the end when neither is being started.
+  void Go() ABSL_LOCKS_EXCLUDED(mu_);
+
+  WorkStreams& streams_;  // Not after OnDone().
+  grpc::CallbackServerContext& context_;
+  v1::WorkRequest read_;  // Of the read that is under way.
+
+  absl::Mutex mu_;
+  std::shared_ptr<Stream> self_ ABSL_GUARDED_BY(mu_);  // Until OnDone().
+  size_t under_way_ ABSL_GUARDED_BY(mu_) = 0;
+  // By their ids, those that may wait.
+  absl::flat_hash_map<uint64_t, const Call*> waiting_ ABSL_GUARDED_BY(mu_);
+  std::deque<v1::WorkResponse> out_ ABSL_GUARDED_BY(mu_);  // First: is sent.
+  bool reading_ ABSL_GUARDED_BY(mu_) = false;
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  // No more is read; ends with `status_` when all is answered, or, when it
+  // `broke` off, at once.
+  bool ending_ ABSL_GUARDED_BY(mu_) = false;
+  bool broke_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status status_ ABSL_GUARDED_BY(mu_);
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+  int starting_ ABSL_GUARDED_BY(mu_) =
+      0;  // Calls of Go() that start something.
+};
+
+void WorkStreams::Stream::Begin(const absl::Status& admitted) {
+  {
+    absl::MutexLock lock(&mu_);
+    ending_ = !admitted.ok();
+    status_ = admitted;
+  }
+  Go();
+}
+
+void WorkStreams::Stream::Stop() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (!ending_) status_ = Stopping();
+    ending_ = true;
+  }
+  Go();
+}
+
+void WorkStreams::Stream::Go() {
+  while (true) {
+    bool read = false;
+    bool finish = false;
+    absl::Status status;
+    const v1::WorkResponse* write = nullptr;
+    {
+      absl::MutexLock lock(&mu_);
+      if (finished_) return;
+      if (!writing_ && !out_.empty() && !broke_) {
+        // Stays where it is while others come behind it.
+        write = &out_.front();
+        writing_ = true;
+      }
+      const size_t held = under_way_ + out_.size();
+      if (!ending_) {
+        read = !reading_ && held < kMaxUnderWay;
+        if (read) reading_ = true;
+      } else if (!writing_ && starting_ == 0) {
+        finish = finished_ = broke_ || held == 0;
+        status = status_;
+      }
+      if (!finish && !read && write == nullptr) return;
+      ++starting_;
+    }
+    if (finish) return Finish(ToGrpc(status));
+    if (write != nullptr) StartWrite(write);
+    if (read) StartRead(&read_);
+    absl::MutexLock lock(&mu_);
+    --starting_;
+  }
+}
+
+void WorkStreams::Stream::OnReadDone(bool ok) {
+  const bool valid = ok && Dispatch(read_);
+  {
+    absl::MutexLock lock(&mu_);
+    reading_ = false;
+    if (!valid && !ending_) {
+      ending_ = true;
+      if (ok) {
+        status_ = absl::InvalidArgumentError(
+            absl::StrCat("message ", read_.id(), " of the stream has no call"));
+      }
+    }
+  }
+  Go();
+}
+
+void WorkStreams::Stream::OnWriteDone(bool ok) {
+  {
+    absl::MutexLock lock(&mu_);
+    writing_ = false;
+    out_.pop_front();
+    if (!ok) ending_ = broke_ = true;
+  }
+  Go();
+}
+
+void WorkStreams::Stream::OnCancel() {
+  std::vector<const void*> waiting;
+  {
+    absl::MutexLock lock(&mu_);
+    ending_ = broke_ = true;
+    if (status_.ok()) status_ = absl::CancelledError("the worker hung up");
+    for (const auto& [id, call] : waiting_) waiting.push_back(call);
+  }
+  for (const void* call : waiting) streams_.queue_.StopWaitingFor(call);
+  Go();
+}
+
+void WorkStreams::Stream::OnDone() {
+  streams_.Forget(*this);
+  std::shared_ptr<Stream> self;
+  absl::MutexLock lock(&mu_);
+  self.swap(self_);
+}
+
+std::shared_ptr<WorkStreams::Stream::Call> WorkStreams::Stream::NewCall(
+    uint64_t id, RpcMetrics::Method& method) {
+  absl::MutexLock lock(&mu_);
+  ++under_way_;
+  return std::make_shared<Call>(
+      Call{self_, id, method, Clock::Real().Monotonic()});
+}
+
+template <typename Response>
+JobQueue::Answer<Response> WorkStreams::Stream::AnswerTo(
+    std::shared_ptr<Call> call, Response* (v1::WorkResponse::*field)()) {
+  return [call = std::move(call), field](absl::StatusOr<Response> answer) {
+    v1::WorkResponse response;
+    response.set_id(call->id);
+    const size_t code = static_cast<size_t>(answer.status().code());
+    if (answer.ok()) {
+      *(response.*field)() = *std::move(answer);
+    } else {
+      response.set_error_code(static_cast<int32_t>(code));
+      response.set_error_message(std::string(answer.status().message()));
+    }
+    if (code < RpcMetrics::kNumCodes) {
+      call->method.seconds_by_code[code]->Observe(
+          absl::ToDoubleSeconds(Clock::Real().Monotonic() - call->begin));
+    }
+    call->stream->Send(call->id, std::move(response));
+  };
+}
+
+void WorkStreams::Stream::Send(uint64_t id, v1::WorkResponse response) {
+  {
+    absl::MutexLock lock(&mu_);
+    --under_way_;
+    waiting_.erase(id);
+    if (!finished_) out_.push_back(std::move(response));
+  }
+  Go();
+}
+
+bool WorkStreams::Stream::Dispatch(v1::WorkRequest& request) {
+  JobQueue& queue = streams_.queue_;
+  WorkerAccess& access = streams_.access_;
+  const absl::Status allowed = access.MayStillWork(context_);
+  // Every kind of call the same way: is it allowed, then the queue.
+  const auto serve = [&](RpcMetrics::Method& method, auto field,
+                         const absl::Status& may, auto ask) {
+    const std::shared_ptr<Call> under_way = NewCall(request.id(), method);
+    auto answer = AnswerTo(under_way, field);
+    if (!allowed.ok()) return answer(allowed);
+    if (!may.ok()) return answer(may);
+    ask(under_way, std::move(answer));
+  };
+  switch (request.call_case()) {
+    case v1::WorkRequest::kAcquireLeases: {
+      v1::AcquireLeasesRequest& call = *request.mutable_acquire_leases();
+      serve(streams_.methods_.acquire_leases,
+            &v1::WorkResponse::mutable_acquire_leases,
+            access.MayUseSession(context_, call.session()),
+            [&](const auto& under_way, auto answer) {
+              Acquire(*under_way, std::move(call), std::move(answer));
+            });
+      return true;
+    }
+    case v1::WorkRequest::kHeartbeat: {
+      v1::HeartbeatRequest& call = *request.mutable_heartbeat();
+      serve(streams_.methods_.heartbeat, &v1::WorkResponse::mutable_heartbeat,
+            access.MayUseSession(context_, call.session()),
+            [&](const auto&, auto answer) {
+              queue.Heartbeat(std::move(call), std::move(answer));
+            });
+      return true;
+    }
+    case v1::WorkRequest::kReportProgress: {
+      v1::ReportProgressRequest& call = *request.mutable_report_progress();
+      serve(streams_.methods_.report_progress,
+            &v1::WorkResponse::mutable_report_progress,
+            access.MayUseAttempt(context_, call.token()),
+            [&](const auto&, auto answer) {
+              queue.ReportProgress(std::move(call), std::move(answer));
+            });
+      return true;
+    }
+    case v1::WorkRequest::kFinishAttempt: {
+      v1::FinishAttemptRequest& call = *request.mutable_finish_attempt();
+      absl::Status may = access.MayUseSession(context_, call.session());
+      may.Update(access.MayUseAttempt(context_, call.token()));
+      serve(streams_.methods_.finish_attempt,
+            &v1::WorkResponse::mutable_finish_attempt, may,
+            [&](const auto&, auto answer) {
+              queue.FinishAttempt(std::move(call), std::move(answer));
+            });
+      return true;
+    }
+    case v1::WorkRequest::kCancel:
+      CancelWait(request.id());
+      return true;
+    case v1::WorkRequest::CALL_NOT_SET:
+      break;
+  }
+  return false;
+}
+
+void WorkStreams::Stream::Acquire(
+    const Call& call, v1::AcquireLeasesRequest request,
+    JobQueue::Answer<v1::AcquireLeasesResponse> answer) {
+  {
+    absl::MutexLock lock(&mu_);
+    waiting_[call.id] = &call;
+  }
+  streams_.queue_.AcquireLeases(std::move(request), &call, std::move(answer));
+  // OnCancel() may have come before the queue knew of it.
+  absl::MutexLock lock(&mu_);
+  if (broke_) streams_.queue_.StopWaitingFor(&call);
+}
+
+void WorkStreams::Stream::CancelWait(uint64_t id) {
+  const void* call = nullptr;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto found = waiting_.find(id);
+    if (found == waiting_.end()) return;
+    call = found->second;
+  }
+  streams_.queue_.StopWaitingFor(call);
+}
+
+WorkStreams::WorkStreams(JobQueue& queue, WorkerAccess& access,
+                         RpcMetrics& metrics)
+    : queue_(queue),
+      access_(access),
+      methods_{metrics.Get("WorkerService/AcquireLeases"),
+               metrics.Get("WorkerService/Heartbeat"),
+               metrics.Get("WorkerService/ReportProgress"),
+               metrics.Get("WorkerService/FinishAttempt")} {}
+
+WorkStreams::Reactor* WorkStreams::Open(grpc::CallbackServerContext& context) {
+  auto* stream = new Stream(*this, context);
+  absl::Status admitted;
+  {
+    absl::MutexLock lock(&mu_);
+    if (stopping_) {
+      admitted = Stopping();
+    } else if (streams_.size() >= kMaxStreams) {
+      admitted = absl::ResourceExhaustedError(
+          absl::StrCat(kMaxStreams,
+                       " streams of workers are open, expected "
+                       "one for each worker"));
+    }
+    streams_.insert(stream);
+  }
+  stream->Begin(admitted);
+  return stream;
+}
+
+void WorkStreams::Stop() {
+  std::vector<std::shared_ptr<Stream>> streams;
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+    for (Stream* stream : streams_) streams.push_back(stream->self());
+  }
+  for (const std::shared_ptr<Stream>& stream : streams) stream->Stop();
+}
+
+void WorkStreams::Forget(Stream& stream) {
+  absl::MutexLock lock(&mu_);
+  streams_.erase(&stream);
+}
+
+}  // namespace foldfarm
