@@ -7,7 +7,6 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
-#include "common/rpc/call_context.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 
@@ -77,7 +76,8 @@ GrpcWorkerApi::GrpcWorkerApi(std::shared_ptr<grpc::Channel> channel,
     : clock_(clock),
       outages_(endpoint, clock),
       worker_(v1::WorkerService::NewStub(channel)),
-      artifacts_(v1::ArtifactService::NewStub(channel)) {}
+      artifacts_(v1::ArtifactService::NewStub(channel)),
+      calls_(*worker_, clock) {}
 
 absl::Status GrpcWorkerApi::Judge(const absl::Status& status) {
   const bool refused = registered_ && IsRefusal(status);
@@ -110,21 +110,23 @@ absl::StatusOr<v1::RegisterResponse> GrpcWorkerApi::Register(
 
 absl::StatusOr<v1::AcquireLeasesResponse> GrpcWorkerApi::Acquire(
     const v1::AcquireLeasesRequest& request, Wait& wait) {
-  CallContext context(absl::Seconds(request.wait_seconds()) + kCallTimeout);
+  const absl::Status cancelled = absl::CancelledError("the worker drains");
+  v1::WorkRequest call;
+  call.set_id(calls_.NewId());
+  *call.mutable_acquire_leases() = request;
   {
     absl::MutexLock lock(&mu_);
-    if (wait.cancelled) return absl::CancelledError("the worker drains");
-    wait.call = &context;
+    if (wait.cancelled) return cancelled;
+    wait.call = call.id();
   }
-  v1::AcquireLeasesResponse response;
-  const absl::Status status =
-      ToStatus(worker_->AcquireLeases(&context, request, &response));
+  auto response = calls_.Call(
+      std::move(call), absl::Seconds(request.wait_seconds()) + kCallTimeout);
   {
     absl::MutexLock lock(&mu_);
-    wait.call = nullptr;
+    wait.call = 0;
   }
-  FOLDFARM_RETURN_IF_ERROR(Judge(status));
-  return response;
+  FOLDFARM_RETURN_IF_ERROR(Judge(response.status()));
+  return std::move(*response->mutable_acquire_leases());
 }
 
 absl::StatusOr<v1::AcquireLeasesResponse> GrpcWorkerApi::AcquireLeases(
@@ -136,27 +138,39 @@ absl::Status GrpcWorkerApi::AwaitNews(const v1::AcquireLeasesRequest& request) {
   return Acquire(request, news_).status();
 }
 
-absl::StatusOr<v1::HeartbeatResponse> GrpcWorkerApi::Heartbeat(
-    const v1::HeartbeatRequest& request) {
-  auto response = UnaryCall(*worker_, &Stub::Heartbeat, request, kCallTimeout);
+absl::StatusOr<v1::WorkResponse> GrpcWorkerApi::Call(v1::WorkRequest request,
+                                                     absl::Duration timeout) {
+  request.set_id(calls_.NewId());
+  auto response = calls_.Call(std::move(request), timeout);
   FOLDFARM_RETURN_IF_ERROR(Judge(response.status()));
   return response;
+}
+
+absl::StatusOr<v1::HeartbeatResponse> GrpcWorkerApi::Heartbeat(
+    const v1::HeartbeatRequest& request) {
+  v1::WorkRequest call;
+  *call.mutable_heartbeat() = request;
+  FOLDFARM_ASSIGN_OR_RETURN(v1::WorkResponse response,
+                            Call(std::move(call), kCallTimeout));
+  return std::move(*response.mutable_heartbeat());
 }
 
 absl::StatusOr<v1::ReportProgressResponse> GrpcWorkerApi::ReportProgress(
     const v1::ReportProgressRequest& request) {
-  auto response =
-      UnaryCall(*worker_, &Stub::ReportProgress, request, kReportTimeout);
-  FOLDFARM_RETURN_IF_ERROR(Judge(response.status()));
-  return response;
+  v1::WorkRequest call;
+  *call.mutable_report_progress() = request;
+  FOLDFARM_ASSIGN_OR_RETURN(v1::WorkResponse response,
+                            Call(std::move(call), kReportTimeout));
+  return std::move(*response.mutable_report_progress());
 }
 
 absl::StatusOr<v1::FinishAttemptResponse> GrpcWorkerApi::FinishAttempt(
     const v1::FinishAttemptRequest& request) {
-  auto response =
-      UnaryCall(*worker_, &Stub::FinishAttempt, request, kFinishTimeout);
-  FOLDFARM_RETURN_IF_ERROR(Judge(response.status()));
-  return response;
+  v1::WorkRequest call;
+  *call.mutable_finish_attempt() = request;
+  FOLDFARM_ASSIGN_OR_RETURN(v1::WorkResponse response,
+                            Call(std::move(call), kFinishTimeout));
+  return std::move(*response.mutable_finish_attempt());
 }
 
 absl::StatusOr<v1::ArtifactRef> GrpcWorkerApi::Upload(
@@ -184,7 +198,7 @@ absl::Status GrpcWorkerApi::Download(const v1::ArtifactRef& artifact,
 void GrpcWorkerApi::Cancel(Wait& wait) {
   absl::MutexLock lock(&mu_);
   wait.cancelled = true;
-  if (wait.call != nullptr) wait.call->TryCancel();
+  if (wait.call != 0) calls_.Cancel(wait.call);
 }
 
 void GrpcWorkerApi::CancelNews() { Cancel(news_); }

@@ -1,4 +1,5 @@
 // WorkerApi over gRPC, and the one place that logs how the coordinator does.
+// What a worker calls again and again goes over one stream (work_calls.h).
 //
 // A worker that is refused at its first registration is set up wrongly, and is
 // told so. One that was let in before has a token or a certificate that is
@@ -8,7 +9,6 @@
 #define FOLDFARM_WORKER_AGENT_GRPC_WORKER_API_H_
 
 #include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
 
 #include <atomic>
 #include <memory>
@@ -22,6 +22,7 @@
 #include "common/base/clock.h"
 #include "foldfarm/v1/artifact.grpc.pb.h"
 #include "foldfarm/v1/worker.grpc.pb.h"
+#include "worker/agent/work_calls.h"
 #include "worker/agent/worker_api.h"
 
 namespace foldfarm {
@@ -73,8 +74,11 @@ class GrpcWorkerApi : public WorkerApi {
   // A call that waits, and how it is cut short. Guarded by mu_.
   struct Wait {
     bool cancelled = false;
-    grpc::ClientContext* call = nullptr;  // If one waits.
+    uint64_t call = 0;  // Its number; 0: none waits.
   };
+  // A call that does not wait.
+  absl::StatusOr<v1::WorkResponse> Call(v1::WorkRequest request,
+                                        absl::Duration timeout);
   absl::StatusOr<v1::AcquireLeasesResponse> Acquire(
       const v1::AcquireLeasesRequest& request, Wait& wait);
   void Cancel(Wait& wait);
@@ -88,6 +92,7 @@ class GrpcWorkerApi : public WorkerApi {
   OutageLog outages_;
   const std::unique_ptr<v1::WorkerService::Stub> worker_;
   const std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
+  WorkCalls calls_;
   std::atomic<bool> registered_ = false;  // At least once.
   absl::Mutex mu_;
   Wait leases_;

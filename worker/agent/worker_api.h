@@ -51,10 +51,11 @@ class WorkerApi {
     return absl::UnimplementedError("no news");
   }
 
-  // Makes AwaitNews answer CANCELLED, now and from now on.
+  // Makes AwaitNews return, now and from now on.
   virtual void CancelNews() {}
 
-  // Makes AcquireLeases answer CANCELLED, now and from now on.
+  // Makes AcquireLeases return at once, now with what it was granted or nothing
+  // (CANCELLED when nobody says which), and from now on with CANCELLED.
   virtual void CancelWaits() = 0;
 };
 

@@ -40,24 +40,20 @@ class OneStatus final : public v1::WorkerService::Service,
                         v1::RegisterResponse*) override {
     return Get();
   }
-  grpc::Status AcquireLeases(grpc::ServerContext*,
-                             const v1::AcquireLeasesRequest*,
-                             v1::AcquireLeasesResponse*) override {
-    return Get();
-  }
-  grpc::Status Heartbeat(grpc::ServerContext*, const v1::HeartbeatRequest*,
-                         v1::HeartbeatResponse*) override {
-    return Get();
-  }
-  grpc::Status ReportProgress(grpc::ServerContext*,
-                              const v1::ReportProgressRequest*,
-                              v1::ReportProgressResponse*) override {
-    return Get();
-  }
-  grpc::Status FinishAttempt(grpc::ServerContext*,
-                             const v1::FinishAttemptRequest*,
-                             v1::FinishAttemptResponse*) override {
-    return Get();
+  // Refused when it is opened; answered with the status of the moment later.
+  grpc::Status Work(grpc::ServerContext*,
+                    grpc::ServerReaderWriter<v1::WorkResponse, v1::WorkRequest>*
+                        stream) override {
+    if (!Get().ok()) return Get();
+    v1::WorkRequest request;
+    while (stream->Read(&request)) {
+      v1::WorkResponse response;
+      response.set_id(request.id());
+      response.set_error_code(Get().error_code());
+      response.set_error_message(Get().error_message());
+      stream->Write(response);
+    }
+    return grpc::Status::OK;
   }
   grpc::Status StatArtifact(grpc::ServerContext*,
                             const v1::StatArtifactRequest*,

@@ -1,0 +1,320 @@
+// Calls over one stream, to a server of this process that does what each test
+// says.
+#include "worker/agent/work_calls.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "common/rpc/channel.h"
+
+namespace foldfarm {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr absl::Duration kLong = absl::Seconds(30);
+
+using ServerStream =
+    grpc::ServerReaderWriter<v1::WorkResponse, v1::WorkRequest>;
+
+class Script final : public v1::WorkerService::Service {
+ public:
+  // What is done with each message; a status ends the stream with it.
+  using Do = std::function<std::optional<grpc::Status>(const v1::WorkRequest&,
+                                                       ServerStream&)>;
+  void Set(Do what) {
+    absl::MutexLock lock(&mu_);
+    do_ = std::move(what);
+  }
+  int streams() {
+    absl::MutexLock lock(&mu_);
+    return streams_;
+  }
+
+  grpc::Status Work(grpc::ServerContext*, ServerStream* stream) override {
+    {
+      absl::MutexLock lock(&mu_);
+      ++streams_;
+    }
+    v1::WorkRequest request;
+    while (stream->Read(&request)) {
+      Do what;
+      {
+        absl::MutexLock lock(&mu_);
+        what = do_;
+      }
+      const std::optional<grpc::Status> end = what(request, *stream);
+      if (end.has_value()) return *end;
+    }
+    return grpc::Status::OK;
+  }
+
+ private:
+  absl::Mutex mu_;
+  Do do_ ABSL_GUARDED_BY(mu_);
+  int streams_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+v1::WorkResponse AnswerTo(uint64_t id) {
+  v1::WorkResponse response;
+  response.set_id(id);
+  response.mutable_heartbeat()->set_drained(id % 2 == 0);
+  return response;
+}
+
+std::optional<grpc::Status> AnswerAtOnce(const v1::WorkRequest& request,
+                                         ServerStream& stream) {
+  stream.Write(AnswerTo(request.id()));
+  return std::nullopt;
+}
+
+std::optional<grpc::Status> SayNothing(const v1::WorkRequest&, ServerStream&) {
+  return std::nullopt;
+}
+
+class WorkCallsTest : public ::testing::Test {
+ protected:
+  WorkCallsTest() {
+    script_.Set(AnswerAtOnce);
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
+                             &port);
+    builder.RegisterService(&script_);
+    server_ = builder.BuildAndStart();
+    stub_ = v1::WorkerService::NewStub(
+        MakeChannel(absl::StrCat("127.0.0.1:", port)));
+    calls_ = std::make_unique<WorkCalls>(*stub_, Clock::Real());
+  }
+  ~WorkCallsTest() override {
+    calls_.reset();
+    server_->Shutdown();
+  }
+
+  absl::StatusOr<v1::WorkResponse> Call(uint64_t id,
+                                        absl::Duration timeout = kLong) {
+    v1::WorkRequest request;
+    request.set_id(id);
+    request.mutable_heartbeat();
+    return calls_->Call(std::move(request), timeout);
+  }
+  absl::StatusOr<v1::WorkResponse> Call() { return Call(calls_->NewId()); }
+
+  Script script_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<v1::WorkerService::Stub> stub_;
+  std::unique_ptr<WorkCalls> calls_;
+};
+
+TEST_F(WorkCallsTest, AllCallsShareAStream) {
+  for (int i = 0; i < 5; ++i) {
+    const auto response = Call();
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_TRUE(response->has_heartbeat());
+  }
+  EXPECT_EQ(script_.streams(), 1);
+}
+
+TEST_F(WorkCallsTest, AnswersFindTheirCallsInAnyOrder) {
+  // Answered from the last to the first.
+  std::vector<uint64_t> asked;
+  script_.Set([&](const v1::WorkRequest& request,
+                  ServerStream& stream) -> std::optional<grpc::Status> {
+    asked.push_back(request.id());
+    if (asked.size() < 4) return std::nullopt;
+    for (auto id = asked.rbegin(); id != asked.rend(); ++id) {
+      stream.Write(AnswerTo(*id));
+    }
+    return std::nullopt;
+  });
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&] {
+      const uint64_t id = calls_->NewId();
+      const auto response = Call(id);
+      ASSERT_TRUE(response.ok()) << response.status();
+      EXPECT_EQ(response->id(), id);
+      EXPECT_EQ(response->heartbeat().drained(), id % 2 == 0);
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+}
+
+TEST_F(WorkCallsTest, AnErrorIsTheCallsOwn) {
+  script_.Set([](const v1::WorkRequest& request,
+                 ServerStream& stream) -> std::optional<grpc::Status> {
+    v1::WorkResponse response;
+    response.set_id(request.id());
+    response.set_error_code(10);
+    response.set_error_message("attempt 7 is stale");
+    stream.Write(response);
+    return std::nullopt;
+  });
+  EXPECT_EQ(Call().status(), absl::AbortedError("attempt 7 is stale"));
+  script_.Set(AnswerAtOnce);
+  EXPECT_TRUE(Call().ok());
+  EXPECT_EQ(script_.streams(), 1);
+}
+
+TEST_F(WorkCallsTest, AStreamThatBreaksOffFailsItsCallsAndIsOpenedAnew) {
+  script_.Set([](const v1::WorkRequest&, ServerStream&) {
+    return std::optional(grpc::Status(grpc::StatusCode::CANCELLED, ""));
+  });
+  EXPECT_TRUE(absl::IsUnavailable(Call().status())) << Call().status();
+  script_.Set([](const v1::WorkRequest&, ServerStream&) {
+    return std::optional(grpc::Status::OK);
+  });
+  EXPECT_TRUE(absl::IsUnavailable(Call().status())) << Call().status();
+  script_.Set(AnswerAtOnce);
+  EXPECT_TRUE(Call().ok());
+  EXPECT_EQ(script_.streams(), 3);
+}
+
+TEST_F(WorkCallsTest, AStreamThatIsRefusedSaysWhy) {
+  script_.Set([](const v1::WorkRequest&, ServerStream&) {
+    return std::optional(
+        grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not you"));
+  });
+  EXPECT_EQ(Call().status(), absl::PermissionDeniedError("not you"));
+}
+
+// A stream carries the token that it was opened with.
+TEST_F(WorkCallsTest, AfterARefusalTheNextCallShowsItsTokenAnew) {
+  script_.Set([](const v1::WorkRequest& request,
+                 ServerStream& stream) -> std::optional<grpc::Status> {
+    v1::WorkResponse response;
+    response.set_id(request.id());
+    response.set_error_code(grpc::StatusCode::UNAUTHENTICATED);
+    stream.Write(response);
+    return std::nullopt;
+  });
+  EXPECT_TRUE(absl::IsUnauthenticated(Call().status()));
+  script_.Set(AnswerAtOnce);
+  EXPECT_TRUE(Call().ok());
+  EXPECT_EQ(script_.streams(), 2);
+}
+
+TEST_F(WorkCallsTest, ARefusalIsThatOfAllCallsOfTheStream) {
+  std::vector<uint64_t> waiting;
+  script_.Set([&](const v1::WorkRequest& request,
+                  ServerStream& stream) -> std::optional<grpc::Status> {
+    waiting.push_back(request.id());
+    if (waiting.size() < 2) return std::nullopt;
+    v1::WorkResponse response;
+    response.set_id(request.id());
+    response.set_error_code(grpc::StatusCode::PERMISSION_DENIED);
+    stream.Write(response);
+    return std::nullopt;
+  });
+  std::thread other(
+      [&] { EXPECT_TRUE(absl::IsPermissionDenied(Call().status())); });
+  EXPECT_TRUE(absl::IsPermissionDenied(Call().status()));
+  other.join();
+}
+
+TEST_F(WorkCallsTest, ASilentServerIsLeftForANewStream) {
+  script_.Set(SayNothing);
+  const absl::Status status =
+      Call(calls_->NewId(), absl::Milliseconds(50)).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("50ms"));
+  script_.Set(AnswerAtOnce);
+  EXPECT_TRUE(Call().ok());
+  EXPECT_EQ(script_.streams(), 2);
+}
+
+TEST_F(WorkCallsTest, WithoutAServerCallsFailAtOnce) {
+  server_->Shutdown();
+  EXPECT_TRUE(absl::IsUnavailable(Call().status())) << Call().status();
+}
+
+TEST_F(WorkCallsTest, ACancelledCallHearsWhatItWasGranted) {
+  std::vector<uint64_t> cancelled;
+  const uint64_t id = calls_->NewId();
+  std::thread canceller;
+  script_.Set([&](const v1::WorkRequest& request,
+                  ServerStream& stream) -> std::optional<grpc::Status> {
+    if (request.call_case() != v1::WorkRequest::kCancel) {
+      // It waits here for work.
+      canceller = std::thread([&] { calls_->Cancel(id); });
+      return std::nullopt;
+    }
+    cancelled.push_back(request.id());
+    v1::WorkResponse response;
+    response.set_id(request.id());
+    response.mutable_acquire_leases()->add_leases()->set_token(5);
+    stream.Write(response);
+    return std::nullopt;
+  });
+  const auto response = Call(id);
+  canceller.join();
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->acquire_leases().leases(0).token(), 5);
+  EXPECT_THAT(cancelled, ElementsAre(id));
+}
+
+TEST_F(WorkCallsTest, ACancelledCallDoesNotWaitForASilentServer) {
+  const uint64_t id = calls_->NewId();
+  std::thread canceller;
+  script_.Set([&](const v1::WorkRequest& request, ServerStream&) {
+    if (request.call_case() != v1::WorkRequest::kCancel) {
+      canceller = std::thread([&] { calls_->Cancel(id); });
+    }
+    return std::optional<grpc::Status>();
+  });
+  // Long before its own time.
+  const absl::Status status = Call(id, absl::Hours(1)).status();
+  canceller.join();
+  EXPECT_TRUE(absl::IsCancelled(status)) << status;
+}
+
+TEST_F(WorkCallsTest, ACallThatIsCancelledBeforeItComesIsNotSent) {
+  const uint64_t id = calls_->NewId();
+  calls_->Cancel(id);
+  EXPECT_TRUE(absl::IsCancelled(Call(id).status()));
+  EXPECT_EQ(script_.streams(), 0);
+  EXPECT_TRUE(Call().ok());
+}
+
+TEST_F(WorkCallsTest, ManyCallersBreakNothing) {
+  // Each stream ends after a hundred messages, with calls under way.
+  int seen = 0;
+  absl::Mutex mu;
+  script_.Set([&](const v1::WorkRequest& request,
+                  ServerStream& stream) -> std::optional<grpc::Status> {
+    absl::MutexLock lock(&mu);
+    if (++seen % 100 == 0) return grpc::Status::OK;
+    return AnswerAtOnce(request, stream);
+  });
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 8; ++i) {
+    callers.emplace_back([&] {
+      for (int k = 0; k < 200; ++k) {
+        const uint64_t id = calls_->NewId();
+        const auto response = Call(id);
+        if (response.ok()) {
+          EXPECT_EQ(response->id(), id);
+        } else {
+          EXPECT_TRUE(absl::IsUnavailable(response.status()))
+              << response.status();
+        }
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+}
+
+}  // namespace
+}  // namespace foldfarm
