@@ -353,9 +353,9 @@ class JobQueue : public StoreListener {
   absl::flat_hash_map<SweepId, Trial> trials_ ABSL_GUARDED_BY(mu_);
   // Whose attempts are to be stopped, and who has not been told yet.
   absl::flat_hash_set<WorkerSession> news_ ABSL_GUARDED_BY(mu_);
-  // Of datasets that were submitted to lately, by digest.
-  absl::flat_hash_map<std::string, std::shared_ptr<const DatasetHeader>>
-      headers_ ABSL_GUARDED_BY(mu_);
+  // That were submitted to lately, by name.
+  absl::flat_hash_map<std::string, StoredDataset> datasets_
+      ABSL_GUARDED_BY(mu_);
   // Jobs that a worker with a time limit left lying.
   absl::flat_hash_map<JobId, LeftByWorker> too_long_ ABSL_GUARDED_BY(mu_);
   absl::CondVar changes_wake_;

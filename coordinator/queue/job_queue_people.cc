@@ -17,7 +17,7 @@ namespace foldfarm {
 namespace {
 
 // Of datasets, kept in memory.
-constexpr size_t kMostHeaders = 16;
+constexpr size_t kMostDatasets = 16;
 
 // Counts and prevalences of a prepared dataset.
 absl::Status Describe(const std::string& path, v1::Dataset& dataset) {
@@ -106,6 +106,18 @@ absl::StatusOr<v1::Dataset> JobQueue::RegisterDataset(
 
 absl::StatusOr<JobQueue::StoredDataset> JobQueue::OpenDataset(
     const std::string& name) {
+  std::optional<StoredDataset> known;
+  {
+    // A name never stands for another dataset later, nor a digest for another
+    // file.
+    absl::MutexLock lock(&mu_);
+    const auto found = datasets_.find(name);
+    if (found != datasets_.end()) known = found->second;
+  }
+  if (known.has_value()) {
+    FOLDFARM_RETURN_IF_ERROR(files_.Find(known->row.dataset.digest()).status());
+    return *std::move(known);
+  }
   std::optional<DatasetRow> row;
   std::vector<std::string> names;
   FOLDFARM_RETURN_IF_ERROR(
@@ -124,24 +136,16 @@ absl::StatusOr<JobQueue::StoredDataset> JobQueue::OpenDataset(
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
                             files_.Find(row->dataset.digest()));
-  const std::string digest = row->dataset.digest();
-  {
-    // A file never changes under its digest.
-    absl::MutexLock lock(&mu_);
-    const auto known = headers_.find(digest);
-    if (known != headers_.end()) {
-      return StoredDataset{*std::move(row), known->second};
-    }
-  }
   FOLDFARM_ASSIGN_OR_RETURN(const auto metadata,
                             TensorFile::ReadMetadata(path));
   FOLDFARM_ASSIGN_OR_RETURN(DatasetHeader parsed,
                             ParseDatasetHeader(metadata, path));
-  auto header = std::make_shared<const DatasetHeader>(std::move(parsed));
+  StoredDataset dataset{*std::move(row), std::make_shared<const DatasetHeader>(
+                                             std::move(parsed))};
   absl::MutexLock lock(&mu_);
-  if (headers_.size() >= kMostHeaders) headers_.clear();
-  headers_[digest] = header;
-  return StoredDataset{*std::move(row), std::move(header)};
+  if (datasets_.size() >= kMostDatasets) datasets_.clear();
+  datasets_[name] = dataset;
+  return dataset;
 }
 
 absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitSweep(
