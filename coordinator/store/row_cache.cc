@@ -1,5 +1,7 @@
 #include "coordinator/store/row_cache.h"
 
+#include <cmath>
+
 namespace foldfarm {
 namespace {
 
@@ -57,6 +59,10 @@ void RowCache::NoteUpdate(const JobRow& row) {
   job.epoch = row.epoch;
   job.epochs = row.epochs;
   job.log_loss = row.log_loss;
+  // SQLite keeps no NaN.
+  if (job.log_loss.has_value() && std::isnan(*job.log_loss)) {
+    job.log_loss.reset();
+  }
   job.seconds_per_epoch = row.seconds_per_epoch;
   job.error = row.error;
   job.checkpoint_epoch = row.checkpoint_epoch;
@@ -72,10 +78,19 @@ void RowCache::NoteInsert(const AttemptRow& row) {
   MakeRoom();
   Entry& entry = entries_[row.job];
   if (entry.attempt.has_value()) jobs_.erase(entry.attempt->token);
-  entry.attempt = row;
-  entry.attempt->start_time = Stored(row.start_time);
-  entry.attempt->lease_until = Stored(row.lease_until);
-  entry.attempt->heartbeat_time = Stored(row.heartbeat_time);
+  entry.attempt.emplace();
+  AttemptRow& attempt = *entry.attempt;
+  attempt.token = row.token;
+  attempt.job = row.job;
+  attempt.number = row.number;
+  attempt.state = row.state;
+  attempt.session = row.session;
+  attempt.worker = row.worker;
+  attempt.start_time = Stored(row.start_time);
+  attempt.lease_until = Stored(row.lease_until);
+  attempt.heartbeat_time = Stored(row.heartbeat_time);
+  attempt.resumed_epoch = row.resumed_epoch;
+  attempt.granted_by = row.granted_by;
   jobs_[row.token] = row.job;
 }
 
@@ -102,7 +117,8 @@ void RowCache::NoteUpdate(const AttemptRow& row) {
   attempt->peak_memory_bytes = row.peak_memory_bytes;
   attempt->cpu_seconds = row.cpu_seconds;
   attempt->metrics = row.metrics;
-  if (std::optional<JobRow>& job = entries_[row.job].job; job.has_value()) {
+  std::optional<JobRow>& job = entries_[row.job].job;
+  if (job.has_value() && job->token == row.token) {
     job->start_time = attempt->start_time;
   }
 }

@@ -27,6 +27,8 @@ class RowCache {
   void NoteRead(const JobRow& row);
   // The columns were written that Tx::UpdateJob() writes.
   void NoteUpdate(const JobRow& row);
+  // The columns were written that Tx::InsertAttempt() writes; `row.token` is
+  // set.
   void NoteInsert(const AttemptRow& row);
   // The columns were written that Tx::UpdateAttempt() writes.
   void NoteUpdate(const AttemptRow& row);

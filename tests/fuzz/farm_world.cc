@@ -79,6 +79,10 @@ void FarmWorld::Open() {
 
 void FarmWorld::Close() {
   queue_->StopWaiting();
+  if (stream_ != nullptr) {
+    stream_->calls->WritesDone();
+    Promise(EndStream().ok(), "a stream ends well");
+  }
   farm_.reset();
   workers_.reset();
   channel_.reset();
@@ -162,6 +166,73 @@ void FarmWorld::CallWithBytes(const google::protobuf::MethodDescriptor& method,
   Promise(done.Next(&tag, &ok), "a call ends");
   // What is no message never reaches a handler; gRPC calls that INTERNAL.
   if (valid) PromiseHandled(status);
+}
+
+void FarmWorld::StreamBytes(const std::string& bytes) {
+  v1::WorkRequest message;
+  if (!message.ParseFromString(bytes)) return;
+  if (message.has_acquire_leases()) {
+    message.mutable_acquire_leases()->clear_wait_seconds();
+  }
+  CallOverStream(message).status().IgnoreError();
+}
+
+bool FarmWorld::PutCall(const google::protobuf::Message& call,
+                        v1::WorkRequest& message) {
+  const auto* kinds = v1::WorkRequest::descriptor()->FindOneofByName("call");
+  for (int i = 0; i < kinds->field_count(); ++i) {
+    const auto* kind = kinds->field(i);
+    if (kind->message_type() != call.GetDescriptor()) continue;
+    message.GetReflection()->MutableMessage(&message, kind)->CopyFrom(call);
+    return true;
+  }
+  return false;
+}
+
+void FarmWorld::TakeAnswer(const v1::WorkResponse& message,
+                           google::protobuf::Message& answer) {
+  const auto* kind = message.GetReflection()->GetOneofFieldDescriptor(
+      message, v1::WorkResponse::descriptor()->FindOneofByName("answer"));
+  Promise(kind != nullptr && kind->message_type() == answer.GetDescriptor(),
+          "an answer is that of its call", message.ShortDebugString());
+  answer.CopyFrom(message.GetReflection()->GetMessage(message, kind));
+}
+
+absl::StatusOr<v1::WorkResponse> FarmWorld::CallOverStream(
+    v1::WorkRequest message) {
+  if (stream_ == nullptr) {
+    stream_ = std::make_unique<Stream>();
+    stream_->calls = workers_->Work(&stream_->context);
+  }
+  if (message.id() == 0) message.set_id(1);
+  Promise(stream_->calls->Write(message), "a stream lasts");
+  if (message.call_case() == v1::WorkRequest::kCancel) {
+    // Nothing waits.
+    return absl::CancelledError("");
+  }
+  if (message.call_case() == v1::WorkRequest::CALL_NOT_SET) {
+    const grpc::Status end = EndStream();
+    Promise(end.error_code() == grpc::StatusCode::INVALID_ARGUMENT,
+            "a message without a call ends the stream",
+            ToStatus(end).ToString());
+    return ToStatus(end);
+  }
+  v1::WorkResponse answer;
+  Promise(stream_->calls->Read(&answer), "a call over a stream is answered");
+  Promise(answer.id() == message.id(), "an answer has its call's number");
+  const grpc::Status status(static_cast<grpc::StatusCode>(answer.error_code()),
+                            answer.error_message());
+  PromiseHandled(status);
+  if (!status.ok()) return ToStatus(status);
+  return answer;
+}
+
+grpc::Status FarmWorld::EndStream() {
+  v1::WorkResponse answer;
+  Promise(!stream_->calls->Read(&answer), "nothing comes that nobody asked");
+  const grpc::Status end = stream_->calls->Finish();
+  stream_.reset();
+  return end;
 }
 
 void FarmWorld::Note(

@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/status_macros.h"
 #include "common/rpc/status.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/service/farm_service.h"
@@ -38,7 +39,15 @@ class FarmWorld {
       grpc::Status (v1::WorkerService::StubInterface::*method)(
           grpc::ClientContext*, const Request&, Response*),
       const Request& request) {
-    return Call(*workers_, method, request);
+    v1::WorkRequest message;
+    if (!over_stream || !PutCall(request, message)) {
+      return Call(*workers_, method, request);
+    }
+    FOLDFARM_ASSIGN_OR_RETURN(const v1::WorkResponse answer,
+                              CallOverStream(message));
+    Response response;
+    TakeAnswer(answer, response);
+    return response;
   }
   template <typename Request, typename Response>
   absl::StatusOr<Response> Ask(
@@ -55,6 +64,10 @@ class FarmWorld {
   // `wait_seconds` is dropped.
   void CallWithBytes(const google::protobuf::MethodDescriptor& method,
                      const std::string& bytes);
+
+  // Sends bytes over the stream of workers, if they are a message; it may not
+  // wait, either.
+  void StreamBytes(const std::string& bytes);
 
   // As after kill -9 and a new start.
   void Restart();
@@ -73,6 +86,8 @@ class FarmWorld {
   // What the calls may name.
   std::vector<int64_t> sessions, tokens;
   std::vector<std::string> sweeps;
+  // Workers' calls go over their stream, those that can.
+  bool over_stream = false;
   // Final jobs may have been opened again since the last CheckTables.
   bool person_retried = false;
 
@@ -90,6 +105,15 @@ class FarmWorld {
     if (!status.ok()) return ToStatus(status);
     return response;
   }
+  // Puts `call` where its kind belongs; false: it is none for a stream.
+  static bool PutCall(const google::protobuf::Message& call,
+                      v1::WorkRequest& message);
+  static void TakeAnswer(const v1::WorkResponse& message,
+                         google::protobuf::Message& answer);
+  absl::StatusOr<v1::WorkResponse> CallOverStream(v1::WorkRequest message);
+  // How the stream ended; the next call opens another.
+  grpc::Status EndStream();
+
   // The handler answered by itself, and not with "something is broken".
   static void PromiseHandled(const grpc::Status& status);
 
@@ -110,6 +134,13 @@ class FarmWorld {
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::WorkerService::StubInterface> workers_;
   std::unique_ptr<v1::FarmService::StubInterface> farm_;
+  struct Stream {
+    grpc::ClientContext context;
+    std::unique_ptr<
+        grpc::ClientReaderWriterInterface<v1::WorkRequest, v1::WorkResponse>>
+        calls;
+  };
+  std::unique_ptr<Stream> stream_;
   // By job: the state at the last CheckTables.
   std::map<JobId, v1::Job::State> before_;
 };

@@ -181,6 +181,7 @@ void RetryJobs(FarmWorld& world, Bytes& in) {
 }
 
 void AnyMethod(FarmWorld& world, Bytes& in) {
+  if (world.over_stream) return world.StreamBytes(in.TakeText(255));
   const auto& methods = FarmWorld::UnaryMethods();
   const auto* method = methods[static_cast<size_t>(in.Take()) % methods.size()];
   // A person's call may retry jobs.
@@ -192,7 +193,9 @@ void Run(Bytes in) {
   FarmWorld world;
   for (int i = 0; i < kMostCommands && !in.empty(); ++i) {
     world.person_retried = false;
-    switch (in.Take() % 12) {
+    const int command = in.Take();
+    world.over_stream = command >= 128;
+    switch (command % 12) {
       case 0:
         Register(world, in);
         break;

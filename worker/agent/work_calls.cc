@@ -91,6 +91,7 @@ class WorkCalls::Stream final
   }
 
   void OnDone(const grpc::Status& status) override {
+    WorkCalls& owner = owner_;
     {
       absl::MutexLock lock(&owner_.mu_);
       if (owner_.current_ == this) owner_.current_ = nullptr;
@@ -101,10 +102,13 @@ class WorkCalls::Stream final
         pending->done = true;
         pending->changed.Signal();
       }
-      --owner_.streams_;
-      owner_.ended_.Signal();
     }
+    // It holds the channel, which must outlive it: the last holder waits for
+    // all of gRPC's threads, of which this is one.
     delete this;
+    absl::MutexLock lock(&owner.mu_);
+    --owner.streams_;
+    owner.ended_.Signal();
   }
 
  private:

@@ -141,9 +141,9 @@ class ServiceTest : public ::testing::Test {
     return {labels.begin(), labels.end()};
   }
 
-  absl::StatusOr<v1::FinishAttemptResponse> Succeed(int64_t session,
-                                                    const v1::Lease& lease,
-                                                    float probability) {
+  // A success whose files are uploaded; takes one next lease.
+  v1::FinishAttemptRequest SuccessOf(int64_t session, const v1::Lease& lease,
+                                     float probability) {
     v1::FinishAttemptRequest request;
     request.set_session(session);
     request.set_token(lease.token());
@@ -157,7 +157,14 @@ class ServiceTest : public ::testing::Test {
     (*request.mutable_metrics())["log_loss"] = 0.25;
     request.set_next_leases(1);
     request.set_free_slots(1);
-    return Work(&Workers::FinishAttempt, request);
+    return request;
+  }
+
+  absl::StatusOr<v1::FinishAttemptResponse> Succeed(int64_t session,
+                                                    const v1::Lease& lease,
+                                                    float probability) {
+    return Work(&Workers::FinishAttempt,
+                SuccessOf(session, lease, probability));
   }
 
   // Trains everything that is to be had.

@@ -94,8 +94,8 @@ class WorkCallsTest : public ::testing::Test {
                              &port);
     builder.RegisterService(&script_);
     server_ = builder.BuildAndStart();
-    stub_ = v1::WorkerService::NewStub(
-        MakeChannel(absl::StrCat("127.0.0.1:", port)));
+    endpoint_ = absl::StrCat("127.0.0.1:", port);
+    stub_ = v1::WorkerService::NewStub(MakeChannel(endpoint_));
     calls_ = std::make_unique<WorkCalls>(*stub_, Clock::Real());
   }
   ~WorkCallsTest() override {
@@ -113,6 +113,7 @@ class WorkCallsTest : public ::testing::Test {
   absl::StatusOr<v1::WorkResponse> Call() { return Call(calls_->NewId()); }
 
   Script script_;
+  std::string endpoint_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::WorkerService::Stub> stub_;
   std::unique_ptr<WorkCalls> calls_;
@@ -286,6 +287,28 @@ TEST_F(WorkCallsTest, ACallThatIsCancelledBeforeItComesIsNotSent) {
   EXPECT_TRUE(absl::IsCancelled(Call(id).status()));
   EXPECT_EQ(script_.streams(), 0);
   EXPECT_TRUE(Call().ok());
+}
+
+// The last who holds a channel waits for gRPC's threads; none of those may be
+// it.
+TEST_F(WorkCallsTest, ItsStreamsAreGoneBeforeItIs) {
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_TRUE(Call().ok());
+    calls_.reset();
+    std::weak_ptr<grpc::Channel> channel;
+    {
+      const auto made = MakeChannel(endpoint_);
+      channel = made;
+      stub_ = v1::WorkerService::NewStub(made);
+    }
+    calls_ = std::make_unique<WorkCalls>(*stub_, Clock::Real());
+    EXPECT_TRUE(Call().ok());
+    calls_.reset();
+    stub_.reset();
+    EXPECT_TRUE(channel.expired()) << "round " << i;
+    stub_ = v1::WorkerService::NewStub(MakeChannel(endpoint_));
+    calls_ = std::make_unique<WorkCalls>(*stub_, Clock::Real());
+  }
 }
 
 TEST_F(WorkCallsTest, ManyCallersBreakNothing) {
