@@ -2,10 +2,11 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/rpc/status.h"
@@ -58,11 +59,12 @@ class WorkStreams::Stream final : public Reactor {
   std::shared_ptr<Call> NewCall(uint64_t id, RpcMetrics::Method& method);
   void Acquire(const Call& call, v1::AcquireLeasesRequest request,
                JobQueue::Answer<v1::AcquireLeasesResponse> answer);
-  void CancelWait(uint64_t id);
+  // Has the queue answer the calls that wait: those of a number, or all.
+  void StopWaits(std::optional<uint64_t> id);
   template <typename Response>
   static JobQueue::Answer<Response> AnswerTo(
       std::shared_ptr<Call> call, Response* (v1::WorkResponse::*field)());
-  void Send(uint64_t id, v1::WorkResponse response);
+  void Send(const Call& call, v1::WorkResponse response);
 
   // Starts what is to be done now: at most one write and one read at a time,
   // and the end when neither is being started.
@@ -75,8 +77,7 @@ class WorkStreams::Stream final : public Reactor {
   absl::Mutex mu_;
   std::shared_ptr<Stream> self_ ABSL_GUARDED_BY(mu_);  // Until OnDone().
   size_t under_way_ ABSL_GUARDED_BY(mu_) = 0;
-  // By their ids, those that may wait.
-  absl::flat_hash_map<uint64_t, const Call*> waiting_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_set<const Call*> waiting_ ABSL_GUARDED_BY(mu_);
   std::deque<v1::WorkResponse> out_ ABSL_GUARDED_BY(mu_);  // First: is sent.
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
@@ -154,6 +155,8 @@ void WorkStreams::Stream::OnReadDone(bool ok) {
       }
     }
   }
+  // Such a stream ends as soon as it can.
+  if (ok && !valid) StopWaits(std::nullopt);
   Go();
 }
 
@@ -168,14 +171,12 @@ void WorkStreams::Stream::OnWriteDone(bool ok) {
 }
 
 void WorkStreams::Stream::OnCancel() {
-  std::vector<const void*> waiting;
   {
     absl::MutexLock lock(&mu_);
     ending_ = broke_ = true;
     if (status_.ok()) status_ = absl::CancelledError("the worker hung up");
-    for (const auto& [id, call] : waiting_) waiting.push_back(call);
   }
-  for (const void* call : waiting) streams_.queue_.StopWaitingFor(call);
+  StopWaits(std::nullopt);
   Go();
 }
 
@@ -211,15 +212,15 @@ JobQueue::Answer<Response> WorkStreams::Stream::AnswerTo(
       call->method.seconds_by_code[code]->Observe(
           absl::ToDoubleSeconds(Clock::Real().Monotonic() - call->begin));
     }
-    call->stream->Send(call->id, std::move(response));
+    call->stream->Send(*call, std::move(response));
   };
 }
 
-void WorkStreams::Stream::Send(uint64_t id, v1::WorkResponse response) {
+void WorkStreams::Stream::Send(const Call& call, v1::WorkResponse response) {
   {
     absl::MutexLock lock(&mu_);
     --under_way_;
-    waiting_.erase(id);
+    waiting_.erase(&call);
     if (!finished_) out_.push_back(std::move(response));
   }
   Go();
@@ -280,7 +281,7 @@ bool WorkStreams::Stream::Dispatch(v1::WorkRequest& request) {
       return true;
     }
     case v1::WorkRequest::kCancel:
-      CancelWait(request.id());
+      StopWaits(request.id());
       return true;
     case v1::WorkRequest::CALL_NOT_SET:
       break;
@@ -293,7 +294,7 @@ void WorkStreams::Stream::Acquire(
     JobQueue::Answer<v1::AcquireLeasesResponse> answer) {
   {
     absl::MutexLock lock(&mu_);
-    waiting_[call.id] = &call;
+    waiting_.insert(&call);
   }
   streams_.queue_.AcquireLeases(std::move(request), &call, std::move(answer));
   // OnCancel() may have come before the queue knew of it.
@@ -301,15 +302,15 @@ void WorkStreams::Stream::Acquire(
   if (broke_) streams_.queue_.StopWaitingFor(&call);
 }
 
-void WorkStreams::Stream::CancelWait(uint64_t id) {
-  const void* call = nullptr;
+void WorkStreams::Stream::StopWaits(std::optional<uint64_t> id) {
+  std::vector<const void*> calls;
   {
     absl::MutexLock lock(&mu_);
-    const auto found = waiting_.find(id);
-    if (found == waiting_.end()) return;
-    call = found->second;
+    for (const Call* call : waiting_) {
+      if (!id.has_value() || call->id == *id) calls.push_back(call);
+    }
   }
-  streams_.queue_.StopWaitingFor(call);
+  for (const void* call : calls) streams_.queue_.StopWaitingFor(call);
 }
 
 WorkStreams::WorkStreams(JobQueue& queue, WorkerAccess& access,

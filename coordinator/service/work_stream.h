@@ -3,9 +3,9 @@
 //
 // 1. A stream costs no thread. A message is handed to the queue where it is
 //    read; its answer is sent from wherever the queue gives it.
-// 2. Each message is let in as a call of its own would be: a stream outlives
-// the
-//    token that opened it.
+// 2. Each message is let in as a call of its own would be: the token that
+// opened
+//    the stream may be gone by then.
 // 3. Who sends more than is answered is not read until it is.
 // 4. When a stream breaks off, its calls that wait are granted nothing; others
 //    go on, and their answers are dropped.

@@ -21,10 +21,10 @@ namespace {
 // What the log grows to before it is copied, and a little more.
 constexpr size_t kLogBytes = size_t{10} << 20;
 
-// Of pages that the writer keeps: what a large farm leases and ends in a while,
-// and the indexes on its way. SQLite's own 2 MiB has it read them again and
-// again.
-constexpr int kCacheKib = 64 << 10;
+// Of pages that the writer keeps: the tables' ends and the indexes' upper
+// levels. SQLite's own 2 MiB has it read those again and again; of far more it
+// looks through all after each transaction.
+constexpr int kCacheKib = 16 << 10;
 
 absl::StatusOr<int> Version(Connection& connection) {
   Statement read = connection.Prepare("PRAGMA user_version");
