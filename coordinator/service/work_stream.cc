@@ -77,6 +77,7 @@ class WorkStreams::Stream final : public Reactor {
   absl::Mutex mu_;
   std::shared_ptr<Stream> self_ ABSL_GUARDED_BY(mu_);  // Until OnDone().
   size_t under_way_ ABSL_GUARDED_BY(mu_) = 0;
+  // Those that ask for leases.
   absl::flat_hash_set<const Call*> waiting_ ABSL_GUARDED_BY(mu_);
   std::deque<v1::WorkResponse> out_ ABSL_GUARDED_BY(mu_);  // First: is sent.
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
@@ -87,8 +88,8 @@ class WorkStreams::Stream final : public Reactor {
   bool broke_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status status_ ABSL_GUARDED_BY(mu_);
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
-  int starting_ ABSL_GUARDED_BY(mu_) =
-      0;  // Calls of Go() that start something.
+  // Calls of Go() that start something now.
+  int starting_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 void WorkStreams::Stream::Begin(const absl::Status& admitted) {

@@ -22,6 +22,11 @@ absl::Status WhyUnanswered(const absl::Status& end) {
   if (end.ok() || absl::IsCancelled(end)) {
     return absl::UnavailableError("the stream to the coordinator broke off");
   }
+  if (absl::IsUnimplemented(end)) {
+    return absl::UnavailableError(
+        "the coordinator is older than this worker; update it, and this worker "
+        "goes on");
+  }
   return end;
 }
 

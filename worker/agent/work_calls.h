@@ -34,7 +34,8 @@ class WorkCalls {
 
   // Sends `request` and waits for its answer, one try.
   // Errors: the call's own; UNAVAILABLE when the stream broke off before the
-  // answer came, or the stream's own if it was refused; DEADLINE_EXCEEDED after
+  // answer came or the coordinator knows none, the stream's own if it was
+  // refused; DEADLINE_EXCEEDED after
   // `timeout`; CANCELLED when it was cancelled and the coordinator is silent.
   absl::StatusOr<v1::WorkResponse> Call(v1::WorkRequest request,
                                         absl::Duration timeout);

@@ -191,6 +191,15 @@ TEST_F(WorkCallsTest, AStreamThatIsRefusedSaysWhy) {
   EXPECT_EQ(Call().status(), absl::PermissionDeniedError("not you"));
 }
 
+TEST_F(WorkCallsTest, ACoordinatorWithoutStreamsIsWaitedFor) {
+  script_.Set([](const v1::WorkRequest&, ServerStream&) {
+    return std::optional(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, ""));
+  });
+  const absl::Status status = Call().status();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("older"));
+}
+
 // A stream carries the token that it was opened with.
 TEST_F(WorkCallsTest, AfterARefusalTheNextCallShowsItsTokenAnew) {
   script_.Set([](const v1::WorkRequest& request,
