@@ -34,4 +34,10 @@ bool IsUtf8(absl::string_view text) {
   return true;
 }
 
+absl::string_view ClipUtf8(absl::string_view text, size_t size) {
+  if (text.size() <= size) return text;
+  while (size > 0 && (text[size] & 0xc0) == 0x80) --size;
+  return text.substr(0, size);
+}
+
 }  // namespace foldfarm

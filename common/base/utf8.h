@@ -16,6 +16,9 @@ size_t Utf8Length(absl::string_view text);
 // Whether `text` is UTF-8 throughout. Pure.
 bool IsUtf8(absl::string_view text);
 
+// The first `size` bytes at most, and no half character at the end. Pure.
+absl::string_view ClipUtf8(absl::string_view text, size_t size);
+
 }  // namespace foldfarm
 
 #endif  // FOLDFARM_COMMON_BASE_UTF8_H_

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/utf8.h"
 
 namespace foldfarm {
 namespace {
@@ -26,13 +27,11 @@ absl::Status ToStatus(const grpc::Status& status) {
 }
 
 grpc::Status ToGrpc(const absl::Status& status) {
-  absl::string_view message = status.message();
+  const absl::string_view message = status.message();
   if (message.size() > kMaxStatusMessage) {
-    // Not within a character of UTF-8.
-    size_t size = kMaxStatusMessage;
-    while (size > 0 && (message[size] & 0xc0) == 0x80) --size;
-    return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
-                        absl::StrCat(message.substr(0, size), "..."));
+    return grpc::Status(
+        static_cast<grpc::StatusCode>(status.code()),
+        absl::StrCat(ClipUtf8(message, kMaxStatusMessage), "..."));
   }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
                       std::string(message));

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 
 namespace foldfarm {
 namespace {
@@ -185,7 +186,7 @@ absl::Status MalformedTensorFile(const std::string& file,
 
 std::string QuoteName(const std::string& text) {
   constexpr size_t kShown = 80;
-  return absl::StrCat("'", text.substr(0, kShown),
+  return absl::StrCat("'", ClipUtf8(text, kShown),
                       text.size() > kShown ? "..." : "", "'");
 }
 

@@ -330,13 +330,10 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
       job->log_loss = it->second;
     }
     job->epoch = job->epochs;
-    const std::vector<v1::ArtifactRef> artifacts(request.artifacts().begin(),
-                                                 request.artifacts().end());
-    // Most jobs succeed with their first attempt: nothing is to be replaced.
-    FOLDFARM_RETURN_IF_ERROR(
-        job->attempt_count == 1 && job->reused_from.value == 0
-            ? tx.AddArtifacts(job->id, ArtifactKind::kResult, artifacts)
-            : tx.SetArtifacts(job->id, ArtifactKind::kResult, artifacts));
+    // A job succeeds once and for ever: there is nothing to replace.
+    FOLDFARM_RETURN_IF_ERROR(tx.AddArtifacts(
+        job->id, ArtifactKind::kResult,
+        {request.artifacts().begin(), request.artifacts().end()}));
     FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
                               LoadSweep(tx, job->sweep));
     // The last one may be what another sweep trains on from.

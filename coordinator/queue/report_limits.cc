@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 
 namespace foldfarm {
 namespace {
@@ -22,9 +23,7 @@ constexpr int64_t kEndOfTime = 253402300799;  // 9999-12-31T23:59:59Z
 
 // Cuts at `size` bytes, not within a character of UTF-8.
 void Clip(std::string* text, size_t size) {
-  if (text->size() <= size) return;
-  while (size > 0 && ((*text)[size] & 0xc0) == 0x80) --size;
-  text->resize(size);
+  text->resize(ClipUtf8(*text, size).size());
 }
 
 absl::Status CheckLength(absl::string_view what, const std::string& text) {

@@ -11,6 +11,7 @@
 #include "common/base/attempt_files.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 #include "common/tensorfile/tensorfile.h"
 
 namespace foldfarm {
@@ -29,7 +30,7 @@ absl::StatusOr<std::vector<std::string>> Names(const TensorFile& file,
     if (names.size() == json.size()) return names;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("metadata \"", key, "\" is ", text.substr(0, 80),
+      absl::StrCat("metadata \"", key, "\" is ", ClipUtf8(text, 80),
                    ", expected a JSON array of strings"));
 }
 

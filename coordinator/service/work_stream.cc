@@ -54,8 +54,8 @@ class WorkStreams::Stream final : public Reactor {
     absl::Duration begin;
   };
 
-  // Hands a message to the queue. False: it is none.
-  bool Dispatch(v1::WorkRequest& request);
+  // Hands a message to the queue.
+  void Dispatch(v1::WorkRequest& request);
   std::shared_ptr<Call> NewCall(uint64_t id, RpcMetrics::Method& method);
   void Acquire(const Call& call, v1::AcquireLeasesRequest request,
                JobQueue::Answer<v1::AcquireLeasesResponse> answer);
@@ -95,8 +95,10 @@ class WorkStreams::Stream final : public Reactor {
 void WorkStreams::Stream::Begin(const absl::Status& admitted) {
   {
     absl::MutexLock lock(&mu_);
-    ending_ = !admitted.ok();
-    status_ = admitted;
+    if (!admitted.ok()) {
+      ending_ = true;
+      status_ = admitted;
+    }
   }
   Go();
 }
@@ -144,21 +146,27 @@ void WorkStreams::Stream::Go() {
 }
 
 void WorkStreams::Stream::OnReadDone(bool ok) {
-  const bool valid = ok && Dispatch(read_);
+  v1::WorkRequest request = std::move(read_);
+  const bool valid = ok && request.call_case() != v1::WorkRequest::CALL_NOT_SET;
+  // A result is checked, and perhaps written, right here: what comes behind it
+  // does not wait. (Only a call that is cancelled must be known before.)
+  const bool ahead = request.has_finish_attempt();
+  if (valid && !ahead) Dispatch(request);
   {
     absl::MutexLock lock(&mu_);
     reading_ = false;
     if (!valid && !ending_) {
       ending_ = true;
       if (ok) {
-        status_ = absl::InvalidArgumentError(
-            absl::StrCat("message ", read_.id(), " of the stream has no call"));
+        status_ = absl::InvalidArgumentError(absl::StrCat(
+            "message ", request.id(), " of the stream has no call"));
       }
     }
   }
   // Such a stream ends as soon as it can.
   if (ok && !valid) StopWaits(std::nullopt);
   Go();
+  if (valid && ahead) Dispatch(request);
 }
 
 void WorkStreams::Stream::OnWriteDone(bool ok) {
@@ -166,8 +174,12 @@ void WorkStreams::Stream::OnWriteDone(bool ok) {
     absl::MutexLock lock(&mu_);
     writing_ = false;
     out_.pop_front();
-    if (!ok) ending_ = broke_ = true;
+    if (!ok) {
+      ending_ = broke_ = true;
+      if (status_.ok()) status_ = absl::UnavailableError("an answer was lost");
+    }
   }
+  if (!ok) StopWaits(std::nullopt);
   Go();
 }
 
@@ -227,7 +239,7 @@ void WorkStreams::Stream::Send(const Call& call, v1::WorkResponse response) {
   Go();
 }
 
-bool WorkStreams::Stream::Dispatch(v1::WorkRequest& request) {
+void WorkStreams::Stream::Dispatch(v1::WorkRequest& request) {
   JobQueue& queue = streams_.queue_;
   WorkerAccess& access = streams_.access_;
   const absl::Status allowed = access.MayStillWork(context_);
@@ -249,7 +261,7 @@ bool WorkStreams::Stream::Dispatch(v1::WorkRequest& request) {
             [&](const auto& under_way, auto answer) {
               Acquire(*under_way, std::move(call), std::move(answer));
             });
-      return true;
+      return;
     }
     case v1::WorkRequest::kHeartbeat: {
       v1::HeartbeatRequest& call = *request.mutable_heartbeat();
@@ -258,7 +270,7 @@ bool WorkStreams::Stream::Dispatch(v1::WorkRequest& request) {
             [&](const auto&, auto answer) {
               queue.Heartbeat(std::move(call), std::move(answer));
             });
-      return true;
+      return;
     }
     case v1::WorkRequest::kReportProgress: {
       v1::ReportProgressRequest& call = *request.mutable_report_progress();
@@ -268,7 +280,7 @@ bool WorkStreams::Stream::Dispatch(v1::WorkRequest& request) {
             [&](const auto&, auto answer) {
               queue.ReportProgress(std::move(call), std::move(answer));
             });
-      return true;
+      return;
     }
     case v1::WorkRequest::kFinishAttempt: {
       v1::FinishAttemptRequest& call = *request.mutable_finish_attempt();
@@ -279,24 +291,26 @@ bool WorkStreams::Stream::Dispatch(v1::WorkRequest& request) {
             [&](const auto&, auto answer) {
               queue.FinishAttempt(std::move(call), std::move(answer));
             });
-      return true;
+      return;
     }
     case v1::WorkRequest::kCancel:
       StopWaits(request.id());
-      return true;
+      return;
     case v1::WorkRequest::CALL_NOT_SET:
-      break;
+      return;
   }
-  return false;
 }
 
 void WorkStreams::Stream::Acquire(
     const Call& call, v1::AcquireLeasesRequest request,
     JobQueue::Answer<v1::AcquireLeasesResponse> answer) {
+  bool broke = false;
   {
     absl::MutexLock lock(&mu_);
-    waiting_.insert(&call);
+    broke = broke_;
+    if (!broke) waiting_.insert(&call);
   }
+  if (broke) return answer(v1::AcquireLeasesResponse());
   streams_.queue_.AcquireLeases(std::move(request), &call, std::move(answer));
   // OnCancel() may have come before the queue knew of it.
   absl::MutexLock lock(&mu_);

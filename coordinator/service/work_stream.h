@@ -2,10 +2,10 @@
 // in worker.proto).
 //
 // 1. A stream costs no thread. A message is handed to the queue where it is
-//    read; its answer is sent from wherever the queue gives it.
-// 2. Each message is let in as a call of its own would be: the token that
-// opened
-//    the stream may be gone by then.
+//    read; its answer is sent from wherever the queue gives it. A result that
+//    is checked there holds up nothing that comes behind it.
+// 2. Each message is let in as a call of its own would be: a token may be gone
+//    that opened the stream.
 // 3. Who sends more than is answered is not read until it is.
 // 4. When a stream breaks off, its calls that wait are granted nothing; others
 //    go on, and their answers are dropped.

@@ -23,13 +23,13 @@ const JobRow* RowCache::FindJob(JobId id) const {
 }
 
 const AttemptRow* RowCache::FindAttempt(FencingToken token) const {
-  return const_cast<RowCache*>(this)->Attempt(token);
+  const auto job = jobs_.find(token);
+  return job == jobs_.end() ? nullptr : &*entries_.at(job->second).attempt;
 }
 
-AttemptRow* RowCache::Attempt(FencingToken token) {
+AttemptRow* RowCache::MutableAttempt(FencingToken token) {
   const auto job = jobs_.find(token);
-  if (job == jobs_.end()) return nullptr;
-  return &*entries_.at(job->second).attempt;
+  return job == jobs_.end() ? nullptr : &*entries_.at(job->second).attempt;
 }
 
 void RowCache::NoteRead(const JobRow& row) {
@@ -95,7 +95,7 @@ void RowCache::NoteInsert(const AttemptRow& row) {
 }
 
 void RowCache::NoteUpdate(const AttemptRow& row) {
-  AttemptRow* const attempt = Attempt(row.token);
+  AttemptRow* const attempt = MutableAttempt(row.token);
   if (attempt == nullptr || row.state != v1::Attempt::RUNNING) {
     Forget(row.job);
     return;
@@ -125,7 +125,7 @@ void RowCache::NoteUpdate(const AttemptRow& row) {
 
 void RowCache::NoteExtension(FencingToken token, absl::Time lease_until,
                              absl::Time heartbeat_time) {
-  AttemptRow* const attempt = Attempt(token);
+  AttemptRow* const attempt = MutableAttempt(token);
   if (attempt == nullptr) return;
   attempt->lease_until = Stored(lease_until);
   attempt->heartbeat_time = Stored(heartbeat_time);

@@ -44,7 +44,7 @@ class RowCache {
     // Runs; the job's newest.
     std::optional<AttemptRow> attempt;
   };
-  AttemptRow* Attempt(FencingToken token);
+  AttemptRow* MutableAttempt(FencingToken token);
   void MakeRoom();
 
   absl::flat_hash_map<JobId, Entry> entries_;

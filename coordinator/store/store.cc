@@ -288,7 +288,7 @@ bool Store::RunGuarded(Tx& tx, absl::FunctionRef<absl::Status(Tx&)> work,
   tx.work_writes_ = false;
   tx.savepoint_ = false;
   status = work(tx);
-  if (!status.ok()) rows_.Clear();
+  if (!status.ok() && tx.work_writes_) rows_.Clear();
   // SQLite ends a transaction by itself when the disk fails.
   if (!writer_->in_transaction()) return false;
   if (!tx.work_writes_) return true;

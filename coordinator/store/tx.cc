@@ -226,14 +226,16 @@ absl::Status Tx::UpdateAttempt(const AttemptRow& row) {
 absl::Status Tx::ExtendLease(FencingToken token, absl::Time lease_until,
                              absl::Time heartbeat_time) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  FOLDFARM_RETURN_IF_ERROR(
+      connection_
+          .Prepare(
+              "UPDATE attempt SET lease_until_us = ?, heartbeat_us = ? WHERE "
+              "token = ?")
+          .Bind(lease_until, heartbeat_time, token.value)
+          .Run());
   if (rows_ != nullptr)
     rows_->NoteExtension(token, lease_until, heartbeat_time);
-  return connection_
-      .Prepare(
-          "UPDATE attempt SET lease_until_us = ?, heartbeat_us = ? WHERE token "
-          "= ?")
-      .Bind(lease_until, heartbeat_time, token.value)
-      .Run();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<WorkerSession> Tx::InsertWorker(const WorkerRow& row) {

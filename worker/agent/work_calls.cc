@@ -6,6 +6,8 @@
 #include <deque>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/rpc/call_context.h"
 #include "common/rpc/status.h"
@@ -17,17 +19,20 @@ namespace {
 // was granted something.
 constexpr absl::Duration kCancelGrace = absl::Seconds(1);
 
-// What calls are told whose stream has ended.
+// What calls are told whose stream has ended: nobody has judged them.
 absl::Status WhyUnanswered(const absl::Status& end) {
-  if (end.ok() || absl::IsCancelled(end)) {
-    return absl::UnavailableError("the stream to the coordinator broke off");
-  }
-  if (absl::IsUnimplemented(end)) {
+  // A coordinator that asks for tokens refuses what it does not know.
+  if (absl::IsUnimplemented(end) ||
+      (absl::IsPermissionDenied(end) &&
+       absl::StartsWith(end.message(), "no role may call"))) {
     return absl::UnavailableError(
         "the coordinator is older than this worker; update it, and this worker "
         "goes on");
   }
-  return end;
+  if (absl::IsPermissionDenied(end) || absl::IsUnauthenticated(end)) return end;
+  return absl::UnavailableError(
+      absl::StrCat("the stream to the coordinator broke off",
+                   end.message().empty() ? "" : ": ", end.message()));
 }
 
 }  // namespace
@@ -48,10 +53,7 @@ class WorkCalls::Stream final
   // Sends what was put into it before, if nobody does already.
   void Send(v1::WorkRequest request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(owner_.mu_) {
     out_.push_back(std::move(request));
-    if (out_.size() > 1 || ended_) return;
-    AddHold();
-    StartWrite(&out_.front());
-    RemoveHold();
+    if (out_.size() == 1 && !ended_) StartWrite(&out_.front());
   }
 
   void Cancel() { context_.TryCancel(); }
@@ -90,7 +92,7 @@ class WorkCalls::Stream final
 
   void OnWriteDone(bool ok) override {
     absl::MutexLock lock(&owner_.mu_);
-    if (!ok) return;  // The read fails, too.
+    if (!ok) return owner_.Drop(*this);
     out_.pop_front();
     if (!out_.empty() && !ended_) StartWrite(&out_.front());
   }
@@ -100,6 +102,7 @@ class WorkCalls::Stream final
     {
       absl::MutexLock lock(&owner_.mu_);
       if (owner_.current_ == this) owner_.current_ = nullptr;
+      owner_.open_.erase(this);
       for (const auto& [id, pending] : owner_.pending_) {
         if (pending->stream != this || pending->done) continue;
         pending->answer =
@@ -140,6 +143,7 @@ uint64_t WorkCalls::NewId() {
 WorkCalls::Stream& WorkCalls::Current() {
   if (current_ == nullptr) {
     current_ = new Stream(*this);
+    open_.insert(current_);
     ++streams_;
   }
   return *current_;
@@ -167,9 +171,16 @@ absl::StatusOr<v1::WorkResponse> WorkCalls::Call(v1::WorkRequest request,
     clock_.WaitFor(pending.changed, mu_, left);
   }
   pending_.erase(id);
+  // It may never bring anything again. Who waits on it still may, for as long
+  // as it wants.
+  if (!pending.done && current_ == &stream) current_ = nullptr;
+  if (current_ != &stream && open_.contains(&stream) &&
+      absl::c_none_of(pending_, [&](const auto& other) {
+        return other.second->stream == &stream;
+      })) {
+    stream.Cancel();
+  }
   if (pending.done) return std::move(pending.answer);
-  // A stream on which nothing comes may never again bring anything.
-  Drop(stream);
   if (pending.cancelled) return absl::CancelledError("cancelled");
   return absl::DeadlineExceededError(absl::StrCat(
       "the coordinator did not answer within ", absl::FormatDuration(timeout)));

@@ -33,10 +33,10 @@ class WorkCalls {
   uint64_t NewId();
 
   // Sends `request` and waits for its answer, one try.
-  // Errors: the call's own; UNAVAILABLE when the stream broke off before the
-  // answer came or the coordinator knows none, the stream's own if it was
-  // refused; DEADLINE_EXCEEDED after
-  // `timeout`; CANCELLED when it was cancelled and the coordinator is silent.
+  // Errors: the call's own; UNAUTHENTICATED or PERMISSION_DENIED when the
+  // stream was refused, UNAVAILABLE when it ended otherwise before the answer
+  // came; DEADLINE_EXCEEDED after `timeout`; CANCELLED when it was cancelled
+  // and the coordinator is silent.
   absl::StatusOr<v1::WorkResponse> Call(v1::WorkRequest request,
                                         absl::Duration timeout);
 
@@ -68,6 +68,8 @@ class WorkCalls {
   // Before they came.
   absl::flat_hash_set<uint64_t> cancelled_ ABSL_GUARDED_BY(mu_);
   Stream* current_ ABSL_GUARDED_BY(mu_) = nullptr;
+  // That have not ended.
+  absl::flat_hash_set<Stream*> open_ ABSL_GUARDED_BY(mu_);
   int streams_ ABSL_GUARDED_BY(mu_) = 0;  // That gRPC has not done with.
   absl::CondVar ended_;                   // One less.
 };

@@ -36,5 +36,16 @@ TEST(Utf8Test, KnowsWhatIsNone) {
   EXPECT_TRUE(IsUtf8("m/z 44 \xE2\x86\x92 CO\xE2\x82\x82"));
 }
 
+TEST(Utf8Test, CutsBetweenCharacters) {
+  const std::string text = "ab\xE2\x82\xAC";
+  EXPECT_EQ(ClipUtf8(text, 9), text);
+  EXPECT_EQ(ClipUtf8(text, 5), text);
+  EXPECT_EQ(ClipUtf8(text, 4), "ab");
+  EXPECT_EQ(ClipUtf8(text, 3), "ab");
+  EXPECT_EQ(ClipUtf8(text, 2), "ab");
+  EXPECT_EQ(ClipUtf8(text, 1), "a");
+  EXPECT_EQ(ClipUtf8("\x82\x82", 1), "");
+}
+
 }  // namespace
 }  // namespace foldfarm

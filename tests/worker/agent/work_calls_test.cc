@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "common/rpc/channel.h"
 
 namespace foldfarm {
@@ -183,6 +184,20 @@ TEST_F(WorkCallsTest, AStreamThatBreaksOffFailsItsCallsAndIsOpenedAnew) {
   EXPECT_EQ(script_.streams(), 3);
 }
 
+// It says something of the stream and nothing of them: they are repeated.
+TEST_F(WorkCallsTest, WhatEndsAStreamIsNoAnswerToItsCalls) {
+  for (const grpc::StatusCode code :
+       {grpc::StatusCode::INVALID_ARGUMENT, grpc::StatusCode::ABORTED,
+        grpc::StatusCode::RESOURCE_EXHAUSTED, grpc::StatusCode::NOT_FOUND}) {
+    script_.Set([&](const v1::WorkRequest&, ServerStream&) {
+      return std::optional(grpc::Status(code, "message 7 has no call"));
+    });
+    const absl::Status status = Call().status();
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("message 7"));
+  }
+}
+
 TEST_F(WorkCallsTest, AStreamThatIsRefusedSaysWhy) {
   script_.Set([](const v1::WorkRequest&, ServerStream&) {
     return std::optional(
@@ -195,7 +210,15 @@ TEST_F(WorkCallsTest, ACoordinatorWithoutStreamsIsWaitedFor) {
   script_.Set([](const v1::WorkRequest&, ServerStream&) {
     return std::optional(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, ""));
   });
-  const absl::Status status = Call().status();
+  absl::Status status = Call().status();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("older"));
+  // One that asks for tokens refuses what it does not know.
+  script_.Set([](const v1::WorkRequest&, ServerStream&) {
+    return std::optional(grpc::Status(grpc::StatusCode::PERMISSION_DENIED,
+                                      "no role may call /a.B/Work"));
+  });
+  status = Call().status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("older"));
 }
@@ -242,6 +265,38 @@ TEST_F(WorkCallsTest, ASilentServerIsLeftForANewStream) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("50ms"));
   script_.Set(AnswerAtOnce);
   EXPECT_TRUE(Call().ok());
+  EXPECT_EQ(script_.streams(), 2);
+}
+
+TEST_F(WorkCallsTest, WhoWaitsLongerIsNotDisturbedByWhoGivesUp) {
+  // The first call is answered when a second one has come and given up, and a
+  // third is seen.
+  absl::Mutex mu;
+  ServerStream* first = nullptr;
+  absl::Notification asked;
+  const uint64_t patient = calls_->NewId();
+  script_.Set([&](const v1::WorkRequest& request,
+                  ServerStream& stream) -> std::optional<grpc::Status> {
+    absl::MutexLock lock(&mu);
+    if (request.id() == patient) {
+      first = &stream;
+      asked.Notify();
+    } else if (&stream != first) {
+      first->Write(AnswerTo(patient));
+      stream.Write(AnswerTo(request.id()));
+    }
+    return std::nullopt;
+  });
+  std::thread waiter([&] {
+    const auto response = Call(patient);
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->id(), patient);
+  });
+  asked.WaitForNotification();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(
+      Call(calls_->NewId(), absl::Milliseconds(50)).status()));
+  EXPECT_TRUE(Call().ok());
+  waiter.join();
   EXPECT_EQ(script_.streams(), 2);
 }
 
