@@ -27,12 +27,7 @@ class Stopwatch final : public Interceptor {
   void Intercept(InterceptorBatchMethods* methods) override {
     if (methods->QueryInterceptionHookPoint(
             InterceptionHookPoints::PRE_SEND_STATUS)) {
-      const size_t code =
-          static_cast<size_t>(methods->GetSendStatus().error_code());
-      if (code < method_.seconds_by_code.size()) {
-        method_.seconds_by_code[code]->Observe(
-            absl::ToDoubleSeconds(Clock::Real().Monotonic() - begin_));
-      }
+      method_.NoteEnd(methods->GetSendStatus().error_code(), begin_);
     }
     methods->Proceed();
   }
@@ -66,6 +61,13 @@ RpcMetrics::Method::Method() {
   for (std::unique_ptr<Histogram>& histogram : seconds_by_code) {
     histogram = std::make_unique<Histogram>(kSecondsBounds);
   }
+}
+
+void RpcMetrics::Method::NoteEnd(grpc::StatusCode code, absl::Duration begin) {
+  const size_t index = static_cast<size_t>(code);
+  if (index >= seconds_by_code.size()) return;
+  seconds_by_code[index]->Observe(
+      absl::ToDoubleSeconds(Clock::Real().Monotonic() - begin));
 }
 
 RpcMetrics::RpcMetrics() {

@@ -38,6 +38,10 @@ class RpcMetrics {
     // "FarmService/ListJobs".
     std::string name;
     std::array<std::unique_ptr<Histogram>, kNumCodes> seconds_by_code;
+
+    // A call that began then, by Clock::Real(), ends now. Harmless for a code
+    // that is none of gRPC's.
+    void NoteEnd(grpc::StatusCode code, absl::Duration begin);
   };
 
   // "FarmService/ListJobs", to count what does not come as a call of its own.

@@ -214,17 +214,15 @@ JobQueue::Answer<Response> WorkStreams::Stream::AnswerTo(
   return [call = std::move(call), field](absl::StatusOr<Response> answer) {
     v1::WorkResponse response;
     response.set_id(call->id);
-    const size_t code = static_cast<size_t>(answer.status().code());
+    // As a call of its own would end.
+    const grpc::Status status = ToGrpc(answer.status());
     if (answer.ok()) {
       *(response.*field)() = *std::move(answer);
     } else {
-      response.set_error_code(static_cast<int32_t>(code));
-      response.set_error_message(std::string(answer.status().message()));
+      response.set_error_code(status.error_code());
+      response.set_error_message(status.error_message());
     }
-    if (code < RpcMetrics::kNumCodes) {
-      call->method.seconds_by_code[code]->Observe(
-          absl::ToDoubleSeconds(Clock::Real().Monotonic() - call->begin));
-    }
+    call->method.NoteEnd(status.error_code(), call->begin);
     call->stream->Send(*call, std::move(response));
   };
 }

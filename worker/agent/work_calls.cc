@@ -72,9 +72,9 @@ class WorkCalls::Stream final
       if (in_.error_code() == 0) {
         pending.answer = std::move(in_);
       } else {
-        pending.answer =
-            absl::Status(static_cast<absl::StatusCode>(in_.error_code()),
-                         in_.error_message());
+        pending.answer = ToStatus(
+            grpc::Status(static_cast<grpc::StatusCode>(in_.error_code()),
+                         in_.error_message()));
         // A stream keeps the token that it was opened with; the file may have
         // another by now. All its calls are refused, those too that wait.
         if (absl::IsUnauthenticated(pending.answer.status()) ||
@@ -102,9 +102,10 @@ class WorkCalls::Stream final
     {
       absl::MutexLock lock(&owner_.mu_);
       if (owner_.current_ == this) owner_.current_ = nullptr;
-      owner_.open_.erase(this);
       for (const auto& [id, pending] : owner_.pending_) {
-        if (pending->stream != this || pending->done) continue;
+        if (pending->stream != this) continue;
+        pending->stream = nullptr;
+        if (pending->done) continue;
         pending->answer =
             refused_.ok() ? WhyUnanswered(ToStatus(status)) : refused_;
         pending->done = true;
@@ -143,7 +144,6 @@ uint64_t WorkCalls::NewId() {
 WorkCalls::Stream& WorkCalls::Current() {
   if (current_ == nullptr) {
     current_ = new Stream(*this);
-    open_.insert(current_);
     ++streams_;
   }
   return *current_;
@@ -159,12 +159,11 @@ absl::StatusOr<v1::WorkResponse> WorkCalls::Call(v1::WorkRequest request,
   const uint64_t id = request.id();
   absl::MutexLock lock(&mu_);
   if (cancelled_.erase(id) > 0) return absl::CancelledError("cancelled");
-  Stream& stream = Current();
-  Pending pending{.stream = &stream,
+  Pending pending{.stream = &Current(),
                   .deadline = clock_.Monotonic() + timeout,
                   .answer = absl::UnknownError("")};
   pending_[id] = &pending;
-  stream.Send(std::move(request));
+  pending.stream->Send(std::move(request));
   while (!pending.done) {
     const absl::Duration left = pending.deadline - clock_.Monotonic();
     if (left <= absl::ZeroDuration()) break;
@@ -173,12 +172,12 @@ absl::StatusOr<v1::WorkResponse> WorkCalls::Call(v1::WorkRequest request,
   pending_.erase(id);
   // It may never bring anything again. Who waits on it still may, for as long
   // as it wants.
-  if (!pending.done && current_ == &stream) current_ = nullptr;
-  if (current_ != &stream && open_.contains(&stream) &&
+  if (!pending.done && current_ == pending.stream) current_ = nullptr;
+  if (pending.stream != nullptr && pending.stream != current_ &&
       absl::c_none_of(pending_, [&](const auto& other) {
-        return other.second->stream == &stream;
+        return other.second->stream == pending.stream;
       })) {
-    stream.Cancel();
+    pending.stream->Cancel();
   }
   if (pending.done) return std::move(pending.answer);
   if (pending.cancelled) return absl::CancelledError("cancelled");

@@ -47,7 +47,7 @@ class WorkCalls {
  private:
   class Stream;
   struct Pending {
-    Stream* stream;
+    Stream* stream;  // Null: it has ended.
     absl::Duration deadline;
     bool cancelled = false;
     bool done = false;
@@ -68,8 +68,6 @@ class WorkCalls {
   // Before they came.
   absl::flat_hash_set<uint64_t> cancelled_ ABSL_GUARDED_BY(mu_);
   Stream* current_ ABSL_GUARDED_BY(mu_) = nullptr;
-  // That have not ended.
-  absl::flat_hash_set<Stream*> open_ ABSL_GUARDED_BY(mu_);
   int streams_ ABSL_GUARDED_BY(mu_) = 0;  // That gRPC has not done with.
   absl::CondVar ended_;                   // One less.
 };
