@@ -81,6 +81,24 @@ std::optional<grpc::Status> AnswerAtOnce(const v1::WorkRequest& request,
   return std::nullopt;
 }
 
+Script::Do AnswerWith(grpc::StatusCode code, const std::string& message = "") {
+  return [=](const v1::WorkRequest& request,
+             ServerStream& stream) -> std::optional<grpc::Status> {
+    v1::WorkResponse response;
+    response.set_id(request.id());
+    response.set_error_code(code);
+    response.set_error_message(message);
+    stream.Write(response);
+    return std::nullopt;
+  };
+}
+
+Script::Do EndWith(grpc::StatusCode code, const std::string& message = "") {
+  return [=](const v1::WorkRequest&, ServerStream&) {
+    return std::optional(grpc::Status(code, message));
+  };
+}
+
 std::optional<grpc::Status> SayNothing(const v1::WorkRequest&, ServerStream&) {
   return std::nullopt;
 }
@@ -155,15 +173,7 @@ TEST_F(WorkCallsTest, AnswersFindTheirCallsInAnyOrder) {
 }
 
 TEST_F(WorkCallsTest, AnErrorIsTheCallsOwn) {
-  script_.Set([](const v1::WorkRequest& request,
-                 ServerStream& stream) -> std::optional<grpc::Status> {
-    v1::WorkResponse response;
-    response.set_id(request.id());
-    response.set_error_code(10);
-    response.set_error_message("attempt 7 is stale");
-    stream.Write(response);
-    return std::nullopt;
-  });
+  script_.Set(AnswerWith(grpc::StatusCode::ABORTED, "attempt 7 is stale"));
   EXPECT_EQ(Call().status(), absl::AbortedError("attempt 7 is stale"));
   script_.Set(AnswerAtOnce);
   EXPECT_TRUE(Call().ok());
@@ -171,13 +181,9 @@ TEST_F(WorkCallsTest, AnErrorIsTheCallsOwn) {
 }
 
 TEST_F(WorkCallsTest, AStreamThatBreaksOffFailsItsCallsAndIsOpenedAnew) {
-  script_.Set([](const v1::WorkRequest&, ServerStream&) {
-    return std::optional(grpc::Status(grpc::StatusCode::CANCELLED, ""));
-  });
+  script_.Set(EndWith(grpc::StatusCode::CANCELLED));
   EXPECT_TRUE(absl::IsUnavailable(Call().status())) << Call().status();
-  script_.Set([](const v1::WorkRequest&, ServerStream&) {
-    return std::optional(grpc::Status::OK);
-  });
+  script_.Set(EndWith(grpc::StatusCode::OK));
   EXPECT_TRUE(absl::IsUnavailable(Call().status())) << Call().status();
   script_.Set(AnswerAtOnce);
   EXPECT_TRUE(Call().ok());
@@ -189,9 +195,7 @@ TEST_F(WorkCallsTest, WhatEndsAStreamIsNoAnswerToItsCalls) {
   for (const grpc::StatusCode code :
        {grpc::StatusCode::INVALID_ARGUMENT, grpc::StatusCode::ABORTED,
         grpc::StatusCode::RESOURCE_EXHAUSTED, grpc::StatusCode::NOT_FOUND}) {
-    script_.Set([&](const v1::WorkRequest&, ServerStream&) {
-      return std::optional(grpc::Status(code, "message 7 has no call"));
-    });
+    script_.Set(EndWith(code, "message 7 has no call"));
     const absl::Status status = Call().status();
     EXPECT_TRUE(absl::IsUnavailable(status)) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr("message 7"));
@@ -199,25 +203,18 @@ TEST_F(WorkCallsTest, WhatEndsAStreamIsNoAnswerToItsCalls) {
 }
 
 TEST_F(WorkCallsTest, AStreamThatIsRefusedSaysWhy) {
-  script_.Set([](const v1::WorkRequest&, ServerStream&) {
-    return std::optional(
-        grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not you"));
-  });
+  script_.Set(EndWith(grpc::StatusCode::PERMISSION_DENIED, "not you"));
   EXPECT_EQ(Call().status(), absl::PermissionDeniedError("not you"));
 }
 
 TEST_F(WorkCallsTest, ACoordinatorWithoutStreamsIsWaitedFor) {
-  script_.Set([](const v1::WorkRequest&, ServerStream&) {
-    return std::optional(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, ""));
-  });
+  script_.Set(EndWith(grpc::StatusCode::UNIMPLEMENTED));
   absl::Status status = Call().status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("older"));
   // One that asks for tokens refuses what it does not know.
-  script_.Set([](const v1::WorkRequest&, ServerStream&) {
-    return std::optional(grpc::Status(grpc::StatusCode::PERMISSION_DENIED,
-                                      "no role may call /a.B/Work"));
-  });
+  script_.Set(EndWith(grpc::StatusCode::PERMISSION_DENIED,
+                      "no role may call /a.B/Work"));
   status = Call().status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("older"));
@@ -225,14 +222,7 @@ TEST_F(WorkCallsTest, ACoordinatorWithoutStreamsIsWaitedFor) {
 
 // A stream carries the token that it was opened with.
 TEST_F(WorkCallsTest, AfterARefusalTheNextCallShowsItsTokenAnew) {
-  script_.Set([](const v1::WorkRequest& request,
-                 ServerStream& stream) -> std::optional<grpc::Status> {
-    v1::WorkResponse response;
-    response.set_id(request.id());
-    response.set_error_code(grpc::StatusCode::UNAUTHENTICATED);
-    stream.Write(response);
-    return std::nullopt;
-  });
+  script_.Set(AnswerWith(grpc::StatusCode::UNAUTHENTICATED));
   EXPECT_TRUE(absl::IsUnauthenticated(Call().status()));
   script_.Set(AnswerAtOnce);
   EXPECT_TRUE(Call().ok());
