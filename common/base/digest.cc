@@ -25,14 +25,6 @@ const EVP_MD* Fetch(const char* name) {
   std::abort();
 }
 
-std::string Finish(EVP_MD_CTX* context) {
-  unsigned char bytes[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_DigestFinal_ex(context, bytes, &size);
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(bytes), size));
-}
-
 }  // namespace
 
 struct Hasher::State {
@@ -63,16 +55,18 @@ void Hasher::Update(absl::string_view data) {
   EVP_DigestUpdate(state_->context, data.data(), data.size());
 }
 
-std::string Hasher::FinishHex() { return Finish(state_->context); }
+std::string Hasher::FinishHex() {
+  unsigned char bytes[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  EVP_DigestFinal_ex(state_->context, bytes, &size);
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(bytes), size));
+}
 
 std::string Sha256Hex(absl::string_view data) {
-  // One a thread: making a context takes longer than a short digest.
-  static const EVP_MD* const kind = Fetch("SHA256");
-  thread_local const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(
-      EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  EVP_DigestInit_ex(context.get(), kind, nullptr);
-  EVP_DigestUpdate(context.get(), data.data(), data.size());
-  return Finish(context.get());
+  Hasher hasher = Hasher::Sha256();
+  hasher.Update(data);
+  return hasher.FinishHex();
 }
 
 std::string Md5Hex(absl::string_view data) {

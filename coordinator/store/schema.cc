@@ -190,8 +190,8 @@ ALTER TABLE attempt ADD COLUMN cpu_seconds REAL NOT NULL DEFAULT 0;
     R"sql(
 -- A lease and a result are paid for by the pages that they touch: running
 -- attempts are found by their jobs, a result's metrics lie with its attempt,
--- and rows whose ids are never given twice anyway (none is ever deleted) have
--- no counter in a table of its own.
+-- and a token needs no counter in a table of its own (no attempt is ever
+-- deleted, so none is given twice). What attempts tell is no event any more.
 CREATE TABLE new_attempt(
   token INTEGER PRIMARY KEY,
   job_id INTEGER NOT NULL REFERENCES job,
@@ -239,18 +239,6 @@ PRAGMA writable_schema = RESET;
 -- A key never changes when its job succeeds.
 DROP INDEX job_result;
 CREATE INDEX job_result_key ON job(result_key);
-
--- What happened to a job besides the starts and ends of its attempts.
-CREATE TABLE new_event(
-  sequence INTEGER PRIMARY KEY,
-  time_us INTEGER NOT NULL,
-  job_id INTEGER NOT NULL,
-  token INTEGER NOT NULL,
-  state INTEGER NOT NULL,           -- Job.State
-  detail TEXT NOT NULL);
-INSERT INTO new_event SELECT * FROM event ORDER BY sequence;
-DROP TABLE event;
-ALTER TABLE new_event RENAME TO event;
 )sql",
 };
 

@@ -200,8 +200,9 @@ class StubWorkers::Stream {
   }
   void Read() {
     if (in_.error_code() != 0) {
-      DieUnlessOk(absl::Status(static_cast<absl::StatusCode>(in_.error_code()),
-                               in_.error_message()));
+      DieUnlessOk(
+          ToStatus(grpc::Status(static_cast<grpc::StatusCode>(in_.error_code()),
+                                in_.error_message())));
     }
     const auto call = std::find_if(
         under_way_.begin(), under_way_.end(),
