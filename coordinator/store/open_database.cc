@@ -19,7 +19,7 @@ namespace foldfarm {
 namespace {
 
 // What the log grows to before it is copied, and a little more.
-constexpr size_t kLogBytes = size_t{10} << 20;
+constexpr int64_t kLogBytes = int64_t{10} << 20;
 
 // Of pages that the writer keeps: the tables' ends and the indexes' upper
 // levels. SQLite's own 2 MiB has it read those again and again; of far more it
@@ -72,11 +72,14 @@ void RemoveCopies(const std::string& path) {
 absl::Status ReserveLog(const std::string& path) {
   const std::string log = absl::StrCat(path, "-wal");
   const int64_t size = FileSize(log).value_or(0);
-  if (size >= static_cast<int64_t>(kLogBytes)) return absl::OkStatus();
+  if (size >= kLogBytes) return absl::OkStatus();
   FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<AppendFile> file,
                             AppendFile::Open(log));
-  const std::string zeroes(kLogBytes - static_cast<size_t>(file->size()), '\0');
-  const absl::Status status = file->Append(zeroes);
+  // Page by page: what is written at once the kernel also keeps as one large
+  // folio, and goes through all its blocks for each page that changes.
+  const std::string zeroes(4096, '\0');
+  absl::Status status;
+  while (status.ok() && file->size() < kLogBytes) status = file->Append(zeroes);
   if (status.ok()) return file->Sync();
   // A disk that is nearly full: the log grows as it must.
   return file->Truncate(0);

@@ -34,6 +34,7 @@
 #include "common/base/log.h"
 #include "common/rpc/artifact_client.h"
 #include "common/rpc/channel.h"
+#include "tests/bench/bare_peer.h"
 #include "tests/bench/beanstalk_peer.h"
 #include "tests/bench/figure_table.h"
 #include "tests/bench/flush_speed.h"
@@ -100,6 +101,21 @@ class QueueBench {
     Note(
         "", "",
         absl::StrFormat("beanstalkd -f 0 today: %.0f", Percentile(rates, 0.5)));
+  }
+
+  // What gRPC and SQLite leave room for, as often.
+  void BareThroughput(int workers) {
+    std::vector<double> rates;
+    for (int repeat = 0; repeat < repeats_; ++repeat) {
+      BarePeer peer(directory_, jobs_);
+      rates.push_back(peer.JobsPerSecond(workers));
+      std::printf("bare_grpc_sqlite workers=%d jobs=%d jobs_per_second=%.0f\n",
+                  workers, jobs_, rates.back());
+      std::fflush(stdout);
+    }
+    Note("", "",
+         absl::StrFormat("bare gRPC + SQLite today: %.0f",
+                         Percentile(rates, 0.5)));
   }
 
   void PeerLatency(int workers) {
@@ -346,6 +362,9 @@ class QueueBench {
 };
 
 int Run(int argc, char** argv) {
+  if (argc == 4 && std::strcmp(argv[1], BarePeer::kServe) == 0) {
+    return BarePeer::Serve(argv[2], std::atoi(argv[3]));
+  }
   // As the coordinator.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   std::vector<int> workers = {1, 8, 64};
@@ -412,6 +431,7 @@ int Run(int argc, char** argv) {
   for (const int count : workers) {
     bench.Throughput(count, find(rates, count));
     bench.PeerThroughput(count);
+    bench.BareThroughput(count);
   }
   for (const int count : workers) {
     if (rounds <= 0) break;

@@ -1,7 +1,7 @@
 foldfarm_binary(NAME queue_bench
-  SRCS beanstalk_peer.cc flush_speed.cc queue_bench.cc queue_farm.cc
+  SRCS bare_peer.cc beanstalk_peer.cc flush_speed.cc queue_bench.cc queue_farm.cc
   DEPS foldfarm_base foldfarm_log foldfarm_proto foldfarm_rpc
-       foldfarm_tensorfile CLI11::CLI11)
+       foldfarm_store foldfarm_tensorfile CLI11::CLI11)
 # As the coordinator: what is measured is the farm, not its clients' allocator.
 if(NOT FOLDFARM_SANITIZE)
   target_link_libraries(queue_bench PRIVATE ${FOLDFARM_TCMALLOC})
