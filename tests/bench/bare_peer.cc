@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <deque>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -13,10 +14,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/status.h"
 #include "coordinator/store/sqlite.h"
 #include "foldfarm/v1/worker.grpc.pb.h"
 #include "tests/bench/queue_farm.h"
@@ -35,105 +38,193 @@ constexpr char kSchema[] =
     "CREATE TABLE attempt(job INTEGER, attempt INTEGER, end_us INTEGER,"
     " PRIMARY KEY(job, attempt)) WITHOUT ROWID;";
 
-// The job that ends is the call's token, 0 for none; the next one is the
-// answer's lease.
-class BareService final : public v1::WorkerService::Service {
+// One writer, and those that wait for it.
+class BareQueue {
  public:
-  explicit BareService(std::unique_ptr<Connection> database)
+  explicit BareQueue(std::unique_ptr<Connection> database)
       : database_(std::move(database)), writer_([this] { Write(); }) {}
 
-  grpc::Status FinishAttempt(grpc::ServerContext*,
-                             const v1::FinishAttemptRequest* request,
-                             v1::FinishAttemptResponse* response) override {
-    Waiting waiting{request->token(), 0, {}};
-    {
-      absl::MutexLock lock(&mu_);
-      queue_.push_back(&waiting);
-    }
-    waiting.stored.WaitForNotification();
-    if (waiting.next != 0) response->add_next_leases()->set_token(waiting.next);
-    return grpc::Status::OK;
-  }
-
- private:
-  struct Waiting {
-    int64_t ended;
-    int64_t next;
+  // What a call asks for, all of it in one transaction.
+  struct Step {
+    int64_t ended = 0;    // The job that ends; 0: none.
+    int submitted = 0;    // New jobs.
+    bool claims = false;  // Asks for a job,
+    bool waits = false;   // and waits until there is one.
+    int64_t claimed = 0;  // The answer; 0: none.
     absl::Notification stored;
   };
 
+  // Returns when it is on disk.
+  void Run(Step& step) {
+    {
+      absl::MutexLock lock(&mu_);
+      queue_.push_back(&step);
+    }
+    step.stored.WaitForNotification();
+  }
+
+ private:
   [[noreturn]] void Write() {
     while (true) {
-      std::vector<Waiting*> batch;
+      std::vector<Step*> batch;
       {
         absl::MutexLock lock(&mu_);
         mu_.Await(absl::Condition(
-            +[](std::vector<Waiting*>* queue) { return !queue->empty(); },
+            +[](std::vector<Step*>* queue) { return !queue->empty(); },
             &queue_));
         batch.swap(queue_);
       }
-      DieUnlessOk(Commit(batch));
-      for (Waiting* waiting : batch) waiting->stored.Notify();
+      std::vector<Step*> answered;
+      DieUnlessOk(Commit(batch, answered));
+      for (Step* step : answered) step->stored.Notify();
       if (database_->log_pages() < kCopyPages) continue;
       DieUnlessOk(database_->Prepare("PRAGMA wal_checkpoint(PASSIVE)").Run());
     }
   }
 
-  absl::Status Commit(const std::vector<Waiting*>& batch) {
+  absl::Status Commit(const std::vector<Step*>& batch,
+                      std::vector<Step*>& answered) {
     FOLDFARM_RETURN_IF_ERROR(database_->Prepare("BEGIN IMMEDIATE").Run());
-    for (Waiting* waiting : batch) {
-      if (waiting->ended != 0) {
+    for (Step* step : batch) {
+      if (step->ended != 0) FOLDFARM_RETURN_IF_ERROR(End(step->ended));
+      for (int i = 0; i < step->submitted; ++i) {
         FOLDFARM_RETURN_IF_ERROR(
-            database_
-                ->Prepare("UPDATE job SET state = 5 WHERE id = ? AND state = 3")
-                .Bind(waiting->ended)
-                .Run());
-        FOLDFARM_RETURN_IF_ERROR(
-            database_
-                ->Prepare("UPDATE attempt SET end_us = 1 WHERE job = ? AND "
-                          "attempt = 1")
-                .Bind(waiting->ended)
-                .Run());
+            database_->Prepare("INSERT INTO job VALUES(NULL, 1, 0, 0)").Run());
       }
-      {
-        Statement claim = database_->Prepare(
-            "UPDATE job SET state = 3, attempt = attempt + 1 WHERE id = (SELECT"
-            " id FROM job WHERE state = 1 ORDER BY priority DESC, id LIMIT 1) "
-            "RETURNING id");
-        FOLDFARM_ASSIGN_OR_RETURN(const bool found, claim.Step());
-        if (!found) continue;
-        waiting->next = claim.Int(0);
+      if (step->waits) {
+        waiting_.push_back(step);
+        continue;
       }
-      FOLDFARM_RETURN_IF_ERROR(
-          database_->Prepare("INSERT INTO attempt VALUES(?, 1, NULL)")
-              .Bind(waiting->next)
-              .Run());
+      if (step->claims) FOLDFARM_RETURN_IF_ERROR(Claim(*step));
+      answered.push_back(step);
+    }
+    while (!waiting_.empty()) {
+      FOLDFARM_RETURN_IF_ERROR(Claim(*waiting_.front()));
+      if (waiting_.front()->claimed == 0) break;
+      answered.push_back(waiting_.front());
+      waiting_.pop_front();
     }
     return database_->Prepare("COMMIT").Run();
   }
 
+  absl::Status End(int64_t job) {
+    FOLDFARM_RETURN_IF_ERROR(
+        database_
+            ->Prepare("UPDATE job SET state = 5 WHERE id = ? AND state = 3")
+            .Bind(job)
+            .Run());
+    return database_
+        ->Prepare("UPDATE attempt SET end_us = 1 WHERE job = ? AND attempt = 1")
+        .Bind(job)
+        .Run();
+  }
+
+  absl::Status Claim(Step& step) {
+    {
+      Statement claim = database_->Prepare(
+          "UPDATE job SET state = 3, attempt = attempt + 1 WHERE id = (SELECT"
+          " id FROM job WHERE state = 1 ORDER BY priority DESC, id LIMIT 1) "
+          "RETURNING id");
+      FOLDFARM_ASSIGN_OR_RETURN(const bool found, claim.Step());
+      if (!found) return absl::OkStatus();
+      step.claimed = claim.Int(0);
+    }
+    return database_->Prepare("INSERT INTO attempt VALUES(?, 1, NULL)")
+        .Bind(step.claimed)
+        .Run();
+  }
+
   const std::unique_ptr<Connection> database_;
+  std::deque<Step*> waiting_;  // The writer's.
   absl::Mutex mu_;
-  std::vector<Waiting*> queue_ ABSL_GUARDED_BY(mu_);
+  std::vector<Step*> queue_ ABSL_GUARDED_BY(mu_);
   std::thread writer_;  // Last: uses all of the above.
 };
 
+// A job's number is its token.
+class BareWorkerService final : public v1::WorkerService::Service {
+ public:
+  explicit BareWorkerService(BareQueue& queue) : queue_(queue) {}
+
+  grpc::Status AcquireLeases(grpc::ServerContext*,
+                             const v1::AcquireLeasesRequest*,
+                             v1::AcquireLeasesResponse* response) override {
+    BareQueue::Step step;
+    step.waits = true;
+    queue_.Run(step);
+    response->add_leases()->set_token(step.claimed);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status FinishAttempt(grpc::ServerContext*,
+                             const v1::FinishAttemptRequest* request,
+                             v1::FinishAttemptResponse* response) override {
+    BareQueue::Step step;
+    step.ended = request->token();
+    step.claims = request->next_leases() > 0;
+    queue_.Run(step);
+    if (step.claimed != 0) {
+      response->add_next_leases()->set_token(step.claimed);
+    }
+    return grpc::Status::OK;
+  }
+
+ private:
+  BareQueue& queue_;
+};
+
+class BareFarmService final : public v1::FarmService::Service {
+ public:
+  explicit BareFarmService(BareQueue& queue) : queue_(queue) {}
+
+  grpc::Status SubmitSweep(grpc::ServerContext*,
+                           const v1::SubmitSweepRequest* request,
+                           v1::SubmitSweepResponse*) override {
+    BareQueue::Step step;
+    step.submitted =
+        request->spec().models_size() * request->spec().folds().count();
+    queue_.Run(step);
+    return grpc::Status::OK;
+  }
+
+ private:
+  BareQueue& queue_;
+};
+
+// A worker's connection, whose first call is not a part of what is measured.
+std::unique_ptr<v1::WorkerService::Stub> ConnectWorker(
+    const std::string& endpoint) {
+  const auto channel = MakeChannel(endpoint);
+  channel->WaitForConnected(gpr_inf_future(GPR_CLOCK_MONOTONIC));
+  return v1::WorkerService::NewStub(channel);
+}
+
+// Ends a job and claims the next, 0: none.
+int64_t Finish(v1::WorkerService::Stub& stub, int64_t token, bool next) {
+  grpc::ClientContext context;
+  v1::FinishAttemptRequest request;
+  v1::FinishAttemptResponse response;
+  request.set_token(token);
+  if (next) request.set_next_leases(1);
+  DieUnlessOk(ToStatus(stub.FinishAttempt(&context, request, &response)));
+  return response.next_leases().empty() ? 0 : response.next_leases(0).token();
+}
+
 }  // namespace
 
-int BarePeer::Serve(const std::string& database, int jobs) {
+int BarePeer::Serve(const std::string& database) {
   std::unique_ptr<Connection> connection =
       OrDie(Connection::Open(database, /*read_only=*/false));
   DieUnlessOk(connection->Execute(kSchema));
-  DieUnlessOk(connection->Execute(absl::StrCat(
-      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i "
-      "< ",
-      jobs, ") INSERT INTO job SELECT i, 1, 0, 0 FROM n")));
-  BareService service(std::move(connection));
+  BareQueue queue(std::move(connection));
+  BareWorkerService workers(queue);
+  BareFarmService farm(queue);
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
                            &port);
-  builder.RegisterService(&service);
+  builder.RegisterService(&workers);
+  builder.RegisterService(&farm);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   std::printf("127.0.0.1:%d\n", port);
   std::fflush(stdout);
@@ -141,20 +232,23 @@ int BarePeer::Serve(const std::string& database, int jobs) {
   return 0;
 }
 
-BarePeer::BarePeer(const std::string& parent, int jobs)
-    : directory_(JoinPath(parent, NewRandomId())), jobs_(jobs) {
+BarePeer::BarePeer(const std::string& parent)
+    : directory_(JoinPath(parent, NewRandomId())) {
   DieUnlessOk(MakeDirectories(directory_));
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) != 0) DieUnlessOk(ErrnoStatus("pipe", "create"));
   SubprocessOptions command;
   command.argv = {JoinPath(ProgramDirectory(), "queue_bench"), kServe,
-                  JoinPath(directory_, "bare.db"), absl::StrCat(jobs)};
+                  JoinPath(directory_, "bare.db")};
   command.descriptors = {{1, fds[1]}};
   server_ = OrDie(Subprocess::Spawn(command));
   close(fds[1]);
   char c = 0;
   while (read(fds[0], &c, 1) == 1 && c != '\n') endpoint_ += c;
   close(fds[0]);
+  const auto channel = MakeChannel(endpoint_);
+  channel->WaitForConnected(gpr_inf_future(GPR_CLOCK_MONOTONIC));
+  submitter_ = v1::FarmService::NewStub(channel);
 }
 
 BarePeer::~BarePeer() {
@@ -162,42 +256,79 @@ BarePeer::~BarePeer() {
   RemoveRecursively(directory_).IgnoreError();
 }
 
-double BarePeer::JobsPerSecond(int workers) {
+double BarePeer::JobsPerSecond(int workers, int jobs) {
   std::vector<std::unique_ptr<v1::WorkerService::Stub>> stubs;
-  for (int i = 0; i < workers; ++i) {
-    const auto channel = MakeChannel(endpoint_);
-    // Not a part of what is measured.
-    channel->WaitForConnected(gpr_inf_future(GPR_CLOCK_MONOTONIC));
-    stubs.push_back(v1::WorkerService::NewStub(channel));
-  }
+  for (int i = 0; i < workers; ++i) stubs.push_back(ConnectWorker(endpoint_));
+  Submit(jobs);
   std::atomic<int> done = 0;
   std::vector<std::thread> threads;
   const double begin = Now();
   for (const auto& stub : stubs) {
     threads.emplace_back([&done, &stub = *stub] {
-      int64_t token = 0;
-      do {
-        grpc::ClientContext context;
-        v1::FinishAttemptRequest request;
-        v1::FinishAttemptResponse response;
-        request.set_token(token);
-        if (!stub.FinishAttempt(&context, request, &response).ok()) {
-          DieUnlessOk(absl::UnavailableError("the bare queue hung up"));
-        }
-        if (token != 0) ++done;
-        token = response.next_leases().empty()
-                    ? 0
-                    : response.next_leases(0).token();
-      } while (token != 0);
+      int64_t token = Finish(stub, 0, true);
+      for (; token != 0; ++done) token = Finish(stub, token, true);
     });
   }
   for (std::thread& thread : threads) thread.join();
   const double seconds = Now() - begin;
-  if (done != jobs_) {
+  if (done != jobs) {
     DieUnlessOk(absl::InternalError(absl::StrCat(
-        "the bare queue ended ", done.load(), " jobs, expected ", jobs_)));
+        "the bare queue ended ", done.load(), " jobs, expected ", jobs)));
   }
-  return jobs_ / seconds;
+  return jobs / seconds;
+}
+
+std::vector<double> BarePeer::StartSeconds(int workers, int rounds) {
+  struct Round {
+    absl::Mutex mu;
+    double started ABSL_GUARDED_BY(mu) = 0;
+    int finished ABSL_GUARDED_BY(mu) = 0;
+  } round;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < workers; ++i) {
+    threads.emplace_back([&round, stub = ConnectWorker(endpoint_)] {
+      while (true) {
+        grpc::ClientContext context;
+        v1::AcquireLeasesResponse response;
+        if (!stub->AcquireLeases(&context, {}, &response).ok()) return;
+        const double now = Now();
+        {
+          absl::MutexLock lock(&round.mu);
+          if (round.started == 0) round.started = now;
+        }
+        Finish(*stub, response.leases(0).token(), false);
+        absl::MutexLock lock(&round.mu);
+        ++round.finished;
+      }
+    });
+  }
+  std::vector<double> seconds;
+  for (int i = 0; i < rounds; ++i) {
+    absl::SleepFor(absl::Milliseconds(5));  // Idle, as the farm is.
+    {
+      absl::MutexLock lock(&round.mu);
+      round.started = 0;
+      round.finished = 0;
+    }
+    const double begin = Now();
+    Submit(2);
+    absl::MutexLock lock(&round.mu);
+    round.mu.Await(absl::Condition(
+        +[](int* finished) { return *finished == 2; }, &round.finished));
+    seconds.push_back(round.started - begin);
+  }
+  // Ends the calls that wait.
+  server_.reset();
+  for (std::thread& thread : threads) thread.join();
+  return seconds;
+}
+
+void BarePeer::Submit(int jobs) {
+  grpc::ClientContext context;
+  v1::SubmitSweepRequest request;
+  v1::SubmitSweepResponse response;
+  *request.mutable_spec() = BenchSpec((jobs + 1) / 2);
+  DieUnlessOk(ToStatus(submitter_->SubmitSweep(&context, request, &response)));
 }
 
 }  // namespace foldfarm
