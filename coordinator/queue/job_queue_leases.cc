@@ -298,7 +298,8 @@ absl::Status JobQueue::EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
   facts.slots = job.slots;
   facts.cancel_requested = job.cancel_requested;
   facts.most_slots = job.slots;
-  {
+  // Asked for by failures alone; a large farm has many workers.
+  if (end.state == v1::Attempt::FAILED) {
     absl::MutexLock lock(&mu_);
     for (const auto& [session, worker] : workers_) {
       if (now - worker.last_heard < options_.lease_duration &&
