@@ -114,7 +114,8 @@ int Run(int argc, char** argv) {
       ->check(CLI::Range(0.02, 86400.0));
   app.add_option("--http", web_options.listen,
                  "Serve the page, /metrics and /healthz at HOST:PORT, e.g. "
-                 "127.0.0.1:7078; off unless given");
+                 "127.0.0.1:7078; off unless given. Beyond this machine it is "
+                 "HTTPS, with the certificate of --tls-cert");
   app.add_option("--http-token-file", http_token_file,
                  "Whoever knows the token in this file may cancel and retry on "
                  "the page; without it the page only shows");
@@ -201,19 +202,18 @@ int Run(int argc, char** argv) {
     if (!address.ok()) {
       return fail(Annotate(address.status(), flag), kExitUsage);
     }
-    const bool grpc = listen == options.listen;
-    if (IsLoopbackHost(address->first) || insecure ||
-        (grpc && !tls.cert.empty() && !token_file.empty())) {
-      continue;
+    const bool open = !IsLoopbackHost(address->first);
+    if (open && !insecure && (tls.cert.empty() || token_file.empty())) {
+      return fail(absl::InvalidArgumentError(absl::StrCat(
+                      flag, " ", listen, " is open to other machines, ",
+                      AdviceForOpenPort(tls, token_file))),
+                  kExitUsage);
     }
-    return fail(
-        absl::InvalidArgumentError(absl::StrCat(
-            flag, " ", listen, " is open to other machines, ",
-            grpc ? AdviceForOpenPort(tls, token_file)
-                 : "and the page is not encrypted; listen on 127.0.0.1 and "
-                   "reach it through `ssh -L` or a proxy with TLS, or say "
-                   "--insecure if the network is trusted")),
-        kExitUsage);
+  }
+  // On loopback the page is for this machine's tools and for `ssh -L`.
+  if (const auto page = ParseEndpoint(web_options.listen);
+      page.ok() && !IsLoopbackHost(page->first)) {
+    web_options.tls = {tls.cert, tls.key, tls.client_ca};
   }
   if (!http_token_file.empty() && !token_file.empty()) {
     return fail(absl::InvalidArgumentError(
@@ -288,7 +288,7 @@ int Run(int argc, char** argv) {
         !status.ok()) {
       return fail(status, kExitFailed);
     }
-    SPDLOG_INFO("page at http://{}/", web->endpoint());
+    SPDLOG_INFO("page at {}", web->url());
   }
   std::printf("listening on %s\n", (*server)->endpoint().c_str());
   std::fflush(stdout);

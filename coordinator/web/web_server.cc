@@ -18,6 +18,7 @@
 #include "common/rpc/client_access.h"
 #include "common/rpc/retry.h"
 #include "coordinator/web/assets.h"
+#include "coordinator/web/connection_guard.h"
 #include "coordinator/web/connection_threads.h"
 #include "coordinator/web/event_stream.h"
 #include "coordinator/web/farm_api.h"
@@ -97,7 +98,7 @@ class WebServer::Impl {
 
   ~Impl() {
     stopping_ = true;
-    http_.stop();
+    if (http_ != nullptr) http_->stop();
     if (thread_.joinable()) thread_.join();
   }
 
@@ -110,6 +111,7 @@ class WebServer::Impl {
     std::string etag;
   };
 
+  absl::Status MakeServer();
   void HandleGet(const httplib::Request& request, httplib::Response& response);
   void HandleChange(const httplib::Request& request,
                     httplib::Response& response);
@@ -134,30 +136,52 @@ class WebServer::Impl {
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> ended_ = false;
   std::atomic<int> streams_ = 0;
-  httplib::Server http_;
+  // Of TLS; null: plain HTTP.
+  std::unique_ptr<PageCertificate> certificate_;
+  std::unique_ptr<ConnectionGuard> guard_;
+  std::unique_ptr<httplib::Server> http_;
   std::thread thread_;
 };
+
+absl::Status WebServer::Impl::MakeServer() {
+  if (options_.tls.empty()) {
+    http_ = std::make_unique<httplib::Server>();
+    return absl::OkStatus();
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(certificate_,
+                            PageCertificate::Open(options_.tls, clock_));
+  guard_ = std::make_unique<ConnectionGuard>(options_.request_time,
+                                             options_.response_time, clock_);
+  http_ = std::make_unique<httplib::SSLServer>([this](SSL_CTX& context) {
+    certificate_->Apply(context);
+    guard_->Watch(context);
+    return true;
+  });
+  if (http_->is_valid()) return absl::OkStatus();
+  return absl::InternalError("OpenSSL has no TLS for the page");
+}
 
 absl::StatusOr<std::string> WebServer::Impl::Listen() {
   FOLDFARM_ASSIGN_OR_RETURN(const auto address, ParseEndpoint(options_.listen));
   loopback_ = IsLoopbackHost(address.first);
-  http_.new_task_queue = [max = options_.max_streams + kRequestThreads] {
+  FOLDFARM_RETURN_IF_ERROR(MakeServer());
+  http_->new_task_queue = [max = options_.max_streams + kRequestThreads] {
     return new ConnectionThreads(max);
   };
   // The library's default would let two programs share the port.
-  http_.set_socket_options([](socket_t socket) {
+  http_->set_socket_options([](socket_t socket) {
     const int yes = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   });
-  http_.set_tcp_nodelay(true);
-  http_.set_default_headers(CommonHeaders());
-  http_.set_read_timeout(kIoTimeoutSeconds);
-  http_.set_write_timeout(kIoTimeoutSeconds);
-  http_.set_keep_alive_timeout(kKeepAliveSeconds);
-  http_.set_keep_alive_max_count(kMaxRequestsPerConnection);
-  http_.set_payload_max_length(kMaxBodyBytes);
-  http_.set_pre_routing_handler([this](const httplib::Request& request,
-                                       httplib::Response& response) {
+  http_->set_tcp_nodelay(true);
+  http_->set_default_headers(CommonHeaders());
+  http_->set_read_timeout(kIoTimeoutSeconds);
+  http_->set_write_timeout(kIoTimeoutSeconds);
+  http_->set_keep_alive_timeout(kKeepAliveSeconds);
+  http_->set_keep_alive_max_count(kMaxRequestsPerConnection);
+  http_->set_payload_max_length(kMaxBodyBytes);
+  http_->set_pre_routing_handler([this](const httplib::Request& request,
+                                        httplib::Response& response) {
     response.set_header("Cache-Control", "no-store");
     const std::string host = request.get_header_value("Host");
     const bool reads = request.method == "GET" || request.method == "HEAD";
@@ -177,14 +201,18 @@ absl::StatusOr<std::string> WebServer::Impl::Listen() {
     HandleChange(request, response);
   };
   constexpr char kAnything[] = R"([\s\S]*)";
-  http_.Post(kAnything, change);
-  http_.Put(kAnything, change);
-  http_.Patch(kAnything, change);
-  http_.Delete(kAnything, change);
-  http_.Options(kAnything, change);
-  http_.set_exception_handler([](const httplib::Request& request,
-                                 httplib::Response& response,
-                                 std::exception_ptr) {
+  http_->Post(kAnything, change);
+  http_->Put(kAnything, change);
+  http_->Patch(kAnything, change);
+  http_->Delete(kAnything, change);
+  http_->Options(kAnything, change);
+  // Called when an answer was sent.
+  http_->set_logger([](const httplib::Request&, const httplib::Response&) {
+    ConnectionGuard::NoteResponse();
+  });
+  http_->set_exception_handler([](const httplib::Request& request,
+                                  httplib::Response& response,
+                                  std::exception_ptr) {
     SPDLOG_ERROR("http path={} failed with an exception", request.path);
     ReplyError(response, absl::InternalError("an exception; see the log"));
   });
@@ -193,21 +221,21 @@ absl::StatusOr<std::string> WebServer::Impl::Listen() {
   const std::string host(
       absl::StripSuffix(absl::StripPrefix(address.first, "["), "]"));
   int port = address.second;
-  const bool bound = port == 0 ? (port = http_.bind_to_any_port(host)) > 0
-                               : http_.bind_to_port(host, port);
+  const bool bound = port == 0 ? (port = http_->bind_to_any_port(host)) > 0
+                               : http_->bind_to_port(host, port);
   if (!bound) {
     return absl::FailedPreconditionError(
         absl::StrCat("cannot serve the page at ", options_.listen,
                      "; is the port taken by another program?"));
   }
   thread_ = std::thread([this] {
-    http_.listen_after_bind();
+    http_->listen_after_bind();
     ended_ = true;
   });
   // stop() is heard only once the server runs.
   WaitUnlessCancelled(Clock::Real(), kStartTime,
-                      [this] { return http_.is_running() || ended_; });
-  if (!http_.is_running()) {
+                      [this] { return http_->is_running() || ended_; });
+  if (!http_->is_running()) {
     return absl::InternalError(
         absl::StrCat("the page at ", options_.listen, " does not start"));
   }
@@ -216,6 +244,7 @@ absl::StatusOr<std::string> WebServer::Impl::Listen() {
 
 void WebServer::Impl::HandleGet(const httplib::Request& request,
                                 httplib::Response& response) {
+  ConnectionGuard::NoteRequest();
   if (request.path == "/healthz") {
     const absl::Status status = health_.Check();
     return Reply(response, status.ok() ? 200 : 503, kText,
@@ -258,6 +287,7 @@ void WebServer::Impl::HandleGet(const httplib::Request& request,
 
 void WebServer::Impl::HandleChange(const httplib::Request& request,
                                    httplib::Response& response) {
+  ConnectionGuard::NoteRequest();
   const std::string header = request.get_header_value("Authorization");
   absl::string_view token = header;
   const bool bearer = absl::ConsumePrefix(&token, "Bearer ");
@@ -343,6 +373,8 @@ void WebServer::Impl::ReplyEvents(const httplib::Request& request,
       EventCursor::Parse(request.get_header_value("Last-Event-ID")));
   auto first = stream->Next();
   if (!first.ok()) return ReplyError(response, first.status());
+  // Send() looks at the time from here on.
+  ConnectionGuard::NoteStream();
   response.status = 200;
   response.set_chunked_content_provider(
       "text/event-stream", [this, stream, counted, batch = *std::move(first)](
@@ -367,6 +399,8 @@ absl::StatusOr<std::unique_ptr<WebServer>> WebServer::Start(
   std::unique_ptr<WebServer> web(new WebServer);
   web->impl_ = std::make_unique<Impl>(options, server, clock);
   FOLDFARM_ASSIGN_OR_RETURN(web->endpoint_, web->impl_->Listen());
+  web->url_ = absl::StrCat(options.tls.empty() ? "http://" : "https://",
+                           web->endpoint_, "/");
   return web;
 }
 

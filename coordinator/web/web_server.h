@@ -17,8 +17,10 @@
 // 127.0.0.1 (DNS rebinding) reads nothing. The page runs no script but its own
 // (Content-Security-Policy) and puts whatever it shows in as text.
 //
+// With certificate files it speaks HTTPS and nothing else.
+//
 // Thread-safe. A connection holds a thread while it lasts; event streams are
-// counted and limited.
+// counted and limited, and over TLS whoever is slow is let go.
 #ifndef FOLDFARM_COORDINATOR_WEB_WEB_SERVER_H_
 #define FOLDFARM_COORDINATOR_WEB_WEB_SERVER_H_
 
@@ -29,6 +31,7 @@
 #include "common/base/clock.h"
 #include "common/rpc/tokens.h"
 #include "coordinator/service/server.h"
+#include "coordinator/web/page_certificate.h"
 
 namespace foldfarm {
 
@@ -40,8 +43,14 @@ struct WebOptions {
   // Borrowed; outlives the server. With it, reading takes a token of any role
   // and changes one of the role client; `token` is not looked at.
   TokenStore* tokens = nullptr;
+  // With them the page speaks TLS.
+  CertificateFiles tls;
   // The coordinator's folder, which /healthz tries to write.
   std::string directory;
+  // Over TLS: what a handshake and a request may take together, and the answer
+  // of one that is no stream of events.
+  absl::Duration request_time = absl::Seconds(20);
+  absl::Duration response_time = absl::Seconds(60);
   // Pages that may be open; more get 503.
   int max_streams = 256;
 };
@@ -50,7 +59,7 @@ class WebServer {
  public:
   // Serves from here on. `server` and `clock` are borrowed.
   // Errors: INVALID_ARGUMENT for an address; FAILED_PRECONDITION when it is
-  // taken.
+  // taken; those of PageCertificate.
   static absl::StatusOr<std::unique_ptr<WebServer>> Start(
       const WebOptions& options, CoordinatorServer& server, Clock& clock);
 
@@ -59,11 +68,14 @@ class WebServer {
 
   // HOST:PORT that was bound.
   const std::string& endpoint() const { return endpoint_; }
+  // What a browser is given.
+  const std::string& url() const { return url_; }
 
  private:
   class Impl;
   WebServer();
   std::string endpoint_;
+  std::string url_;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -105,9 +105,12 @@ TEST_F(MainTest, ASecondOneOnTheFolderFailsAtOnce) {
 }
 
 TEST_F(MainTest, AnOpenAddressNeedsAWord) {
-  const auto child = Spawn({"--dir", directory_, "--listen", "0.0.0.0:0"});
-  EXPECT_THAT(ReadAll(), HasSubstr("--insecure"));
-  EXPECT_EQ(child->Wait().exit_status, 2);
+  for (const char* flag : {"--listen", "--http"}) {
+    const auto child = Spawn({"--dir", directory_, flag, "0.0.0.0:0"});
+    EXPECT_THAT(ReadAll(), AllOf(HasSubstr(flag), HasSubstr("--insecure"),
+                                 HasSubstr("has neither TLS nor tokens")));
+    EXPECT_EQ(child->Wait().exit_status, 2);
+  }
 }
 
 TEST_F(MainTest, WrongUsageIsExplained) {
