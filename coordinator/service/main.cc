@@ -115,7 +115,8 @@ int Run(int argc, char** argv) {
   app.add_option("--http", web_options.listen,
                  "Serve the page, /metrics and /healthz at HOST:PORT, e.g. "
                  "127.0.0.1:7078; off unless given. Beyond this machine it is "
-                 "HTTPS, with the certificate of --tls-cert");
+                 "HTTPS with the certificate of --tls-cert; without one only "
+                 "--insecure opens it");
   app.add_option("--http-token-file", http_token_file,
                  "Whoever knows the token in this file may cancel and retry on "
                  "the page; without it the page only shows");

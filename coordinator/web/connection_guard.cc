@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "common/base/log.h"
 
@@ -36,6 +37,7 @@ struct ConnectionGuard::Connection {
   ConnectionGuard& guard;
   const int socket;
   absl::Duration until;  // Guarded by guard.mu_.
+  size_t received = 0;   // Its own thread's.
 };
 
 ConnectionGuard::ConnectionGuard(absl::Duration request_time,
@@ -76,12 +78,25 @@ void ConnectionGuard::OnHandshake(const SSL* ssl, int where, int) {
   // Its own to change: OpenSSL hands it out const to all callbacks of this
   // kind.
   SSL_set_ex_data(const_cast<SSL*>(ssl), index, connection);
+  BIO_set_callback_arg(SSL_get_rbio(ssl), reinterpret_cast<char*>(connection));
+  BIO_set_callback_ex(SSL_get_rbio(ssl), &OnBytes);
   Current() = connection;
   {
     absl::MutexLock lock(&guard->mu_);
     guard->connections_.insert(connection);
   }
   guard->Extend(*connection, guard->request_time_);
+}
+
+long ConnectionGuard::OnBytes(BIO* bio, int operation, const char*, size_t, int,
+                              long, int result, size_t* done) {
+  if (operation != (BIO_CB_READ | BIO_CB_RETURN) || result <= 0) return result;
+  auto* connection = reinterpret_cast<Connection*>(BIO_get_callback_arg(bio));
+  connection->received += *done;
+  if (connection->received <= kMaxRequestBytes) return result;
+  SPDLOG_WARN("the page's connection to {} sends too much and is ended",
+              PeerOf(connection->socket));
+  return -1;
 }
 
 // The library frees a connection's TLS before it closes its socket: a socket
@@ -114,6 +129,7 @@ void ConnectionGuard::NoteStream() {
 void ConnectionGuard::NoteResponse() {
   Connection* const connection = Current();
   if (connection == nullptr) return;
+  connection->received = 0;
   connection->guard.Extend(*connection, connection->guard.request_time_);
 }
 
@@ -124,17 +140,23 @@ void ConnectionGuard::Extend(Connection& connection, absl::Duration time) {
 }
 
 void ConnectionGuard::Loop() {
-  absl::MutexLock lock(&mu_);
-  while (!stop_) {
-    clock_.WaitFor(wake_, mu_, std::min(request_time_, response_time_) / 4);
-    const absl::Duration now = clock_.Monotonic();
-    for (Connection* connection : connections_) {
-      if (now < connection->until) continue;
-      connection->until = absl::InfiniteDuration();
-      SPDLOG_WARN("the page's connection to {} is too slow and is ended",
-                  PeerOf(connection->socket));
-      // Whoever waits for its next byte gets the end.
-      shutdown(connection->socket, SHUT_RDWR);
+  while (true) {
+    std::vector<std::string> ended;
+    {
+      absl::MutexLock lock(&mu_);
+      if (stop_) return;
+      clock_.WaitFor(wake_, mu_, std::min(request_time_, response_time_) / 4);
+      const absl::Duration now = clock_.Monotonic();
+      for (Connection* connection : connections_) {
+        if (now < connection->until) continue;
+        connection->until = absl::InfiniteDuration();
+        ended.push_back(PeerOf(connection->socket));
+        // Whoever waits for its next byte gets the end.
+        shutdown(connection->socket, SHUT_RDWR);
+      }
+    }
+    for (const std::string& peer : ended) {
+      SPDLOG_WARN("the page's connection to {} is too slow and is ended", peer);
     }
   }
 }

@@ -1,9 +1,9 @@
-// Ends connections of TLS whose callers are slow on purpose, a byte now and
-// then: each holds a thread of the page, and the library looks only at the time
-// between two bytes.
+// Ends connections of TLS that are held on purpose. The library looks only at
+// the time between two bytes, and takes as many headers as come.
 //
 // A connection has a deadline from its handshake on, and a new one with each
-// step. One thread looks at all of them.
+// step; one thread looks at all of them, four times in the shorter time. What
+// it sends until its request is answered is at most kMaxRequestBytes.
 //
 // Thread-safe.
 #ifndef FOLDFARM_COORDINATOR_WEB_CONNECTION_GUARD_H_
@@ -23,6 +23,9 @@ namespace foldfarm {
 
 class ConnectionGuard {
  public:
+  // Of a handshake and a request without a body: far more than a browser sends.
+  static constexpr size_t kMaxRequestBytes = 64 << 10;
+
   // What a handshake and a request may take, together, and a response.
   // `clock` is borrowed.
   ConnectionGuard(absl::Duration request_time, absl::Duration response_time,
@@ -50,6 +53,8 @@ class ConnectionGuard {
   // Of the calling thread, which serves it from its handshake to its end.
   static Connection*& Current();
   static void OnHandshake(const SSL* ssl, int where, int value);
+  static long OnBytes(BIO* bio, int operation, const char* bytes, size_t size,
+                      int option, long number, int result, size_t* done);
   static void OnFree(void* parent, void* connection, CRYPTO_EX_DATA* data,
                      int index, long number, void* pointer);
   void Extend(Connection& connection, absl::Duration time);

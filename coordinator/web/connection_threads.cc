@@ -13,11 +13,17 @@ namespace foldfarm {
 namespace {
 
 constexpr absl::Duration kIdle = absl::Seconds(5);
+constexpr size_t kMaxWaiting = 128;
+// How often is looked whether the server stops.
+constexpr absl::Duration kLook = absl::Milliseconds(100);
 
 }  // namespace
 
 void ConnectionThreads::enqueue(std::function<void()> connection) {
   absl::MutexLock lock(&mu_);
+  while (waiting_.size() >= kMaxWaiting && !stopping_server_) {
+    room_.WaitWithTimeout(&mu_, kLook);
+  }
   waiting_.push_back(std::move(connection));
   if (static_cast<int>(waiting_.size()) > idle_ && threads_ < max_threads_) {
     ++threads_;
@@ -40,6 +46,7 @@ void ConnectionThreads::Serve() {
     if (!waiting_.empty()) {
       const std::function<void()> connection = std::move(waiting_.front());
       waiting_.pop_front();
+      room_.Signal();
       mu_.Unlock();
       connection();
       mu_.Lock();

@@ -12,6 +12,7 @@
 
 #include <httplib.h>
 
+#include <atomic>
 #include <deque>
 #include <functional>
 
@@ -22,10 +23,13 @@ namespace foldfarm {
 
 class ConnectionThreads final : public httplib::TaskQueue {
  public:
-  explicit ConnectionThreads(int max_threads) : max_threads_(max_threads) {}
+  // `stopping` is borrowed: from when it is true on nobody waits for long.
+  ConnectionThreads(int max_threads, const std::atomic<bool>& stopping)
+      : max_threads_(max_threads), stopping_server_(stopping) {}
   ~ConnectionThreads() override { shutdown(); }
 
-  // Beyond the limit a connection waits for a thread.
+  // Beyond the limit a connection waits for a thread, and beyond some that wait
+  // the caller does: others are in the kernel's queue, and hold no file.
   void enqueue(std::function<void()> connection) override;
   // Waits for all connections to end.
   void shutdown() override;
@@ -34,8 +38,10 @@ class ConnectionThreads final : public httplib::TaskQueue {
   void Serve();
 
   const int max_threads_;
+  const std::atomic<bool>& stopping_server_;
   absl::Mutex mu_;
   absl::CondVar wake_;
+  absl::CondVar room_;
   absl::CondVar ended_;
   std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);
   int threads_ ABSL_GUARDED_BY(mu_) = 0;

@@ -41,6 +41,26 @@ absl::StatusOr<std::vector<Certificate>> ReadCertificates(
   return certificates;
 }
 
+// OpenSSL's last words.
+std::string TakeError() {
+  const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
+  ERR_clear_error();
+  return reason != nullptr ? reason : "OpenSSL does not say why";
+}
+
+// Whether OpenSSL would show it; what it finds too weak fails every handshake.
+absl::Status CheckUse(X509& certificate, EVP_PKEY& key) {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(
+      SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+  if (context != nullptr &&
+      SSL_CTX_use_certificate(context.get(), &certificate) == 1 &&
+      SSL_CTX_use_PrivateKey(context.get(), &key) == 1) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("the certificate cannot be used: ", TakeError()));
+}
+
 }  // namespace
 
 struct PageCertificate::Loaded {
@@ -89,17 +109,23 @@ int PageCertificate::OnHandshake(SSL* ssl, void* self) {
 std::shared_ptr<const PageCertificate::Loaded> PageCertificate::Newest() {
   absl::MutexLock lock(&mu_);
   std::string seen = LookAtFiles();
-  if (seen == seen_) return loaded_;
+  const absl::Duration now = clock_.Monotonic();
+  // What went wrong may be mended without a change of the files.
+  const bool again =
+      !last_.ok() && now - tried_ >= absl::Seconds(kCertificateRefreshSeconds);
+  if (seen == seen_ && !again) return loaded_;
   seen_ = std::move(seen);
+  tried_ = now;
   auto loaded = Load();
   if (loaded.ok()) {
     loaded_ = *std::move(loaded);
     SPDLOG_INFO("page certificate={} read again", files_.certificate);
-  } else {
-    // One of two files is new; or a mistake. The next change is looked at.
+  } else if (loaded.status() != last_) {
+    // One of two files is new; or a mistake.
     SPDLOG_WARN("the page's certificate stays as it was: {}",
                 std::string(loaded.status().message()));
   }
+  last_ = loaded.status();
   return loaded_;
 }
 
@@ -123,13 +149,18 @@ PageCertificate::Load() const {
     return absl::AbortedError(
         absl::StrCat(files_.certificate, " changes while it is read"));
   }
+  FOLDFARM_RETURN_IF_ERROR(CheckUse(*loaded->chain[0], *loaded->key));
   if (files_.client_ca.empty()) return loaded;
   FOLDFARM_RETURN_IF_ERROR(CheckCertificate(files_.client_ca, clock_.Now()));
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<Certificate> authorities,
                             ReadCertificates(files_.client_ca));
   loaded->client_ca.reset(X509_STORE_new());
   for (const Certificate& authority : authorities) {
-    X509_STORE_add_cert(loaded->client_ca.get(), authority.get());
+    if (X509_STORE_add_cert(loaded->client_ca.get(), authority.get()) == 1) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(files_.client_ca, ": ", TakeError()));
   }
   return loaded;
 }
@@ -144,7 +175,8 @@ std::string PageCertificate::LookAtFiles() const {
       continue;
     }
     absl::StrAppend(&seen, info.st_dev, " ", info.st_ino, " ", info.st_size,
-                    " ", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec, ";");
+                    " ", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec, " ",
+                    info.st_ctim.tv_sec, ".", info.st_ctim.tv_nsec, ";");
   }
   return seen;
 }

@@ -57,7 +57,9 @@ class PageCertificate {
   const CertificateFiles files_;
   Clock& clock_;
   absl::Mutex mu_;
-  std::string seen_ ABSL_GUARDED_BY(mu_);  // LookAtFiles() of the last Load().
+  std::string seen_ ABSL_GUARDED_BY(mu_);   // LookAtFiles() of the last Load(),
+  absl::Status last_ ABSL_GUARDED_BY(mu_);  // how it went,
+  absl::Duration tried_ ABSL_GUARDED_BY(mu_);  // and when.
   std::shared_ptr<const Loaded> loaded_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -37,9 +37,10 @@ constexpr int kRequestThreads = 64;
 constexpr int kIoTimeoutSeconds = 5;
 constexpr int kKeepAliveSeconds = 1;
 constexpr int kMaxRequestsPerConnection = 1000;
-constexpr size_t kMaxBodyBytes = 64 << 10;
 // A piece of an event; between two the deadline is looked at.
 constexpr size_t kPieceBytes = 16 << 10;
+// A piece of an answer, which has WebOptions::response_time.
+constexpr size_t kReplyPieceBytes = 256 << 10;
 // A reader that takes longer for one batch of events is let go; it reconnects.
 constexpr absl::Duration kBatchTime = absl::Seconds(10);
 constexpr absl::Duration kStartTime = absl::Seconds(10);
@@ -61,6 +62,14 @@ const httplib::Headers& CommonHeaders() {
   return headers;
 }
 
+// Before any of it is read: the library takes a body of any length and kind,
+// unpacked, ahead of asking who sends it.
+bool HasBody(const httplib::Request& request) {
+  const std::string length = request.get_header_value("Content-Length");
+  return request.has_header("Transfer-Encoding") ||
+         !(length.empty() || length == "0");
+}
+
 // As a stream of known length: the library would compress a plain body, which
 // costs more than it saves between two ends so near.
 void Reply(httplib::Response& response, int status, const char* type,
@@ -70,7 +79,10 @@ void Reply(httplib::Response& response, int status, const char* type,
   response.set_content_provider(
       text->size(), type,
       [text](size_t offset, size_t length, httplib::DataSink& sink) {
-        return sink.write(text->data() + offset, length);
+        // Much of it over a slow line is no reason to be let go.
+        ConnectionGuard::NoteRequest();
+        return sink.write(text->data() + offset,
+                          std::min(length, kReplyPieceBytes));
       });
 }
 
@@ -165,8 +177,8 @@ absl::StatusOr<std::string> WebServer::Impl::Listen() {
   FOLDFARM_ASSIGN_OR_RETURN(const auto address, ParseEndpoint(options_.listen));
   loopback_ = IsLoopbackHost(address.first);
   FOLDFARM_RETURN_IF_ERROR(MakeServer());
-  http_->new_task_queue = [max = options_.max_streams + kRequestThreads] {
-    return new ConnectionThreads(max);
+  http_->new_task_queue = [this, max = options_.max_streams + kRequestThreads] {
+    return new ConnectionThreads(max, stopping_);
   };
   // The library's default would let two programs share the port.
   http_->set_socket_options([](socket_t socket) {
@@ -179,16 +191,25 @@ absl::StatusOr<std::string> WebServer::Impl::Listen() {
   http_->set_write_timeout(kIoTimeoutSeconds);
   http_->set_keep_alive_timeout(kKeepAliveSeconds);
   http_->set_keep_alive_max_count(kMaxRequestsPerConnection);
-  http_->set_payload_max_length(kMaxBodyBytes);
   http_->set_pre_routing_handler([this](const httplib::Request& request,
                                         httplib::Response& response) {
     response.set_header("Cache-Control", "no-store");
     const std::string host = request.get_header_value("Host");
-    const bool reads = request.method == "GET" || request.method == "HEAD";
+    if (HasBody(request)) {
+      // Not read, whoever sends it: what comes next on the connection is lost.
+      response.set_header("Connection", "close");
+      Reply(response, 413, kJson,
+            ErrorToJson(absl::InvalidArgumentError(
+                "the request has a body; nothing here takes one")));
+      return httplib::Server::HandlerResponse::Handled;
+    }
     if (!loopback_ || NamesThisMachine(host)) {
-      // What changes something has a body that is to be read first.
-      if (!reads) return httplib::Server::HandlerResponse::Unhandled;
-      HandleGet(request, response);
+      ConnectionGuard::NoteRequest();
+      if (request.method == "GET" || request.method == "HEAD") {
+        HandleGet(request, response);
+      } else {
+        HandleChange(request, response);
+      }
       return httplib::Server::HandlerResponse::Handled;
     }
     ReplyError(response, absl::PermissionDeniedError(absl::StrCat(
@@ -196,16 +217,6 @@ absl::StatusOr<std::string> WebServer::Impl::Listen() {
                              "\", expected localhost, 127.0.0.1 or [::1]")));
     return httplib::Server::HandlerResponse::Handled;
   });
-  const auto change = [this](const httplib::Request& request,
-                             httplib::Response& response) {
-    HandleChange(request, response);
-  };
-  constexpr char kAnything[] = R"([\s\S]*)";
-  http_->Post(kAnything, change);
-  http_->Put(kAnything, change);
-  http_->Patch(kAnything, change);
-  http_->Delete(kAnything, change);
-  http_->Options(kAnything, change);
   // Called when an answer was sent.
   http_->set_logger([](const httplib::Request&, const httplib::Response&) {
     ConnectionGuard::NoteResponse();
@@ -244,7 +255,6 @@ absl::StatusOr<std::string> WebServer::Impl::Listen() {
 
 void WebServer::Impl::HandleGet(const httplib::Request& request,
                                 httplib::Response& response) {
-  ConnectionGuard::NoteRequest();
   if (request.path == "/healthz") {
     const absl::Status status = health_.Check();
     return Reply(response, status.ok() ? 200 : 503, kText,
@@ -287,7 +297,6 @@ void WebServer::Impl::HandleGet(const httplib::Request& request,
 
 void WebServer::Impl::HandleChange(const httplib::Request& request,
                                    httplib::Response& response) {
-  ConnectionGuard::NoteRequest();
   const std::string header = request.get_header_value("Authorization");
   absl::string_view token = header;
   const bool bearer = absl::ConsumePrefix(&token, "Bearer ");

@@ -5,7 +5,7 @@
 //                          ?sweep=S &job=S/MODEL/FOLD &model=M (repeated)
 //   GET  /api/v1/...       see farm_api.h
 //   POST /api/v1/...       with the token only; without it every method but GET
-//                          and HEAD is 403
+//                          and HEAD is 403. No request has a body (413)
 //   GET  /metrics          Prometheus, text format 0.0.4
 //   GET  /healthz          200, or 503 and why
 //
@@ -47,8 +47,8 @@ struct WebOptions {
   CertificateFiles tls;
   // The coordinator's folder, which /healthz tries to write.
   std::string directory;
-  // Over TLS: what a handshake and a request may take together, and the answer
-  // of one that is no stream of events.
+  // Over TLS: what a handshake and a request may take together, and each 256
+  // KiB of an answer that is no stream of events.
   absl::Duration request_time = absl::Seconds(20);
   absl::Duration response_time = absl::Seconds(60);
   // Pages that may be open; more get 503.
@@ -68,7 +68,7 @@ class WebServer {
 
   // HOST:PORT that was bound.
   const std::string& endpoint() const { return endpoint_; }
-  // What a browser is given.
+  // The same with http:// or https://.
   const std::string& url() const { return url_; }
 
  private:

@@ -246,6 +246,9 @@ BarePeer::BarePeer(const std::string& parent)
   char c = 0;
   while (read(fds[0], &c, 1) == 1 && c != '\n') endpoint_ += c;
   close(fds[0]);
+  if (endpoint_.empty()) {
+    DieUnlessOk(absl::UnavailableError("the bare queue did not start"));
+  }
   const auto channel = MakeChannel(endpoint_);
   channel->WaitForConnected(gpr_inf_future(GPR_CLOCK_MONOTONIC));
   submitter_ = v1::FarmService::NewStub(channel);

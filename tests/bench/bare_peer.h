@@ -1,5 +1,6 @@
-// The least that a durable queue over gRPC and SQLite can be, on this disk and
-// these processors on this day: what the coordinator's figures are read beside.
+// A durable queue over gRPC and SQLite as one would first write it, on this
+// disk and these processors on this day: what the coordinator's figures are
+// read beside. It does far less, and is no lower bound of what the two can do.
 //
 // A process of its own with two small tables and one writer that commits what
 // waits together (WAL, synchronous=FULL); a reply when it is on disk. One unary

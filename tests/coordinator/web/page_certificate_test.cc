@@ -113,8 +113,19 @@ TEST_F(PageCertificateTest, WithAClientCaOnlyThoseOfItAreLetIn) {
   EXPECT_EQ(Look(farm_, "anna"), 200);
 }
 
+TEST_F(PageCertificateTest, WhatIsMendedIsShown) {
+  StartWeb();
+  Replace("localhost.key");
+  ASSERT_EQ(chmod(web_options_.tls.key.c_str(), 0644), 0);
+  Replace("localhost.crt");
+  // Everybody may read the new key.
+  EXPECT_EQ(Look(other_), 0);
+  ASSERT_EQ(chmod(web_options_.tls.key.c_str(), 0600), 0);
+  EXPECT_EQ(Look(other_), 200);
+}
+
 TEST_F(PageCertificateTest, WhoIsSlowOnPurposeIsLetGo) {
-  web_options_.request_time = absl::Milliseconds(400);
+  web_options_.request_time = absl::Seconds(2);
   StartWeb();
   const int fd = ConnectTo(port());
   // The head of a handshake of 16 KiB, then a byte of it now and then: never
@@ -134,6 +145,22 @@ TEST_F(PageCertificateTest, WhoIsSlowOnPurposeIsLetGo) {
   ASSERT_TRUE(peer.connected());
   ASSERT_TRUE(peer.Send("GET / HTTP/1.1\r\nX: "));
   EXPECT_TRUE(Until([&] { return !peer.Send("x") || peer.Ended(50); }));
+  EXPECT_TRUE(Until([&] { return Look(farm_) == 200; }));
+}
+
+TEST_F(PageCertificateTest, WhoSendsHeadersWithoutEndIsLetGo) {
+  StartWeb();
+  TlsPeer peer(ConnectTo(port()));
+  ASSERT_TRUE(peer.connected());
+  ASSERT_TRUE(peer.Send("GET / HTTP/1.1\r\n"));
+  std::string lines;
+  while (lines.size() < 4000) lines += "X: y\r\n";
+  // Far fewer than the time that a request may take would let come.
+  bool ended = false;
+  for (int i = 0; i < 400 && !ended; ++i) {
+    ended = !peer.Send(lines) || peer.Ended(10);
+  }
+  EXPECT_TRUE(ended);
   EXPECT_EQ(Look(farm_), 200);
 }
 
@@ -191,6 +218,18 @@ TEST_F(PageCertificateTest, WhatIsWrongIsSaidAtTheStart) {
   web_options_.tls = right;
   web_options_.tls.certificate = farm_ + "/none.crt";
   EXPECT_THAT(start(), HasSubstr("none.crt"));
+  // A key that OpenSSL finds too weak would fail every handshake.
+  web_options_.tls = {farm_ + "/weak.crt", farm_ + "/weak.key", ""};
+  SubprocessOptions weak;
+  weak.argv = {"openssl",  "req",
+               "-x509",    "-newkey",
+               "rsa:1024", "-nodes",
+               "-subj",    "/CN=weak",
+               "-out",     web_options_.tls.certificate,
+               "-keyout",  web_options_.tls.key};
+  ASSERT_EQ((*Subprocess::Spawn(weak))->Wait().exit_status, 0);
+  ASSERT_EQ(chmod(web_options_.tls.key.c_str(), 0600), 0);
+  EXPECT_THAT(start(), HasSubstr("key too small"));
 }
 
 }  // namespace
