@@ -112,8 +112,8 @@ void StreamHub::ListenLoop() {
     const int64_t now = queue_.WaitForChange(seen, kLookUp);
     const bool stopping = queue_.stopping();
     absl::MutexLock lock(&mu_);
-    if (now != seen) behind_ = true;
-    seen = changes_ = now;
+    seen = now;
+    NoteChanges(now);
     stopping_ = stopping;
     if (behind_ || stopping) wake_.Signal();
     if (stopping || ended_) return;
@@ -168,13 +168,24 @@ void StreamHub::BeginRound() {
   }
 }
 
+void StreamHub::NoteChanges(int64_t count) {
+  // The sender may have been told of newer ones than the listener.
+  if (count <= changes_) return;
+  changes_ = count;
+  behind_ = true;
+}
+
 void StreamHub::Serve(Stream& stream) {
+  // Whoever opened this may have been told of a change that the listener has
+  // not heard of, and what others read before it is no longer true.
+  const int64_t now = queue_.WaitForChange(-1, absl::ZeroDuration());
   int64_t seen;
   bool gone;
   bool stopping;
   bool ended;
   {
     absl::MutexLock lock(&mu_);
+    NoteChanges(now);
     stream.state = Stream::State::kReading;
     stream.seen = seen = changes_;
     gone = stream.gone;

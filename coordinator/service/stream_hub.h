@@ -100,6 +100,8 @@ class StreamHub {
   // Tells the other thread what the queue does.
   void ListenLoop();
   void SendLoop();
+  // The queue has changed so often.
+  void NoteChanges(int64_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Makes the streams ready that something may be new to, if it is time.
   void BeginRound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Sends a ready stream its next message, or ends it.

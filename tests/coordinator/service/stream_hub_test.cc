@@ -2,10 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "tests/coordinator/service/service_fixture.h"
 
 namespace foldfarm {
@@ -135,6 +139,40 @@ TEST_F(StreamHubTest, ASweepOfManyJobsComesInSeveralMessages) {
   EXPECT_EQ(messages, 3);
   context.TryCancel();
   reader->Finish();
+}
+
+// What a caller was told is in what it follows next, whatever others asked.
+TEST_F(StreamHubTest, WhoSubmitsAndThenWatchesSeesTheSweep) {
+  RegisterDataset();
+  const auto watch = [this](const std::string& sweep) {
+    v1::WatchSweepRequest request;
+    request.set_sweep(sweep);
+    grpc::ClientContext context;
+    SetTimeout(context, kTimeout);
+    const auto reader = farm_->WatchSweep(&context, request);
+    v1::WatchSweepResponse response;
+    if (!reader->Read(&response)) return reader->Finish();
+    context.TryCancel();
+    reader->Finish();
+    return grpc::Status::OK;
+  };
+  // As on a machine that is busy: who hears of a change hears late.
+  std::atomic<bool> over = false;
+  std::vector<std::jthread> busy;
+  for (int i = 0; i < 8; ++i) {
+    busy.emplace_back([&over] {
+      while (!over) {
+      }
+    });
+  }
+  const absl::Cleanup rest = [&over] { over = true; };
+  for (int i = 1; i <= 100; ++i) {
+    const std::string name = absl::StrCat("s", i);
+    ASSERT_EQ(watch(name).error_code(), grpc::StatusCode::NOT_FOUND);
+    ASSERT_EQ(Submit(name, 1), name);
+    const grpc::Status status = watch(name);
+    ASSERT_TRUE(status.ok()) << name << ": " << status.error_message();
+  }
 }
 
 TEST_F(StreamHubTest, AnUnknownSweepAndAStoppedServerEndStreamsAtOnce) {
