@@ -348,6 +348,12 @@ std::vector<std::pair<FencingToken, HeldLease>> JobQueue::Leases() const {
   return {leases_.begin(), leases_.end()};
 }
 
+bool JobQueue::IsWholeWorker(WorkerSession session, int slots) const {
+  absl::MutexLock lock(&mu_);
+  const auto it = workers_.find(session);
+  return it != workers_.end() && slots >= it->second.row.slots;
+}
+
 std::vector<WorkerView> JobQueue::Workers() const {
   absl::MutexLock lock(&mu_);
   std::vector<WorkerView> views;

@@ -132,6 +132,8 @@ class JobQueue : public StoreListener {
   std::optional<HeldLease> FindLease(FencingToken token) const;
   std::vector<std::pair<FencingToken, HeldLease>> Leases() const;
   std::vector<WorkerView> Workers() const;
+  // Whether `slots` are all that the worker has: what held them ran alone.
+  bool IsWholeWorker(WorkerSession session, int slots) const;
   // The farm now; for the reasons of many jobs.
   FarmLoad Load() const;
   // Why a PENDING job of a sweep of `priority` is not running; empty when it is

@@ -54,6 +54,11 @@ class WorkStreams::Stream final : public Reactor {
     absl::Duration begin;
   };
 
+  // Whether what comes behind a message is read before it is dispatched.
+  // A result is checked, and perhaps written, right there: other attempts'
+  // calls do not wait for that. A worker that ran nothing else says no more
+  // until it is answered, and a read that is begun only then costs gRPC less.
+  bool ReadsAhead(const v1::WorkRequest& request) const;
   // Hands a message to the queue.
   void Dispatch(v1::WorkRequest& request);
   std::shared_ptr<Call> NewCall(uint64_t id, RpcMetrics::Method& method);
@@ -148,9 +153,7 @@ void WorkStreams::Stream::Go() {
 void WorkStreams::Stream::OnReadDone(bool ok) {
   v1::WorkRequest request = std::move(read_);
   const bool valid = ok && request.call_case() != v1::WorkRequest::CALL_NOT_SET;
-  // A result is checked, and perhaps written, right here: what comes behind it
-  // does not wait. (Only a call that is cancelled must be known before.)
-  const bool ahead = request.has_finish_attempt();
+  const bool ahead = valid && ReadsAhead(request);
   if (valid && !ahead) Dispatch(request);
   {
     absl::MutexLock lock(&mu_);
@@ -167,6 +170,13 @@ void WorkStreams::Stream::OnReadDone(bool ok) {
   if (ok && !valid) StopWaits(std::nullopt);
   Go();
   if (valid && ahead) Dispatch(request);
+}
+
+bool WorkStreams::Stream::ReadsAhead(const v1::WorkRequest& request) const {
+  if (!request.has_finish_attempt()) return false;
+  const v1::FinishAttemptRequest& finish = request.finish_attempt();
+  return !streams_.queue_.IsWholeWorker(WorkerSession{finish.session()},
+                                        finish.free_slots());
 }
 
 void WorkStreams::Stream::OnWriteDone(bool ok) {

@@ -3,7 +3,7 @@
 //
 // 1. A stream costs no thread. A message is handed to the queue where it is
 //    read; its answer is sent from wherever the queue gives it. A result that
-//    is checked there holds up nothing that comes behind it.
+//    is checked there holds up nothing of the worker's other attempts.
 // 2. Each message is let in as a call of its own would be: a token may be gone
 //    that opened the stream.
 // 3. Who sends more than is answered is not read until it is.

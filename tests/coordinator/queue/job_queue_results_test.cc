@@ -153,5 +153,13 @@ TEST_F(JobQueueResultsTest, ADatasetIsCountedAndItsLabelsToo) {
   EXPECT_EQ(dataset->labels(1).positive(), 4);
 }
 
+TEST_F(JobQueueResultsTest, KnowsWhetherAnAttemptHadItsWorkerToItself) {
+  const WorkerSession two{Register("two", 2)};
+  EXPECT_FALSE(queue_->IsWholeWorker(two, 1));
+  EXPECT_TRUE(queue_->IsWholeWorker(two, 2));
+  EXPECT_TRUE(queue_->IsWholeWorker(two, 3));
+  EXPECT_FALSE(queue_->IsWholeWorker(WorkerSession{two.value + 1}, 9));
+}
+
 }  // namespace
 }  // namespace foldfarm
