@@ -4,6 +4,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <sys/stat.h>
 
@@ -18,8 +19,6 @@ namespace foldfarm {
 namespace {
 
 using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
-using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
-using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 
 Bio BioOf(const std::string& text) {
   return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())),
@@ -34,22 +33,50 @@ std::string Day(const ASN1_TIME* time) {
                           absl::UTCTimeZone());
 }
 
-absl::StatusOr<Certificate> ReadCertificate(const std::string& path,
-                                            absl::Time now) {
+// Whether OpenSSL would show it; what it finds too weak fails every handshake.
+absl::Status CheckStrength(const KeyPair& pair) {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(
+      SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+  bool usable =
+      context != nullptr &&
+      SSL_CTX_use_certificate(context.get(), pair.chain[0].get()) == 1 &&
+      SSL_CTX_use_PrivateKey(context.get(), pair.key.get()) == 1;
+  for (size_t i = 1; usable && i < pair.chain.size(); ++i) {
+    usable = SSL_CTX_add1_chain_cert(context.get(), pair.chain[i].get()) == 1;
+  }
+  if (usable) return absl::OkStatus();
+  const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
+  ERR_clear_error();
+  return absl::InvalidArgumentError(
+      absl::StrCat("OpenSSL does not take this certificate: ",
+                   reason != nullptr ? reason : "it does not say why"));
+}
+
+}  // namespace
+
+void FreeOfOpenSsl::operator()(X509* certificate) const {
+  X509_free(certificate);
+}
+void FreeOfOpenSsl::operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+
+absl::StatusOr<std::vector<Certificate>> ReadCertificates(
+    const std::string& path, absl::Time now) {
   FOLDFARM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   const Bio bio = BioOf(text);
-  Certificate certificate(
-      PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr), X509_free);
-  ERR_clear_error();
-  if (certificate == nullptr) {
+  std::vector<Certificate> certificates;
+  while (X509* next = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
+    certificates.emplace_back(next);
+  }
+  ERR_clear_error();  // The end of the file is one.
+  if (certificates.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
         path,
         ": holds no certificate, expected PEM (-----BEGIN CERTIFICATE-----"
         "); deploy/certs makes one"));
   }
   std::time_t at = absl::ToTimeT(now);
-  const ASN1_TIME* begin = X509_get0_notBefore(certificate.get());
-  const ASN1_TIME* end = X509_get0_notAfter(certificate.get());
+  const ASN1_TIME* begin = X509_get0_notBefore(certificates[0].get());
+  const ASN1_TIME* end = X509_get0_notAfter(certificates[0].get());
   if (X509_cmp_time(begin, &at) > 0) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": the certificate is valid only from ", Day(begin),
@@ -60,19 +87,14 @@ absl::StatusOr<Certificate> ReadCertificate(const std::string& path,
         absl::StrCat(path, ": the certificate expired on ", Day(end),
                      "; make a new one with deploy/certs"));
   }
-  return certificate;
+  return certificates;
 }
 
-}  // namespace
-
-absl::Status CheckCertificate(const std::string& path, absl::Time now) {
-  return ReadCertificate(path, now).status();
-}
-
-absl::Status CheckKeyPair(const std::string& cert_path,
-                          const std::string& key_path, absl::Time now) {
-  FOLDFARM_ASSIGN_OR_RETURN(const Certificate certificate,
-                            ReadCertificate(cert_path, now));
+absl::StatusOr<KeyPair> ReadKeyPair(const std::string& cert_path,
+                                    const std::string& key_path,
+                                    absl::Time now) {
+  KeyPair pair;
+  FOLDFARM_ASSIGN_OR_RETURN(pair.chain, ReadCertificates(cert_path, now));
   struct stat info;
   if (stat(key_path.c_str(), &info) != 0) {
     return ErrnoStatus(key_path, "cannot read");
@@ -87,14 +109,13 @@ absl::Status CheckKeyPair(const std::string& cert_path,
   FOLDFARM_ASSIGN_OR_RETURN(const std::string text, ReadFile(key_path));
   const Bio bio = BioOf(text);
   // Never asks for a password.
-  const Key key(PEM_read_bio_PrivateKey(
-                    bio.get(), nullptr,
-                    [](char*, int, int, void*) { return -1; }, nullptr),
-                EVP_PKEY_free);
-  const bool fits = key != nullptr &&
-                    X509_check_private_key(certificate.get(), key.get()) == 1;
+  pair.key.reset(PEM_read_bio_PrivateKey(
+      bio.get(), nullptr, [](char*, int, int, void*) { return -1; }, nullptr));
+  const bool fits =
+      pair.key != nullptr &&
+      X509_check_private_key(pair.chain[0].get(), pair.key.get()) == 1;
   ERR_clear_error();
-  if (key == nullptr) {
+  if (pair.key == nullptr) {
     return absl::InvalidArgumentError(
         absl::StrCat(key_path,
                      ": holds no private key without a password, "
@@ -104,21 +125,23 @@ absl::Status CheckKeyPair(const std::string& cert_path,
     return absl::InvalidArgumentError(absl::StrCat(
         key_path, ": is not the key of the certificate in ", cert_path));
   }
-  return absl::OkStatus();
+  FOLDFARM_RETURN_IF_ERROR(Annotate(CheckStrength(pair), cert_path));
+  return pair;
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerTls(
-    const std::string& cert_path, const std::string& key_path,
-    const std::string& client_ca, absl::Time now) {
-  FOLDFARM_RETURN_IF_ERROR(CheckKeyPair(cert_path, key_path, now));
-  if (!client_ca.empty()) {
-    FOLDFARM_RETURN_IF_ERROR(CheckCertificate(client_ca, now));
+    const CertificateFiles& files, absl::Time now) {
+  FOLDFARM_RETURN_IF_ERROR(
+      ReadKeyPair(files.certificate, files.key, now).status());
+  if (!files.client_ca.empty()) {
+    FOLDFARM_RETURN_IF_ERROR(ReadCertificates(files.client_ca, now).status());
   }
   grpc::experimental::TlsServerCredentialsOptions options(
       std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-          key_path, cert_path, client_ca, kCertificateRefreshSeconds));
+          files.key, files.certificate, files.client_ca,
+          kCertificateRefreshSeconds));
   options.watch_identity_key_cert_pairs();
-  if (!client_ca.empty()) {
+  if (!files.client_ca.empty()) {
     options.watch_root_certs();
     options.set_cert_request_type(
         GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);

@@ -5,9 +5,11 @@
 
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/security/tls_certificate_provider.h>
+#include <openssl/types.h>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,21 +20,44 @@ namespace foldfarm {
 // Files are looked at again this often.
 inline constexpr int kCertificateRefreshSeconds = 1;
 
-// OK for a PEM file of certificates that are valid at `now`.
-// Errors: those of reading; INVALID_ARGUMENT; FAILED_PRECONDITION for one that
-// is expired or not valid yet.
-absl::Status CheckCertificate(const std::string& path, absl::Time now);
+// What a server shows and asks for, PEM files.
+struct CertificateFiles {
+  std::string certificate;  // And those that it was signed with, if any.
+  std::string key;
+  std::string client_ca;  // Empty: nobody is asked for a certificate.
 
-// The same, and `key_path` is its private key, which only its owner and group
-// can read.
-absl::Status CheckKeyPair(const std::string& cert_path,
-                          const std::string& key_path, absl::Time now);
+  bool empty() const { return certificate.empty(); }
+};
 
-// A server's credentials; with `client_ca` only for clients with a certificate
-// of that CA. Errors: as above.
+struct FreeOfOpenSsl {
+  void operator()(X509* certificate) const;
+  void operator()(EVP_PKEY* key) const;
+};
+using Certificate = std::unique_ptr<X509, FreeOfOpenSsl>;
+using PrivateKey = std::unique_ptr<EVP_PKEY, FreeOfOpenSsl>;
+
+// A certificate, those that it was signed with, and its key.
+struct KeyPair {
+  std::vector<Certificate> chain;  // Its own first.
+  PrivateKey key;
+};
+
+// At least one, and the first is valid at `now`.
+// Errors: those of reading; INVALID_ARGUMENT when the file holds none;
+// FAILED_PRECONDITION for one that is expired or not valid yet.
+absl::StatusOr<std::vector<Certificate>> ReadCertificates(
+    const std::string& path, absl::Time now);
+
+// The same with its private key, which only its owner and group can read, and
+// which OpenSSL finds strong enough to show.
+absl::StatusOr<KeyPair> ReadKeyPair(const std::string& cert_path,
+                                    const std::string& key_path,
+                                    absl::Time now);
+
+// gRPC's server credentials; with a client CA only for clients with a
+// certificate of it. Errors: as above.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerTls(
-    const std::string& cert_path, const std::string& key_path,
-    const std::string& client_ca, absl::Time now);
+    const CertificateFiles& files, absl::Time now);
 
 }  // namespace foldfarm
 

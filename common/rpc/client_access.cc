@@ -30,11 +30,11 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTls(
     const ClientAccess& access) {
   const absl::Time now = Clock::Real().Now();
   FOLDFARM_RETURN_IF_ERROR(
-      Annotate(CheckCertificate(access.tls_ca, now), "--tls-ca"));
+      Annotate(ReadCertificates(access.tls_ca, now).status(), "--tls-ca"));
   const bool own = !access.tls_cert.empty();
   if (own) {
     FOLDFARM_RETURN_IF_ERROR(
-        Annotate(CheckKeyPair(access.tls_cert, access.tls_key, now),
+        Annotate(ReadKeyPair(access.tls_cert, access.tls_key, now).status(),
                  "--tls-cert, --tls-key"));
   }
   grpc::experimental::TlsChannelCredentialsOptions options;

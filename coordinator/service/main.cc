@@ -27,22 +27,16 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
-struct TlsFlags {
-  std::string cert;
-  std::string key;
-  std::string client_ca;
-};
-
 // What an open port lacks, and how to get it.
-std::string AdviceForOpenPort(const TlsFlags& tls,
+std::string AdviceForOpenPort(const CertificateFiles& tls,
                               const std::string& token_file) {
   return absl::StrCat(
       "and ",
-      tls.cert.empty() && token_file.empty() ? "has neither TLS nor tokens"
-      : tls.cert.empty()                     ? "has no TLS"
-                                             : "asks for no tokens",
+      tls.empty() && token_file.empty() ? "has neither TLS nor tokens"
+      : tls.empty()                     ? "has no TLS"
+                                        : "asks for no tokens",
       ".\nEither\n",
-      tls.cert.empty()
+      tls.empty()
           ? "  deploy/certs $(hostname)          makes a CA and a certificate; "
             "give --tls-cert and --tls-key\n"
           : "",
@@ -54,20 +48,19 @@ std::string AdviceForOpenPort(const TlsFlags& tls,
       "deploy/README.md, \"Across machines\", has all the steps");
 }
 
-absl::Status AddTls(const TlsFlags& tls, ServerOptions& options) {
-  if (tls.cert.empty() != tls.key.empty()) {
+absl::Status AddTls(const CertificateFiles& tls, ServerOptions& options) {
+  if (tls.empty() != tls.key.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(tls.cert.empty() ? "--tls-key" : "--tls-cert",
+        absl::StrCat(tls.empty() ? "--tls-key" : "--tls-cert",
                      " is given alone; --tls-cert and --tls-key go together"));
   }
-  if (tls.cert.empty()) {
+  if (tls.empty()) {
     if (tls.client_ca.empty()) return absl::OkStatus();
     return absl::InvalidArgumentError(
         "--tls-client-ca is of no use without --tls-cert and --tls-key");
   }
-  FOLDFARM_ASSIGN_OR_RETURN(
-      options.credentials,
-      MakeServerTls(tls.cert, tls.key, tls.client_ca, Clock::Real().Now()));
+  FOLDFARM_ASSIGN_OR_RETURN(options.credentials,
+                            MakeServerTls(tls, Clock::Real().Now()));
   return absl::OkStatus();
 }
 
@@ -92,7 +85,7 @@ int Run(int argc, char** argv) {
   std::string log_level = "info";
   std::string log_file;
   bool insecure = false;
-  TlsFlags tls;
+  CertificateFiles tls;
   std::string token_file;
   double max_artifact_gib = 64;
 
@@ -142,7 +135,7 @@ int Run(int argc, char** argv) {
                "Do not read the database for damage at start");
   app.add_flag("--allow-network-fs", options.store.allow_network_file_system,
                "DIR may be on a network file system: no other host uses it");
-  app.add_option("--tls-cert", tls.cert,
+  app.add_option("--tls-cert", tls.certificate,
                  "Certificate to show, PEM; deploy/certs makes one. Read again "
                  "when it changes");
   app.add_option("--tls-key", tls.key, "Its private key, PEM");
@@ -204,7 +197,7 @@ int Run(int argc, char** argv) {
       return fail(Annotate(address.status(), flag), kExitUsage);
     }
     const bool open = !IsLoopbackHost(address->first);
-    if (open && !insecure && (tls.cert.empty() || token_file.empty())) {
+    if (open && !insecure && (tls.empty() || token_file.empty())) {
       return fail(absl::InvalidArgumentError(absl::StrCat(
                       flag, " ", listen, " is open to other machines, ",
                       AdviceForOpenPort(tls, token_file))),
@@ -214,7 +207,7 @@ int Run(int argc, char** argv) {
   // On loopback the page is for this machine's tools and for `ssh -L`.
   if (const auto page = ParseEndpoint(web_options.listen);
       page.ok() && !IsLoopbackHost(page->first)) {
-    web_options.tls = {tls.cert, tls.key, tls.client_ca};
+    web_options.tls = tls;
   }
   if (!http_token_file.empty() && !token_file.empty()) {
     return fail(absl::InvalidArgumentError(

@@ -16,21 +16,14 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
+#include "common/rpc/certificates.h"
 
 namespace foldfarm {
 
-// PEM files.
-struct CertificateFiles {
-  std::string certificate;  // And those that it was signed with, if any.
-  std::string key;
-  std::string client_ca;  // Empty: nobody is asked for a certificate.
-
-  bool empty() const { return certificate.empty(); }
-};
-
 class PageCertificate {
  public:
-  // `clock` is borrowed. Errors: those of CheckKeyPair, of the CA as well.
+  // `clock` is borrowed. Errors: those of ReadKeyPair, and of ReadCertificates
+  // for the CA.
   static absl::StatusOr<std::unique_ptr<PageCertificate>> Open(
       const CertificateFiles& files, Clock& clock);
   ~PageCertificate();

@@ -17,6 +17,7 @@
 #include "common/rpc/certificates.h"
 #include "common/rpc/client_access.h"
 #include "tests/coordinator/service/access_fixture.h"
+#include "tests/testing/certs.h"
 
 namespace foldfarm {
 namespace {
@@ -187,16 +188,6 @@ TEST_F(AccessTest, AnArtifactAboveTheLimitIsRefused) {
       HasSubstr("expected 0 to 10; the coordinator's --max-artifact"));
 }
 
-// Runs deploy/certs; returns its exit status.
-int MakeCerts(const std::string& directory, const std::string& name) {
-  SubprocessOptions options;
-  options.argv = {absl::StrCat(FOLDFARM_SOURCE_DIR, "/deploy/certs"), "--dir",
-                  directory, name};
-  auto child = Subprocess::Spawn(options);
-  EXPECT_TRUE(child.ok()) << child.status();
-  return (*child)->Wait().exit_status;
-}
-
 TEST_F(AccessTest, TlsLetsInOnlyWhoKnowsTheCa) {
   const std::string farm = JoinPath(directory_, "farm");
   const std::string other = JoinPath(directory_, "other");
@@ -213,9 +204,9 @@ TEST_F(AccessTest, TlsLetsInOnlyWhoKnowsTheCa) {
   }
 
   server_.reset();
-  const auto tls =
-      MakeServerTls(farm + "/localhost.crt", farm + "/localhost.key",
-                    farm + "/ca.crt", Clock::Real().Now());
+  const auto tls = MakeServerTls(
+      {farm + "/localhost.crt", farm + "/localhost.key", farm + "/ca.crt"},
+      Clock::Real().Now());
   ASSERT_TRUE(tls.ok()) << tls.status();
   options_.credentials = *tls;
   Start();
@@ -250,7 +241,7 @@ TEST_F(AccessTest, ACertificateThatIsReplacedIsShownWithoutARestart) {
   const std::string cert = farm + "/localhost.crt";
   const std::string key = farm + "/localhost.key";
   server_.reset();
-  const auto tls = MakeServerTls(cert, key, "", Clock::Real().Now());
+  const auto tls = MakeServerTls({cert, key, ""}, Clock::Real().Now());
   ASSERT_TRUE(tls.ok()) << tls.status();
   options_.credentials = *tls;
   Start();
@@ -276,17 +267,20 @@ TEST_F(AccessTest, ACertificateIsLookedAtBeforeItIsUsed) {
   ASSERT_EQ(MakeCerts(farm, "head"), 0);
   ASSERT_EQ(MakeCerts(farm, "gpu1"), 0);
   const absl::Time now = Clock::Real().Now();
-  EXPECT_TRUE(CheckKeyPair(farm + "/head.crt", farm + "/head.key", now).ok());
+  EXPECT_TRUE(ReadKeyPair(farm + "/head.crt", farm + "/head.key", now).ok());
   EXPECT_THAT(
-      std::string(
-          CheckKeyPair(farm + "/head.crt", farm + "/gpu1.key", now).message()),
+      std::string(ReadKeyPair(farm + "/head.crt", farm + "/gpu1.key", now)
+                      .status()
+                      .message()),
       HasSubstr("is not the key of the certificate"));
-  EXPECT_THAT(std::string(CheckCertificate(farm + "/head.crt",
+  EXPECT_THAT(std::string(ReadCertificates(farm + "/head.crt",
                                            now + absl::Hours(24 * 900))
+                              .status()
                               .message()),
               HasSubstr("expired on"));
-  EXPECT_THAT(std::string(CheckCertificate(farm + "/head.key", now).message()),
-              HasSubstr("holds no certificate"));
+  EXPECT_THAT(
+      std::string(ReadCertificates(farm + "/head.key", now).status().message()),
+      HasSubstr("holds no certificate"));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "common/base/ids.h"
 #include "coordinator/web/page_certificate.h"
 #include "tests/coordinator/web/tls_peer.h"
+#include "tests/testing/certs.h"
 #include "tests/testing/fake_clock.h"
 
 namespace foldfarm {
@@ -21,7 +22,7 @@ class ConnectionGuardTest : public ::testing::Test {
  protected:
   ConnectionGuardTest() {
     signal(SIGPIPE, SIG_IGN);
-    MakeCerts(directory_, "head");
+    EXPECT_EQ(MakeCerts(directory_, "head"), 0);
     auto certificate = PageCertificate::Open(
         {directory_ + "/head.crt", directory_ + "/head.key", ""},
         Clock::Real());

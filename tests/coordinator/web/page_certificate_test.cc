@@ -16,6 +16,7 @@
 #include "common/base/subprocess.h"
 #include "tests/coordinator/web/tls_peer.h"
 #include "tests/coordinator/web/web_fixture.h"
+#include "tests/testing/certs.h"
 
 namespace foldfarm {
 namespace {
@@ -25,8 +26,8 @@ using ::testing::HasSubstr;
 class PageCertificateTest : public WebTest {
  protected:
   PageCertificateTest() {
-    MakeCerts(farm_, "localhost,127.0.0.1");
-    MakeCerts(other_, "localhost,127.0.0.1");
+    EXPECT_EQ(MakeCerts(farm_, "localhost,127.0.0.1"), 0);
+    EXPECT_EQ(MakeCerts(other_, "localhost,127.0.0.1"), 0);
     web_options_.tls = {farm_ + "/localhost.crt", farm_ + "/localhost.key", ""};
   }
 
@@ -81,7 +82,7 @@ TEST_F(PageCertificateTest, ARenewedCertificateIsShownWithoutARestart) {
   StartWeb();
   ASSERT_EQ(Look(farm_), 200);
   const std::string former_ca = JoinPath(directory_, "former");
-  MakeCerts(former_ca, "unused");
+  EXPECT_EQ(MakeCerts(former_ca, "unused"), 0);
   ASSERT_TRUE(
       WriteFileAtomically(former_ca + "/ca.crt", *ReadFile(farm_ + "/ca.crt"))
           .ok());
@@ -99,8 +100,8 @@ TEST_F(PageCertificateTest, ARenewedCertificateIsShownWithoutARestart) {
 }
 
 TEST_F(PageCertificateTest, WithAClientCaOnlyThoseOfItAreLetIn) {
-  MakeCerts(farm_, "anna");
-  MakeCerts(other_, "eve");
+  EXPECT_EQ(MakeCerts(farm_, "anna"), 0);
+  EXPECT_EQ(MakeCerts(other_, "eve"), 0);
   web_options_.tls.client_ca = farm_ + "/ca.crt";
   StartWeb();
   EXPECT_EQ(Look(farm_, "anna"), 200);

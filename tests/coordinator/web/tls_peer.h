@@ -1,5 +1,4 @@
-// Certificates as deploy/certs makes them, and a client of TLS that a test
-// leads step by step.
+// A client of TLS that a test leads step by step.
 #ifndef FOLDFARM_TESTS_COORDINATOR_WEB_TLS_PEER_H_
 #define FOLDFARM_TESTS_COORDINATOR_WEB_TLS_PEER_H_
 
@@ -13,20 +12,7 @@
 #include <memory>
 #include <string>
 
-#include "absl/strings/str_cat.h"
-#include "common/base/subprocess.h"
-
 namespace foldfarm {
-
-// Below `directory`: ca.crt, and NAME.crt and NAME.key for the first of names.
-inline void MakeCerts(const std::string& directory, const std::string& names) {
-  SubprocessOptions options;
-  options.argv = {absl::StrCat(FOLDFARM_SOURCE_DIR, "/deploy/certs"), "--dir",
-                  directory, names};
-  auto child = Subprocess::Spawn(options);
-  ASSERT_TRUE(child.ok()) << child.status();
-  ASSERT_EQ((*child)->Wait().exit_status, 0);
-}
 
 // A connection to a port of 127.0.0.1; the caller closes it.
 inline int ConnectTo(int port) {
