@@ -315,6 +315,11 @@ void JobQueue::Committed() {
   changes_wake_.SignalAll();
 }
 
+int64_t JobQueue::changes() const {
+  absl::MutexLock lock(&mu_);
+  return changes_;
+}
+
 int64_t JobQueue::WaitForChange(int64_t seen, absl::Duration timeout) {
   absl::MutexLock lock(&mu_);
   const absl::Duration end = clock_.Monotonic() + timeout;

@@ -141,8 +141,11 @@ class JobQueue : public StoreListener {
   std::string WaitingReason(const JobRow& job, int priority,
                             const FarmLoad& farm) const;
 
-  // Waits until any job, log or metric changed since `seen` (start with 0), or
-  // the queue stops, or the time is up. Returns what to pass next.
+  // How often jobs, logs and metrics have changed. A change that anybody was
+  // told of is counted.
+  int64_t changes() const;
+  // Waits until that is another count than `seen` (start with 0), or the queue
+  // stops, or the time is up. Returns the count, to be passed next.
   int64_t WaitForChange(int64_t seen, absl::Duration timeout);
   // Waits until the time is up or the queue stops.
   void WaitToGather(absl::Duration timeout);

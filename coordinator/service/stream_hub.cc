@@ -96,7 +96,7 @@ int StreamHub::open() const {
 }
 
 void StreamHub::StartThreads() {
-  changes_ = queue_.WaitForChange(-1, absl::ZeroDuration());
+  changes_ = queue_.changes();
   listener_ = std::thread([this] { ListenLoop(); });
   sender_ = std::thread([this] { SendLoop(); });
 }
@@ -178,7 +178,7 @@ void StreamHub::NoteChanges(int64_t count) {
 void StreamHub::Serve(Stream& stream) {
   // Whoever opened this may have been told of a change that the listener has
   // not heard of, and what others read before it is no longer true.
-  const int64_t now = queue_.WaitForChange(-1, absl::ZeroDuration());
+  const int64_t now = queue_.changes();
   int64_t seen;
   bool gone;
   bool stopping;

@@ -77,7 +77,7 @@ absl::StatusOr<std::string> EventStream::Next() {
   std::string out;
   bool changed = first_;
   if (first_) {
-    seen_ = queue_.WaitForChange(-1, absl::ZeroDuration());
+    seen_ = queue_.changes();
     const nlohmann::json hello = {{"instance", instance_},
                                   {"version", FOLDFARM_VERSION}};
     absl::StrAppend(&out, "retry: 1000\n");

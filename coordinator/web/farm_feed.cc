@@ -20,7 +20,7 @@ absl::StatusOr<std::shared_ptr<const FarmFeed::Snapshot>> FarmFeed::Get() {
   const absl::Duration begin = clock_.Monotonic();
   if (snapshot_ != nullptr && begin < next_) return snapshot_;
   // Counted before reading, so that no change is missed.
-  const int64_t seen = queue_.WaitForChange(-1, absl::ZeroDuration());
+  const int64_t seen = queue_.changes();
   FOLDFARM_ASSIGN_OR_RETURN(snapshot_, Read(seen));
   const absl::Duration end = clock_.Monotonic();
   next_ = std::max(begin + kInterval, end + kRestPerWork * (end - begin));
