@@ -1,8 +1,6 @@
 #include "tests/bench/bare_peer.h"
 
-#include <fcntl.h>
 #include <grpcpp/grpcpp.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -235,17 +233,9 @@ int BarePeer::Serve(const std::string& database) {
 BarePeer::BarePeer(const std::string& parent)
     : directory_(JoinPath(parent, NewRandomId())) {
   DieUnlessOk(MakeDirectories(directory_));
-  int fds[2];
-  if (pipe2(fds, O_CLOEXEC) != 0) DieUnlessOk(ErrnoStatus("pipe", "create"));
-  SubprocessOptions command;
-  command.argv = {JoinPath(ProgramDirectory(), "queue_bench"), kServe,
-                  JoinPath(directory_, "bare.db")};
-  command.descriptors = {{1, fds[1]}};
-  server_ = OrDie(Subprocess::Spawn(command));
-  close(fds[1]);
-  char c = 0;
-  while (read(fds[0], &c, 1) == 1 && c != '\n') endpoint_ += c;
-  close(fds[0]);
+  server_ = SpawnUntilLine({JoinPath(ProgramDirectory(), "queue_bench"), kServe,
+                            JoinPath(directory_, "bare.db")},
+                           endpoint_);
   if (endpoint_.empty()) {
     DieUnlessOk(absl::UnavailableError("the bare queue did not start"));
   }

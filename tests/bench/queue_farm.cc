@@ -42,6 +42,22 @@ double Percentile(std::vector<double> values, double share) {
   return values[index];
 }
 
+std::unique_ptr<Subprocess> SpawnUntilLine(std::vector<std::string> argv,
+                                           std::string& line) {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) != 0) DieUnlessOk(ErrnoStatus("pipe", "create"));
+  SubprocessOptions command;
+  command.argv = std::move(argv);
+  command.descriptors = {{1, fds[1]}};
+  std::unique_ptr<Subprocess> child = OrDie(Subprocess::Spawn(command));
+  close(fds[1]);
+  line.clear();
+  char c = 0;
+  while (read(fds[0], &c, 1) == 1 && c != '\n') line += c;
+  close(fds[0]);
+  return child;
+}
+
 v1::SweepSpec BenchSpec(int models) {
   v1::SweepSpec spec;
   spec.set_name("bench");
@@ -74,25 +90,15 @@ BenchFarm::~BenchFarm() {
 }
 
 double BenchFarm::StartCoordinator() {
-  int fds[2];
-  if (pipe2(fds, O_CLOEXEC) != 0) DieUnlessOk(ErrnoStatus("pipe", "create"));
-  SubprocessOptions command;
-  command.argv = {JoinPath(ProgramDirectory(), "foldfarm-coordinator"),
-                  "--dir",
-                  JoinPath(directory_, "farm"),
-                  "--listen",
-                  endpoint_.empty() ? "127.0.0.1:0" : endpoint_,
-                  "--log-file",
-                  JoinPath(directory_, "coordinator.log")};
-  command.descriptors = {{1, fds[1]}};
-  const double begin = Now();
-  coordinator_ = OrDie(Subprocess::Spawn(command));
-  close(fds[1]);
   std::string line;
-  char c = 0;
-  while (read(fds[0], &c, 1) == 1 && c != '\n') line += c;
+  const double begin = Now();
+  coordinator_ =
+      SpawnUntilLine({JoinPath(ProgramDirectory(), "foldfarm-coordinator"),
+                      "--dir", JoinPath(directory_, "farm"), "--listen",
+                      endpoint_.empty() ? "127.0.0.1:0" : endpoint_,
+                      "--log-file", JoinPath(directory_, "coordinator.log")},
+                     line);
   const double seconds = Now() - begin;
-  close(fds[0]);
   absl::string_view said = line;
   if (!absl::ConsumePrefix(&said, "listening on ")) {
     DieUnlessOk(absl::InternalError(absl::StrCat(

@@ -43,6 +43,10 @@ double Now();
 
 double Percentile(std::vector<double> values, double share);
 
+// Starts a program and waits for its first line of output.
+std::unique_ptr<Subprocess> SpawnUntilLine(std::vector<std::string> argv,
+                                           std::string& line);
+
 // A sweep of `models` models in two folds.
 v1::SweepSpec BenchSpec(int models);
 
