@@ -115,22 +115,22 @@ void ConnectionGuard::OnFree(void*, void* pointer, CRYPTO_EX_DATA*, int, long,
 }
 
 void ConnectionGuard::NoteRequest() {
-  Connection* const connection = Current();
-  if (connection == nullptr) return;
-  connection->guard.Extend(*connection, connection->guard.response_time_);
+  if (Connection* const c = Current()) {
+    c->guard.Extend(*c, c->guard.response_time_);
+  }
 }
 
 void ConnectionGuard::NoteStream() {
-  Connection* const connection = Current();
-  if (connection == nullptr) return;
-  connection->guard.Extend(*connection, absl::InfiniteDuration());
+  if (Connection* const c = Current()) {
+    c->guard.Extend(*c, absl::InfiniteDuration());
+  }
 }
 
 void ConnectionGuard::NoteResponse() {
-  Connection* const connection = Current();
-  if (connection == nullptr) return;
-  connection->received = 0;
-  connection->guard.Extend(*connection, connection->guard.request_time_);
+  if (Connection* const c = Current()) {
+    c->received = 0;
+    c->guard.Extend(*c, c->guard.request_time_);
+  }
 }
 
 void ConnectionGuard::Extend(Connection& connection, absl::Duration time) {

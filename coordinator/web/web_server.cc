@@ -25,6 +25,7 @@
 #include "coordinator/web/farm_feed.h"
 #include "coordinator/web/health.h"
 #include "coordinator/web/http_access.h"
+#include "coordinator/web/http_reply.h"
 #include "coordinator/web/json.h"
 #include "coordinator/web/metrics_text.h"
 
@@ -39,56 +40,12 @@ constexpr int kKeepAliveSeconds = 1;
 constexpr int kMaxRequestsPerConnection = 1000;
 // A piece of an event; between two the deadline is looked at.
 constexpr size_t kPieceBytes = 16 << 10;
-// A piece of an answer, which has WebOptions::response_time.
-constexpr size_t kReplyPieceBytes = 256 << 10;
 // A reader that takes longer for one batch of events is let go; it reconnects.
 constexpr absl::Duration kBatchTime = absl::Seconds(10);
 constexpr absl::Duration kStartTime = absl::Seconds(10);
 
 constexpr char kApi[] = "/api/v1/";
-constexpr char kJson[] = "application/json";
 constexpr char kText[] = "text/plain; charset=utf-8";
-
-const httplib::Headers& CommonHeaders() {
-  static const auto& headers = *new httplib::Headers{
-      {"Content-Security-Policy",
-       "default-src 'none'; script-src 'self'; style-src 'self'; img-src "
-       "'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-       "frame-ancestors 'none'"},
-      {"X-Content-Type-Options", "nosniff"},
-      {"X-Frame-Options", "DENY"},
-      {"Referrer-Policy", "no-referrer"},
-      {"Cross-Origin-Resource-Policy", "same-origin"}};
-  return headers;
-}
-
-// Before any of it is read: the library takes a body of any length and kind,
-// unpacked, ahead of asking who sends it.
-bool HasBody(const httplib::Request& request) {
-  const std::string length = request.get_header_value("Content-Length");
-  return request.has_header("Transfer-Encoding") ||
-         !(length.empty() || length == "0");
-}
-
-// As a stream of known length: the library would compress a plain body, which
-// costs more than it saves between two ends so near.
-void Reply(httplib::Response& response, int status, const char* type,
-           std::string body) {
-  response.status = status;
-  const auto text = std::make_shared<const std::string>(std::move(body));
-  response.set_content_provider(
-      text->size(), type,
-      [text](size_t offset, size_t length, httplib::DataSink& sink) {
-        // Much of it over a slow line is no reason to be let go.
-        ConnectionGuard::NoteRequest();
-        return sink.write(text->data() + offset,
-                          std::min(length, kReplyPieceBytes));
-      });
-}
-
-void ReplyError(httplib::Response& response, const absl::Status& status) {
-  Reply(response, ToHttpStatus(status.code()), kJson, ErrorToJson(status));
-}
 
 }  // namespace
 
@@ -339,13 +296,8 @@ void WebServer::Impl::ReplyAsset(const KnownAsset& known,
     response.status = 304;
     return;
   }
-  response.status = 200;
-  const absl::string_view content = known.asset->content;
-  response.set_content_provider(
-      content.size(), std::string(known.asset->content_type),
-      [content](size_t offset, size_t length, httplib::DataSink& sink) {
-        return sink.write(content.data() + offset, length);
-      });
+  ReplyStatic(response, std::string(known.asset->content_type),
+              known.asset->content);
 }
 
 bool WebServer::Impl::Send(const std::string& batch, httplib::DataSink& sink) {
