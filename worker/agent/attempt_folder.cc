@@ -57,6 +57,14 @@ absl::Status CopyProgram(const std::string& from, const std::string& to) {
   return absl::OkStatus();
 }
 
+// Whoever takes or frees a daemon's lock holds this one meanwhile. Else a
+// daemon that starts could find its own name's lock held by another that
+// removes what is left of it, or a lock file that its holder has just unlinked.
+absl::StatusOr<std::unique_ptr<FileLock>> LockScratch(
+    const std::string& scratch) {
+  return FileLock::Wait(absl::StrCat(scratch, ".lock"));
+}
+
 // Removes the folders in `scratch` whose daemon is dead.
 void RemoveLeftovers(const std::string& scratch) {
   const auto names = ListDirectory(scratch);
@@ -64,7 +72,7 @@ void RemoveLeftovers(const std::string& scratch) {
   for (const std::string& name : *names) {
     const std::string path = JoinPath(scratch, name);
     if (!IsDirectory(path)) continue;
-    // Alive, or being removed by another: not ours to touch.
+    // Alive: not ours to touch.
     const auto lock = FileLock::Acquire(absl::StrCat(path, ".lock"));
     if (!lock.ok()) continue;
     SPDLOG_INFO("removing {}, left by a worker that died", path);
@@ -79,6 +87,7 @@ absl::StatusOr<std::unique_ptr<ScratchFolder>> ScratchFolder::Create(
     const std::string& dir, const std::string& name) {
   const std::string scratch = JoinPath(dir, "scratch");
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(scratch));
+  FOLDFARM_ASSIGN_OR_RETURN(const auto starting, LockScratch(scratch));
   const std::string path = JoinPath(scratch, name);
   auto lock = FileLock::Acquire(absl::StrCat(path, ".lock"));
   if (!lock.ok()) {
@@ -96,7 +105,10 @@ absl::StatusOr<std::unique_ptr<ScratchFolder>> ScratchFolder::Create(
 
 ScratchFolder::~ScratchFolder() {
   RemoveOrWarn(path_);
-  unlink(absl::StrCat(path_, ".lock").c_str());
+  // Without it the file stays, which is harmless.
+  const auto leaving = LockScratch(DirectoryOf(path_));
+  if (leaving.ok()) unlink(absl::StrCat(path_, ".lock").c_str());
+  lock_.reset();
 }
 
 absl::StatusOr<std::unique_ptr<AttemptFolder>> AttemptFolder::Create(

@@ -2,10 +2,12 @@
 //
 //   DIR/cache/DIGEST            datasets and other files that attempts start
 //                               with, shared by all daemons on the box
+//   DIR/scratch.lock            held (flock) while a daemon makes or removes
+//                               its scratch folder, so that two that start
+//                               together are not in each other's way
 //   DIR/scratch/NAME.lock       held (flock) while daemon NAME lives
 //   DIR/scratch/NAME/TOKEN-RANDOM/   one attempt: attempt.json, dataset,
-//   inputs,
-//                               results
+//                               inputs, results
 //
 // A scratch folder whose lock nobody holds belonged to a daemon that was killed
 // and is removed by the next one that starts.
@@ -40,7 +42,7 @@ class ScratchFolder {
   ScratchFolder(std::string path, std::unique_ptr<FileLock> lock)
       : path_(std::move(path)), lock_(std::move(lock)) {}
   const std::string path_;
-  const std::unique_ptr<FileLock> lock_;
+  std::unique_ptr<FileLock> lock_;
 };
 
 // One attempt's folder; removed by the destructor.

@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
@@ -49,6 +52,56 @@ TEST_F(FoldersTest, TwoWorkersOfOneNameInOneFolderAreRefused) {
   auto second = ScratchFolder::Create(dir_, "gpu-1");
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("--name"));
+}
+
+// As when a box comes up again: what each left behind is in the other's way.
+TEST_F(FoldersTest, WorkersThatStartTogetherAfterACrashAllStart) {
+  for (int round = 0; round < 100; ++round) {
+    std::vector<std::unique_ptr<ScratchFolder>> folders(4);
+    std::vector<std::thread> workers;
+    for (size_t i = 0; i < folders.size(); ++i) {
+      const std::string name = absl::StrCat("w", i);
+      ASSERT_TRUE(MakeDirectories(Path("scratch/" + name + "/7-abc")).ok());
+      workers.emplace_back([this, name, &folder = folders[i]] {
+        auto created = ScratchFolder::Create(dir_, name);
+        EXPECT_TRUE(created.ok()) << created.status();
+        if (created.ok()) folder = *std::move(created);
+      });
+    }
+    for (std::thread& worker : workers) worker.join();
+    for (const auto& folder : folders) {
+      ASSERT_NE(folder, nullptr) << "round " << round;
+      EXPECT_TRUE(FileExists(folder->path())) << "removed by another";
+      EXPECT_FALSE(FileExists(JoinPath(folder->path(), "7-abc")));
+    }
+  }
+}
+
+// One that leaves takes its lock along, never that of who comes after it.
+TEST_F(FoldersTest, ANameIsFreeOnceAndForOneWhenItsWorkerLeaves) {
+  for (int round = 0; round < 100; ++round) {
+    auto leaving = ScratchFolder::Create(dir_, "w");
+    ASSERT_TRUE(leaving.ok()) << leaving.status();
+    std::vector<std::unique_ptr<ScratchFolder>> folders(3);
+    std::vector<std::thread> workers;
+    for (auto& folder : folders) {
+      workers.emplace_back([this, &folder] {
+        for (int i = 0; i < 100 && folder == nullptr; ++i) {
+          auto created = ScratchFolder::Create(dir_, "w");
+          if (created.ok()) folder = *std::move(created);
+        }
+      });
+    }
+    leaving->reset();
+    for (std::thread& worker : workers) worker.join();
+    int live = 0;
+    for (const auto& folder : folders) {
+      if (folder == nullptr) continue;
+      ++live;
+      EXPECT_TRUE(FileExists(folder->path()));
+    }
+    ASSERT_LE(live, 1) << "round " << round;
+  }
 }
 
 TEST_F(FoldersTest, AnAttemptFindsItsJobAndTheDataset) {
