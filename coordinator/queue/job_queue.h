@@ -210,7 +210,7 @@ class JobQueue : public StoreListener {
   absl::Status FillLease(Tx& tx, const JobRow& job, const AttemptRow& attempt,
                          const SweepData& sweep, v1::Lease& lease);
   absl::Status ServeWaiters(Tx& tx);
-  // Whether a worker has attempts to stop that it was not told of; once.
+  // Whether a worker is to send a heartbeat and was not told so; once.
   bool TakeNews(WorkerSession session);
   absl::Status ExpireLeases(Tx& tx);
   absl::Status EndAttempt(Tx& tx, AttemptRow& attempt, JobRow& job,
@@ -231,6 +231,8 @@ class JobQueue : public StoreListener {
   // job_queue_holds.cc
   absl::Status CheckWorkerName(const std::string& name) const;
   absl::Status Hold(Tx& tx, WorkerHoldRow row);
+  // Has the workers of that name send a heartbeat at once.
+  void TellWorkers(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Quarantine(Tx& tx, const std::string& worker,
                           const std::string& reason);
   // Counts a failure against its worker; may put that into quarantine.
@@ -356,7 +358,8 @@ class JobQueue : public StoreListener {
   absl::flat_hash_set<std::string> valid_results_ ABSL_GUARDED_BY(mu_);
   // Those of `undecided_` that are at the trial.
   absl::flat_hash_map<SweepId, Trial> trials_ ABSL_GUARDED_BY(mu_);
-  // Whose attempts are to be stopped, and who has not been told yet.
+  // Whose attempts are to be stopped, or who was drained or undrained, and has
+  // not been told yet.
   absl::flat_hash_set<WorkerSession> news_ ABSL_GUARDED_BY(mu_);
   // That were submitted to lately, by name.
   absl::flat_hash_map<std::string, StoredDataset> datasets_

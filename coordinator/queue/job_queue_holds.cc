@@ -63,7 +63,9 @@ absl::Status JobQueue::UndrainWorker(const std::string& name) {
     FOLDFARM_RETURN_IF_ERROR(tx.DropWorkerHold(name));
     health_.Forget(name);
     absl::MutexLock lock(&mu_);
-    if (holds_.erase(name) > 0) SPDLOG_INFO("worker={} undrained", name);
+    if (holds_.erase(name) == 0) return absl::OkStatus();
+    SPDLOG_INFO("worker={} undrained", name);
+    TellWorkers(name);
     return absl::OkStatus();
   });
 }
@@ -74,11 +76,15 @@ absl::Status JobQueue::Hold(Tx& tx, WorkerHoldRow row) {
               row.quarantined ? "in quarantine" : "drained by a person",
               row.reason.empty() ? "" : ": ", row.reason);
   absl::MutexLock lock(&mu_);
-  for (const auto& [session, worker] : workers_) {
-    if (worker.row.name == row.name) news_.insert(session);
-  }
+  TellWorkers(row.name);
   holds_[row.name] = std::move(row);
   return absl::OkStatus();
+}
+
+void JobQueue::TellWorkers(const std::string& name) {
+  for (const auto& [session, worker] : workers_) {
+    if (worker.row.name == name) news_.insert(session);
+  }
 }
 
 absl::Status JobQueue::Quarantine(Tx& tx, const std::string& worker,

@@ -86,8 +86,8 @@ absl::Status JobQueue::ServeWaiters(Tx& tx) {
   const absl::Time now = clock_.Now();
   for (auto it = waiters_.begin(); it != waiters_.end();) {
     v1::AcquireLeasesResponse response;
-    // Who has an attempt to stop is to ask at once what: an empty reply makes
-    // it send a heartbeat.
+    // Who has an attempt to stop, or was drained or undrained, is to ask at
+    // once what there is: an empty reply makes it send a heartbeat.
     const bool due = stop_waiting_ || it->deadline <= now ||
                      TakeNews(WorkerSession{it->request.session()});
     if (!due && index_.empty()) {

@@ -208,7 +208,9 @@ bool Agent::LeaseLoop() {
         failures = 0;
         absl::MutexLock lock(&mu_);
         // Answered for another reason than work, perhaps: ask which.
-        if (response->leases().empty() && !held_.empty()) BeatNow();
+        if (response->leases().empty() && (!held_.empty() || drained_)) {
+          BeatNow();
+        }
         Start({response->leases().begin(), response->leases().end()});
         if (options_.max_jobs > 0 && started_jobs_ >= options_.max_jobs) {
           return doubtful;

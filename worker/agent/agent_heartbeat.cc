@@ -123,8 +123,10 @@ void Agent::NewsLoop() {
       const absl::Duration end =
           clock_.Monotonic() +
           (failures > 0 ? OutageDelay(failures) : absl::ZeroDuration());
-      while (!stopped_ && (held_.empty() || clock_.Monotonic() < end)) {
-        if (held_.empty()) {
+      // Idle, its leases are its news; but not while it asks for none.
+      const auto needs_none = [&] { return held_.empty() && !drained_; };
+      while (!stopped_ && (needs_none() || clock_.Monotonic() < end)) {
+        if (needs_none()) {
           changed_.Wait(&mu_);
         } else {
           clock_.WaitFor(changed_, mu_, end - clock_.Monotonic());

@@ -45,8 +45,9 @@ class WorkerApi {
                                 const std::string& path,
                                 const Cancelled& cancelled) = 0;
 
-  // AcquireLeases with no free slot: returns when its time is up, or when an
-  // attempt of this worker is to be stopped. UNIMPLEMENTED: nobody tells.
+  // AcquireLeases with no free slot: returns when its time is up, or when this
+  // worker is to send a heartbeat at once, since an attempt is to be stopped or
+  // the worker was drained or undrained. UNIMPLEMENTED: nobody tells.
   virtual absl::Status AwaitNews(const v1::AcquireLeasesRequest&) {
     return absl::UnimplementedError("no news");
   }

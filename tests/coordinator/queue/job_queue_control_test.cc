@@ -99,6 +99,8 @@ TEST_F(JobQueueControlTest, AWorkerThatWaitsIsWokenToHearWhatToStop) {
   };
   wakes_it([&] { return queue_->DrainWorker("w", "new fans"); });
   EXPECT_EQ(Beat(worker, lease.token()), Answer::PREEMPT);
+  wakes_it([&] { return queue_->UndrainWorker("w"); });
+  EXPECT_EQ(Beat(worker, lease.token()), Answer::CONTINUE);
   wakes_it([&] { return queue_->Cancel(SweepId{1}, std::nullopt).status(); });
   EXPECT_EQ(Beat(worker, lease.token()), Answer::CANCEL);
 }

@@ -48,6 +48,37 @@ TEST_F(AgentTest, WhileDrainedItAsksForNothingAndThenGoesOn) {
   EXPECT_EQ(Finish(next).outcome(), v1::Attempt::SUCCEEDED);
 }
 
+TEST_F(AgentTest, HearsOfTheEndOfADrainBeforeItsNextHeartbeat) {
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.tells = true;
+  }
+  const int64_t token = coordinator_.AddLease("wait");
+  Start();
+  ASSERT_TRUE(WaitForStart(token));
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.drained = true;
+    coordinator_.actions[token] = v1::HeartbeatResponse::PREEMPT;
+    coordinator_.news = true;
+  }
+  ASSERT_TRUE(WaitForFinish(token));
+  // It waits to be told again and again, not only while it runs something.
+  for (int idle = 0; idle < 3;) {
+    ASSERT_TRUE(coordinator_.WaitUntil([&] { return !coordinator_.news; }));
+    absl::MutexLock lock(&coordinator_.mu);
+    idle = coordinator_.calls["idle Heartbeat"];
+    coordinator_.news = true;
+  }
+  const int64_t next = coordinator_.AddLease("succeed");
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.drained = false;
+    coordinator_.news = true;
+  }
+  ASSERT_TRUE(WaitForFinish(next));
+}
+
 TEST_F(AgentTest, HandsJobsBackInTimeBeforeItsLimit) {
   options_.time_limit = absl::Seconds(10);
   options_.drain_timeout = absl::Seconds(60);

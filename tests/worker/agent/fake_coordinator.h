@@ -46,6 +46,10 @@ class FakeCoordinator : public WorkerApi {
   std::map<int64_t, int> heartbeats ABSL_GUARDED_BY(mu);
   // A person drains the daemon.
   bool drained ABSL_GUARDED_BY(mu) = false;
+  // Tells daemons through AwaitNews when to send a heartbeat, once for each
+  // time that `news` is set; else they send one every 20 ms.
+  bool tells ABSL_GUARDED_BY(mu) = false;
+  bool news ABSL_GUARDED_BY(mu) = false;
   std::map<int64_t, v1::AttemptUsage> usage ABSL_GUARDED_BY(mu);
   std::vector<v1::RegisterRequest> registrations ABSL_GUARDED_BY(mu);
   std::map<std::string, int> calls ABSL_GUARDED_BY(mu);
@@ -126,8 +130,9 @@ class FakeCoordinator : public WorkerApi {
     registrations.push_back(request);
     v1::RegisterResponse response;
     response.set_session(++session);
-    response.mutable_lease_terms()->mutable_heartbeat_interval()->set_nanos(
-        20'000'000);
+    auto& interval =
+        *response.mutable_lease_terms()->mutable_heartbeat_interval();
+    tells ? interval.set_seconds(3600) : interval.set_nanos(20'000'000);
     return Leave<v1::RegisterResponse>("Register", response);
   }
 
@@ -150,11 +155,28 @@ class FakeCoordinator : public WorkerApi {
     return Leave<v1::AcquireLeasesResponse>("AcquireLeases", response);
   }
 
+  absl::Status AwaitNews(const v1::AcquireLeasesRequest& request) override {
+    absl::MutexLock lock(&mu);
+    if (!tells) return absl::UnimplementedError("no news");
+    if (absl::Status status = Enter("AwaitNews"); !status.ok()) return status;
+    const auto ready = [this] { return news_cancelled_ || news; };
+    mu.AwaitWithTimeout(absl::Condition(&ready),
+                        absl::Seconds(request.wait_seconds()));
+    news = false;
+    return news_cancelled_ ? absl::CancelledError("hung up") : absl::OkStatus();
+  }
+
+  void CancelNews() override {
+    absl::MutexLock lock(&mu);
+    news_cancelled_ = true;
+  }
+
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(
       const v1::HeartbeatRequest& request) override {
     absl::MutexLock lock(&mu);
     if (absl::Status status = Enter("Heartbeat"); !status.ok()) return status;
     if (request.session() != session) return absl::NotFoundError("session");
+    if (request.tokens().empty()) ++calls["idle Heartbeat"];
     v1::HeartbeatResponse response;
     response.set_drained(drained);
     for (const auto& one : request.usage()) usage[one.token()] = one;
@@ -287,6 +309,7 @@ class FakeCoordinator : public WorkerApi {
 
   int64_t last_token_ ABSL_GUARDED_BY(mu) = 0;
   bool cancelled_ ABSL_GUARDED_BY(mu) = false;
+  bool news_cancelled_ ABSL_GUARDED_BY(mu) = false;
 };
 
 }  // namespace foldfarm
