@@ -10,8 +10,9 @@
 // Prints a line for each measurement as it comes and a table at the end, beside
 // what other queues reach on a machine of two cores. Those figures were
 // measured once, on another day and machine: the first lines say what this disk
-// does today, and two peers are measured in the same run: beanstalkd, where it
-// is installed, and a bare queue over gRPC and SQLite (bare_peer.h).
+// and gRPC alone do today, and two peers are measured in the same run:
+// beanstalkd, where it is installed, and a bare queue over gRPC and SQLite
+// (bare_peer.h).
 #include <CLI/CLI.hpp>
 #include <cstring>
 #include <map>
@@ -26,6 +27,7 @@
 #include "tests/bench/beanstalk_peer.h"
 #include "tests/bench/queue_farm.h"
 #include "tests/bench/queue_measures.h"
+#include "tests/bench/rpc_speed.h"
 
 namespace foldfarm {
 namespace {
@@ -35,6 +37,9 @@ int Run(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   if (argc == 3 && std::strcmp(argv[1], BarePeer::kServe) == 0) {
     return BarePeer::Serve(argv[2]);
+  }
+  if (argc == 3 && std::strcmp(argv[1], kServeEcho) == 0) {
+    return ServeEcho(argv[2]);
   }
   std::vector<int> workers = {1, 8, 64};
   int jobs = 10000, rounds = 300, repeats = 3;
@@ -78,6 +83,7 @@ int Run(int argc, char** argv) {
   // Sweeps have two folds.
   QueueMeasures bench(folder, beanstalkd, jobs + jobs % 2, rounds, repeats);
   bench.Disk();
+  bench.Rpc();
   const std::map<int, std::string> rates = {
       {1,
        "2,500; beanstalkd with fsync 1,684, PostgreSQL (graphile-worker) 975, "

@@ -18,6 +18,7 @@
 #include "tests/bench/bare_peer.h"
 #include "tests/bench/beanstalk_peer.h"
 #include "tests/bench/flush_speed.h"
+#include "tests/bench/rpc_speed.h"
 
 namespace foldfarm {
 namespace {
@@ -39,6 +40,24 @@ void QueueMeasures::Disk() {
       Note("the same after 5 ms of nothing", figure, "");
     }
   }
+}
+
+void QueueMeasures::Rpc() {
+  const RpcSpeed speed = MeasureRpc(directory_);
+  std::printf(
+      "grpc alone: calls per_second_1=%.0f per_second_16=%.0f; messages "
+      "per_second_1=%.0f per_second_16=%.0f flushed_per_second_1=%.0f\n",
+      speed.calls_1, speed.calls_16, speed.messages_1, speed.messages_16,
+      speed.flushed_1);
+  std::fflush(stdout);
+  Note("gRPC alone, calls/s, 1 / 16 callers",
+       absl::StrFormat("%.0f / %.0f", speed.calls_1, speed.calls_16),
+       "8,590 / 28,734 (the day of the others)");
+  Note("gRPC alone, messages/s, 1 / 16 streams",
+       absl::StrFormat("%.0f / %.0f", speed.messages_1, speed.messages_16),
+       "12,294 / 64,399 (the day of the others)");
+  Note("the same with a flush before the answer, 1 stream",
+       absl::StrFormat("%.0f", speed.flushed_1), "");
 }
 
 void QueueMeasures::Throughput(int workers, const std::string& others) {

@@ -29,6 +29,9 @@ class QueueMeasures {
   // How fast the disk flushes.
   void Disk();
 
+  // How fast gRPC is with nothing behind it.
+  void Rpc();
+
   // Jobs a second of `workers` workers. `others`: what the table says of the
   // target and of other queues.
   void Throughput(int workers, const std::string& others);

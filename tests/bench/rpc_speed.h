@@ -1,0 +1,36 @@
+// How fast gRPC is on this machine with no queue behind it: what there is to
+// share out between calls and their work.
+#ifndef FOLDFARM_TESTS_BENCH_RPC_SPEED_H_
+#define FOLDFARM_TESTS_BENCH_RPC_SPEED_H_
+
+#include <string>
+
+namespace foldfarm {
+
+// How queue_bench is asked to serve instead of to measure:
+// queue_bench kServeEcho FILE
+inline constexpr char kServeEcho[] = "--serve-echo";
+
+// Answers calls with nothing until it is killed; a result that comes over a
+// stream once 4 KiB of FILE are overwritten and flushed.
+int ServeEcho(const std::string& file);
+
+// Round trips a second between two processes, with the blocking calls of gRPC
+// on both sides: a thread and a connection for each caller.
+struct RpcSpeed {
+  // A call each.
+  double calls_1 = 0;
+  double calls_16 = 0;
+  // A message each way on a stream that stays open.
+  double messages_1 = 0;
+  double messages_16 = 0;
+  // The same with a flush before the answer.
+  double flushed_1 = 0;
+};
+
+// The file that is flushed is made in `directory`.
+RpcSpeed MeasureRpc(const std::string& directory);
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_TESTS_BENCH_RPC_SPEED_H_
