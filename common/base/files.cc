@@ -83,13 +83,6 @@ absl::Status WriteAndRename(const std::string& path, absl::string_view data,
   return durable ? SyncDirectory(DirectoryOf(path)) : absl::OkStatus();
 }
 
-absl::StatusOr<int> OpenLockFile(const std::string& path) {
-  const int fd =
-      open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-  if (fd < 0) return ErrnoStatus(path, "cannot open");
-  return fd;
-}
-
 }  // namespace
 
 absl::Status ErrnoStatus(absl::string_view path, absl::string_view what) {
@@ -266,19 +259,11 @@ absl::Status AppendFile::Truncate(int64_t size) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Wait(
-    const std::string& path) {
-  FOLDFARM_ASSIGN_OR_RETURN(const int fd, OpenLockFile(path));
-  auto lock = std::unique_ptr<FileLock>(new FileLock(fd));
-  while (flock(fd, LOCK_EX) != 0) {
-    if (errno != EINTR) return ErrnoStatus(path, "cannot lock");
-  }
-  return lock;
-}
-
 absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(
     const std::string& path) {
-  FOLDFARM_ASSIGN_OR_RETURN(const int fd, OpenLockFile(path));
+  const int fd =
+      open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+  if (fd < 0) return ErrnoStatus(path, "cannot open");
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     char holder[64] = {0};
     const ssize_t n = read(fd, holder, sizeof(holder) - 1);

@@ -95,9 +95,6 @@ class FileLock {
   // process wrote into the file (its pid).
   static absl::StatusOr<std::unique_ptr<FileLock>> Acquire(
       const std::string& path);
-  // Waits for whoever holds it, who must be known to be quick.
-  static absl::StatusOr<std::unique_ptr<FileLock>> Wait(
-      const std::string& path);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;

@@ -12,7 +12,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "common/base/attempt_files.h"
+#include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -20,6 +22,9 @@
 
 namespace foldfarm {
 namespace {
+
+// Between two looks at a lock that another daemon holds.
+constexpr absl::Duration kScratchInterval = absl::Milliseconds(2);
 
 // No process of a daemon that died may go on: its attempt is somebody else's.
 // The kernel kills trainers with their daemon; this is for what slipped away.
@@ -60,9 +65,22 @@ absl::Status CopyProgram(const std::string& from, const std::string& to) {
 // Whoever takes or frees a daemon's lock holds this one meanwhile. Else a
 // daemon that starts could find its own name's lock held by another that
 // removes what is left of it, or a lock file that its holder has just unlinked.
+// FAILED_PRECONDITION when another keeps it for longer than `patience`.
 absl::StatusOr<std::unique_ptr<FileLock>> LockScratch(
-    const std::string& scratch) {
-  return FileLock::Wait(absl::StrCat(scratch, ".lock"));
+    const std::string& scratch, absl::Duration patience) {
+  // The machine's clock will do: nothing about jobs rests on it.
+  const absl::Duration end = Clock::Real().Monotonic() + patience;
+  while (true) {
+    auto lock = FileLock::Acquire(absl::StrCat(scratch, ".lock"));
+    if (!absl::IsFailedPrecondition(lock.status())) return lock;
+    if (Clock::Real().Monotonic() >= end) {
+      return Annotate(
+          lock.status(),
+          absl::StrCat("waited ", absl::FormatDuration(patience),
+                       " for another worker that starts or ends here"));
+    }
+    absl::SleepFor(kScratchInterval);
+  }
 }
 
 // Removes the folders in `scratch` whose daemon is dead.
@@ -84,10 +102,11 @@ void RemoveLeftovers(const std::string& scratch) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ScratchFolder>> ScratchFolder::Create(
-    const std::string& dir, const std::string& name) {
+    const std::string& dir, const std::string& name, absl::Duration patience) {
   const std::string scratch = JoinPath(dir, "scratch");
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(scratch));
-  FOLDFARM_ASSIGN_OR_RETURN(const auto starting, LockScratch(scratch));
+  FOLDFARM_ASSIGN_OR_RETURN(const auto starting,
+                            LockScratch(scratch, patience));
   const std::string path = JoinPath(scratch, name);
   auto lock = FileLock::Acquire(absl::StrCat(path, ".lock"));
   if (!lock.ok()) {
@@ -106,7 +125,7 @@ absl::StatusOr<std::unique_ptr<ScratchFolder>> ScratchFolder::Create(
 ScratchFolder::~ScratchFolder() {
   RemoveOrWarn(path_);
   // Without it the file stays, which is harmless.
-  const auto leaving = LockScratch(DirectoryOf(path_));
+  const auto leaving = LockScratch(DirectoryOf(path_), kScratchPatience);
   if (leaving.ok()) unlink(absl::StrCat(path_, ".lock").c_str());
   lock_.reset();
 }

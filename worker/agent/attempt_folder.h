@@ -20,18 +20,25 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/base/files.h"
 #include "foldfarm/v1/job.pb.h"
 
 namespace foldfarm {
 
+// How long another daemon may take to make or remove its scratch folder.
+inline constexpr absl::Duration kScratchPatience = absl::Seconds(30);
+
 // A daemon's scratch folder; removed with everything in it by the destructor.
 class ScratchFolder {
  public:
   // Creates DIR/scratch/NAME and removes what dead daemons left in DIR/scratch.
-  // Errors: FAILED_PRECONDITION when a daemon of that name lives.
+  // Waits up to `patience` for other daemons that do so.
+  // Errors: FAILED_PRECONDITION when a daemon of that name lives, or another
+  // is in the way for longer.
   static absl::StatusOr<std::unique_ptr<ScratchFolder>> Create(
-      const std::string& dir, const std::string& name);
+      const std::string& dir, const std::string& name,
+      absl::Duration patience = kScratchPatience);
   ~ScratchFolder();
   ScratchFolder(const ScratchFolder&) = delete;
   ScratchFolder& operator=(const ScratchFolder&) = delete;

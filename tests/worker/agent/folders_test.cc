@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -21,6 +22,7 @@
 namespace foldfarm {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -77,16 +79,27 @@ TEST_F(FoldersTest, WorkersThatStartTogetherAfterACrashAllStart) {
   }
 }
 
+TEST_F(FoldersTest, AWorkerThatHangsInItsStartIsNotWaitedForForEver) {
+  ASSERT_TRUE(MakeDirectories(dir_).ok());
+  const auto hanging = FileLock::Acquire(Path("scratch.lock"));
+  ASSERT_TRUE(hanging.ok()) << hanging.status();
+  const auto next = ScratchFolder::Create(dir_, "w", absl::Milliseconds(5));
+  EXPECT_EQ(next.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(next.status().message()),
+              AllOf(HasSubstr("waited 5ms for another worker"),
+                    HasSubstr(absl::StrCat("(pid ", getpid(), ")"))));
+}
+
 // One that leaves takes its lock along, never that of who comes after it.
 TEST_F(FoldersTest, ANameIsFreeOnceAndForOneWhenItsWorkerLeaves) {
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 30; ++round) {
     auto leaving = ScratchFolder::Create(dir_, "w");
     ASSERT_TRUE(leaving.ok()) << leaving.status();
     std::vector<std::unique_ptr<ScratchFolder>> folders(3);
     std::vector<std::thread> workers;
     for (auto& folder : folders) {
       workers.emplace_back([this, &folder] {
-        for (int i = 0; i < 100 && folder == nullptr; ++i) {
+        for (int i = 0; i < 30 && folder == nullptr; ++i) {
           auto created = ScratchFolder::Create(dir_, "w");
           if (created.ok()) folder = *std::move(created);
         }
