@@ -265,6 +265,11 @@ absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(
       open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (fd < 0) return ErrnoStatus(path, "cannot open");
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      const absl::Status status = ErrnoStatus(path, "cannot lock");
+      close(fd);
+      return status;
+    }
     char holder[64] = {0};
     const ssize_t n = read(fd, holder, sizeof(holder) - 1);
     close(fd);

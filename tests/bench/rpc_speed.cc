@@ -6,10 +6,13 @@
 
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -26,13 +29,15 @@ namespace {
 
 constexpr absl::Duration kWarmUp = absl::Milliseconds(300);
 constexpr absl::Duration kMeasured = absl::Seconds(1);
+// The number of a message that is flushed before it is answered.
+constexpr uint64_t kFlushed = 1;
 // Of the file, each flushed in its turn.
 constexpr int64_t kBlocks = 64;
 constexpr size_t kBlockBytes = 4096;
 
 class EchoService final : public v1::WorkerService::Service {
  public:
-  explicit EchoService(int fd) : fd_(fd) {}
+  EchoService(std::string file, int fd) : file_(std::move(file)), fd_(fd) {}
 
   grpc::Status FinishAttempt(grpc::ServerContext*,
                              const v1::FinishAttemptRequest*,
@@ -48,7 +53,7 @@ class EchoService final : public v1::WorkerService::Service {
       v1::WorkResponse response;
       response.set_id(request.id());
       response.mutable_finish_attempt();
-      if (request.has_finish_attempt()) Flush();
+      if (request.id() == kFlushed) Flush();
       if (!stream->Write(response)) break;
     }
     return grpc::Status::OK;
@@ -61,10 +66,11 @@ class EchoService final : public v1::WorkerService::Service {
         static_cast<off_t>(next_++ % kBlocks) * static_cast<off_t>(kBlockBytes);
     if (pwrite(fd_, kBytes.data(), kBytes.size(), offset) < 0 ||
         fdatasync(fd_) != 0) {
-      DieUnlessOk(ErrnoStatus("file", "cannot write or flush"));
+      DieUnlessOk(ErrnoStatus(file_, "cannot write or flush"));
     }
   }
 
+  const std::string file_;
   const int fd_;
   std::atomic<int64_t> next_ = 0;
 };
@@ -91,7 +97,6 @@ RoundTrip Call(v1::WorkerService::Stub& stub) {
   };
 }
 
-// `flush`: as a result, which is flushed, or as a heartbeat.
 RoundTrip Message(v1::WorkerService::Stub& stub, bool flush) {
   struct Open {
     grpc::ClientContext context;
@@ -101,11 +106,8 @@ RoundTrip Message(v1::WorkerService::Stub& stub, bool flush) {
     ~Open() { context.TryCancel(); }
   };
   auto open = std::make_shared<Open>();
-  if (flush) {
-    *open->request.mutable_finish_attempt() = Result();
-  } else {
-    open->request.mutable_heartbeat()->add_tokens(1);
-  }
+  open->request.set_id(flush ? kFlushed : kFlushed + 1);
+  *open->request.mutable_finish_attempt() = Result();
   open->stream = stub.Work(&open->context);
   return [open] {
     v1::WorkResponse response;
@@ -146,7 +148,7 @@ int ServeEcho(const std::string& file) {
       file, std::string(kBlockBytes * static_cast<size_t>(kBlocks), 'a')));
   const int fd = open(file.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) DieUnlessOk(ErrnoStatus(file, "cannot open"));
-  EchoService echo(fd);
+  EchoService echo(file, fd);
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),

@@ -11,8 +11,8 @@ namespace foldfarm {
 // queue_bench kServeEcho FILE
 inline constexpr char kServeEcho[] = "--serve-echo";
 
-// Answers calls with nothing until it is killed; a result that comes over a
-// stream once 4 KiB of FILE are overwritten and flushed.
+// Answers calls with nothing until it is killed; some messages on streams once
+// 4 KiB of FILE are overwritten and flushed.
 int ServeEcho(const std::string& file);
 
 // Round trips a second between two processes, with the blocking calls of gRPC

@@ -249,6 +249,7 @@ void Agent::Start(std::vector<v1::Lease> leases) {
     held_[token] = std::move(held);
     started.thread = std::thread([this, &started] { RunAttempt(started); });
   }
+  changed_.SignalAll();  // The news are of what is held.
 }
 
 void Agent::RunAttempt(Held& held) {

@@ -117,8 +117,8 @@ class Agent {
   bool LeaseLoop();
   // agent_heartbeat.cc
   void HeartbeatLoop();
-  // Has a heartbeat sent as soon as the coordinator wants something stopped,
-  // as long as attempts run.
+  // Has a heartbeat sent as soon as the coordinator wants something stopped or
+  // ends a drain, as long as attempts run or the worker is drained.
   void NewsLoop();
   void BeatNow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Starts an attempt for each lease, in free slots.

@@ -11,8 +11,10 @@
 namespace foldfarm {
 namespace {
 
-// How long one call waits to hear that something is to be stopped.
+// How long one call waits to hear that a heartbeat is wanted.
 constexpr absl::Duration kNewsWait = absl::Seconds(60);
+// From an answer to the next call: a coordinator that stops answers at once.
+constexpr absl::Duration kNewsPause = absl::Milliseconds(50);
 
 }  // namespace
 
@@ -122,7 +124,7 @@ void Agent::NewsLoop() {
       absl::MutexLock lock(&mu_);
       const absl::Duration end =
           clock_.Monotonic() +
-          (failures > 0 ? OutageDelay(failures) : absl::ZeroDuration());
+          (failures > 0 ? OutageDelay(failures) : kNewsPause);
       // Idle, its leases are its news; but not while it asks for none.
       const auto needs_none = [&] { return held_.empty() && !drained_; };
       while (!stopped_ && (needs_none() || clock_.Monotonic() < end)) {

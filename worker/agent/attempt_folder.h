@@ -2,12 +2,13 @@
 //
 //   DIR/cache/DIGEST            datasets and other files that attempts start
 //                               with, shared by all daemons on the box
-//   DIR/scratch.lock            held (flock) while a daemon makes or removes
-//                               its scratch folder, so that two that start
+//   DIR/scratch.lock            held (flock) for a moment by a daemon that
+//                               starts or ends, so that two which do so
 //                               together are not in each other's way
 //   DIR/scratch/NAME.lock       held (flock) while daemon NAME lives
 //   DIR/scratch/NAME/TOKEN-RANDOM/   one attempt: attempt.json, dataset,
 //                               inputs, results
+//   DIR/scratch/NAME~RANDOM     being removed
 //
 // A scratch folder whose lock nobody holds belonged to a daemon that was killed
 // and is removed by the next one that starts.
@@ -26,16 +27,17 @@
 
 namespace foldfarm {
 
-// How long another daemon may take to make or remove its scratch folder.
-inline constexpr absl::Duration kScratchPatience = absl::Seconds(30);
+// How long a daemon waits for others that start or end, each of which takes
+// milliseconds unless it is stopped.
+inline constexpr absl::Duration kScratchPatience = absl::Seconds(10);
 
 // A daemon's scratch folder; removed with everything in it by the destructor.
 class ScratchFolder {
  public:
   // Creates DIR/scratch/NAME and removes what dead daemons left in DIR/scratch.
-  // Waits up to `patience` for other daemons that do so.
+  // Waits up to `patience` for other daemons that start or end.
   // Errors: FAILED_PRECONDITION when a daemon of that name lives, or another
-  // is in the way for longer.
+  // is in the way for longer; those of the disk.
   static absl::StatusOr<std::unique_ptr<ScratchFolder>> Create(
       const std::string& dir, const std::string& name,
       absl::Duration patience = kScratchPatience);

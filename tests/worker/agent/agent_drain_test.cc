@@ -60,23 +60,54 @@ TEST_F(AgentTest, HearsOfTheEndOfADrainBeforeItsNextHeartbeat) {
     absl::MutexLock lock(&coordinator_.mu);
     coordinator_.drained = true;
     coordinator_.actions[token] = v1::HeartbeatResponse::PREEMPT;
-    coordinator_.news = true;
+    coordinator_.news = "AwaitNews";
   }
   ASSERT_TRUE(WaitForFinish(token));
   // It waits to be told again and again, not only while it runs something.
   for (int idle = 0; idle < 3;) {
-    ASSERT_TRUE(coordinator_.WaitUntil([&] { return !coordinator_.news; }));
+    ASSERT_TRUE(
+        coordinator_.WaitUntil([&] { return coordinator_.news.empty(); }));
     absl::MutexLock lock(&coordinator_.mu);
     idle = coordinator_.calls["idle Heartbeat"];
-    coordinator_.news = true;
+    coordinator_.news = "AwaitNews";
   }
   const int64_t next = coordinator_.AddLease("succeed");
   {
     absl::MutexLock lock(&coordinator_.mu);
     coordinator_.drained = false;
-    coordinator_.news = true;
+    coordinator_.news = "AwaitNews";
   }
   ASSERT_TRUE(WaitForFinish(next));
+}
+
+// With a slot free it waits for leases too, and may be told through that.
+TEST_F(AgentTest, HearsOfTheEndOfADrainThroughACallForLeases) {
+  options_.slots = 2;
+  options_.acquire_wait = absl::Hours(1);
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.tells = true;
+  }
+  const int64_t token = coordinator_.AddLease("wait");
+  Start();
+  ASSERT_TRUE(WaitForStart(token));
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.calls["AcquireLeases"] == 2; }));
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.drained = true;
+    coordinator_.actions[token] = v1::HeartbeatResponse::PREEMPT;
+    coordinator_.news = "AwaitNews";
+  }
+  ASSERT_TRUE(WaitForFinish(token));
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    EXPECT_EQ(coordinator_.calls["AcquireLeases"], 2);
+    coordinator_.drained = false;
+    coordinator_.news = "AcquireLeases";
+  }
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.calls["AcquireLeases"] == 3; }));
 }
 
 TEST_F(AgentTest, HandsJobsBackInTimeBeforeItsLimit) {

@@ -46,10 +46,10 @@ class FakeCoordinator : public WorkerApi {
   std::map<int64_t, int> heartbeats ABSL_GUARDED_BY(mu);
   // A person drains the daemon.
   bool drained ABSL_GUARDED_BY(mu) = false;
-  // Tells daemons through AwaitNews when to send a heartbeat, once for each
-  // time that `news` is set; else they send one every 20 ms.
+  // Daemons send no heartbeat of their own, only when a call that waits is
+  // answered: the one that `news` names, once ("AwaitNews", "AcquireLeases").
   bool tells ABSL_GUARDED_BY(mu) = false;
-  bool news ABSL_GUARDED_BY(mu) = false;
+  std::string news ABSL_GUARDED_BY(mu);
   std::map<int64_t, v1::AttemptUsage> usage ABSL_GUARDED_BY(mu);
   std::vector<v1::RegisterRequest> registrations ABSL_GUARDED_BY(mu);
   std::map<std::string, int> calls ABSL_GUARDED_BY(mu);
@@ -143,10 +143,12 @@ class FakeCoordinator : public WorkerApi {
       return status;
     }
     const auto ready = [this] {
-      return cancelled_ || !queue.empty() || fault != nullptr;
+      return cancelled_ || !queue.empty() || fault != nullptr ||
+             news == "AcquireLeases";
     };
     mu.AwaitWithTimeout(absl::Condition(&ready),
                         absl::Seconds(request.wait_seconds()));
+    if (news == "AcquireLeases") news.clear();
     if (cancelled_) return absl::CancelledError("hung up");
     if (request.session() != session) return absl::NotFoundError("session");
     v1::AcquireLeasesResponse response;
@@ -159,10 +161,12 @@ class FakeCoordinator : public WorkerApi {
     absl::MutexLock lock(&mu);
     if (!tells) return absl::UnimplementedError("no news");
     if (absl::Status status = Enter("AwaitNews"); !status.ok()) return status;
-    const auto ready = [this] { return news_cancelled_ || news; };
+    const auto ready = [this] {
+      return news_cancelled_ || news == "AwaitNews";
+    };
     mu.AwaitWithTimeout(absl::Condition(&ready),
                         absl::Seconds(request.wait_seconds()));
-    news = false;
+    if (news == "AwaitNews") news.clear();
     return news_cancelled_ ? absl::CancelledError("hung up") : absl::OkStatus();
   }
 

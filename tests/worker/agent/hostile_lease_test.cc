@@ -50,7 +50,8 @@ class HostileLeaseTest : public AgentTest {
     ASSERT_TRUE(WaitForFinish(good));
     EXPECT_EQ(Finish(good).outcome(), v1::Attempt::SUCCEEDED);
     EXPECT_THAT(*ListDirectory(dir_), ElementsAre("home"));
-    EXPECT_THAT(*ListDirectory(options_.dir), ElementsAre("cache", "scratch"));
+    EXPECT_THAT(*ListDirectory(options_.dir),
+                ElementsAre("cache", "scratch", "scratch.lock"));
     EXPECT_FALSE(FileExists("/etc/foldfarm-hostile"));
   }
 };
