@@ -21,11 +21,6 @@ namespace {
 // What the log grows to before it is copied, and a little more.
 constexpr int64_t kLogBytes = int64_t{10} << 20;
 
-// Of pages that the writer keeps: the tables' ends and the indexes' upper
-// levels. SQLite's own 2 MiB has it read those again and again; of far more it
-// looks through all after each transaction.
-constexpr int kCacheKib = 16 << 10;
-
 absl::StatusOr<int> Version(Connection& connection) {
   Statement read = connection.Prepare("PRAGMA user_version");
   FOLDFARM_ASSIGN_OR_RETURN(const bool row, read.Step());
@@ -150,8 +145,8 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
     if (version > SchemaVersion()) return Migrate(*connection);
     FOLDFARM_RETURN_IF_ERROR(connection->Execute(
         absl::StrCat("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; "
-                     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -",
-                     kCacheKib, ";", kSyncPragma)));
+                     "PRAGMA temp_store = MEMORY;",
+                     kSyncPragma)));
     FOLDFARM_RETURN_IF_ERROR(
         connection->Execute("PRAGMA wal_checkpoint(TRUNCATE)"));
     if (options.check_integrity && version > 0) {
