@@ -3,7 +3,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
-#include <cstdio>
 #include <deque>
 #include <thread>
 #include <utility>
@@ -16,10 +15,10 @@
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 #include "coordinator/store/sqlite.h"
 #include "foldfarm/v1/worker.grpc.pb.h"
+#include "tests/bench/bench_server.h"
 #include "tests/bench/queue_farm.h"
 
 namespace foldfarm {
@@ -189,14 +188,6 @@ class BareFarmService final : public v1::FarmService::Service {
   BareQueue& queue_;
 };
 
-// A worker's connection, whose first call is not a part of what is measured.
-std::unique_ptr<v1::WorkerService::Stub> ConnectWorker(
-    const std::string& endpoint) {
-  const auto channel = MakeChannel(endpoint);
-  channel->WaitForConnected(gpr_inf_future(GPR_CLOCK_MONOTONIC));
-  return v1::WorkerService::NewStub(channel);
-}
-
 // Ends a job and claims the next, 0: none.
 int64_t Finish(v1::WorkerService::Stub& stub, int64_t token, bool next) {
   grpc::ClientContext context;
@@ -217,31 +208,14 @@ int BarePeer::Serve(const std::string& database) {
   BareQueue queue(std::move(connection));
   BareWorkerService workers(queue);
   BareFarmService farm(queue);
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
-                           &port);
-  builder.RegisterService(&workers);
-  builder.RegisterService(&farm);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  std::printf("127.0.0.1:%d\n", port);
-  std::fflush(stdout);
-  server->Wait();
-  return 0;
+  return foldfarm::Serve({&workers, &farm});
 }
 
 BarePeer::BarePeer(const std::string& parent)
     : directory_(JoinPath(parent, NewRandomId())) {
   DieUnlessOk(MakeDirectories(directory_));
-  server_ = SpawnUntilLine({JoinPath(ProgramDirectory(), "queue_bench"), kServe,
-                            JoinPath(directory_, "bare.db")},
-                           endpoint_);
-  if (endpoint_.empty()) {
-    DieUnlessOk(absl::UnavailableError("the bare queue did not start"));
-  }
-  const auto channel = MakeChannel(endpoint_);
-  channel->WaitForConnected(gpr_inf_future(GPR_CLOCK_MONOTONIC));
-  submitter_ = v1::FarmService::NewStub(channel);
+  server_ = StartServer(kServe, JoinPath(directory_, "bare.db"), endpoint_);
+  submitter_ = v1::FarmService::NewStub(ConnectTo(endpoint_));
 }
 
 BarePeer::~BarePeer() {

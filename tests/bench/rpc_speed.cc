@@ -7,7 +7,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,13 +14,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/base/subprocess.h"
-#include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 #include "foldfarm/v1/worker.grpc.pb.h"
+#include "tests/bench/bench_server.h"
 #include "tests/bench/queue_farm.h"
 
 namespace foldfarm {
@@ -122,9 +120,7 @@ double PerSecond(const std::string& endpoint, int callers,
   std::vector<std::thread> threads;
   for (int i = 0; i < callers; ++i) {
     threads.emplace_back([&] {
-      const auto channel = MakeChannel(endpoint);
-      channel->WaitForConnected(gpr_inf_future(GPR_CLOCK_MONOTONIC));
-      const auto stub = v1::WorkerService::NewStub(channel);
+      const auto stub = ConnectWorker(endpoint);
       const RoundTrip round_trip = of(*stub);
       for (; !stop && round_trip(); ++done) {
       }
@@ -149,38 +145,23 @@ int ServeEcho(const std::string& file) {
   const int fd = open(file.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) DieUnlessOk(ErrnoStatus(file, "cannot open"));
   EchoService echo(file, fd);
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
-                           &port);
-  builder.RegisterService(&echo);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  std::printf("127.0.0.1:%d\n", port);
-  std::fflush(stdout);
-  server->Wait();
-  return 0;
+  return Serve({&echo});
 }
 
 RpcSpeed MeasureRpc(const std::string& directory) {
-  const std::string file = JoinPath(directory, "echo");
   std::string endpoint;
-  const std::unique_ptr<Subprocess> server = SpawnUntilLine(
-      {JoinPath(ProgramDirectory(), "queue_bench"), kServeEcho, file},
-      endpoint);
-  if (endpoint.empty()) {
-    DieUnlessOk(absl::UnavailableError("the echo server did not start"));
-  }
-  const auto messages = [](v1::WorkerService::Stub& stub) {
-    return Message(stub, /*flush=*/false);
+  const std::unique_ptr<Subprocess> server =
+      StartServer(kServeEcho, JoinPath(directory, "echo"), endpoint);
+  const auto messages = [](bool flush) {
+    return
+        [flush](v1::WorkerService::Stub& stub) { return Message(stub, flush); };
   };
   RpcSpeed speed;
   speed.calls_1 = PerSecond(endpoint, 1, Call);
   speed.calls_16 = PerSecond(endpoint, 16, Call);
-  speed.messages_1 = PerSecond(endpoint, 1, messages);
-  speed.messages_16 = PerSecond(endpoint, 16, messages);
-  speed.flushed_1 = PerSecond(endpoint, 1, [](v1::WorkerService::Stub& stub) {
-    return Message(stub, /*flush=*/true);
-  });
+  speed.messages_1 = PerSecond(endpoint, 1, messages(/*flush=*/false));
+  speed.messages_16 = PerSecond(endpoint, 16, messages(/*flush=*/false));
+  speed.flushed_1 = PerSecond(endpoint, 1, messages(/*flush=*/true));
   return speed;
 }
 
