@@ -14,12 +14,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "common/base/attempt_files.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/retry.h"
 #include "worker/agent/process_usage.h"
 
 namespace foldfarm {
@@ -99,7 +99,7 @@ absl::StatusOr<std::unique_ptr<FileLock>> LockScratch(
                   scratch);
       said = true;
     }
-    absl::SleepFor(kScratchInterval);
+    WaitUnlessCancelled(Clock::Real(), kScratchInterval, [] { return false; });
   }
 }
 
@@ -201,7 +201,7 @@ ScratchFolder::~ScratchFolder() {
   // Without it the lock's file stays, until another worker starts.
   const auto leaving = LockScratch(DirectoryOf(path_), kQuiet);
   if (leaving.ok()) unlink(LockOf(path_).c_str());
-  lock_.reset();
+  lock_.reset();  // While nobody else takes or frees one.
 }
 
 absl::StatusOr<std::unique_ptr<AttemptFolder>> AttemptFolder::Create(

@@ -8,6 +8,42 @@
 namespace foldfarm {
 namespace {
 
+// A daemon that a person drains while it trains.
+class DrainedAgentTest : public AgentTest {
+ protected:
+  // `told`: the call through which it hears of it at once, and it sends no
+  // heartbeat of its own; empty: with its next one.
+  void DrainWhileItTrains(const std::string& told = "") {
+    {
+      absl::MutexLock lock(&coordinator_.mu);
+      coordinator_.tells = !told.empty();
+    }
+    token_ = coordinator_.AddLease("wait");
+    Start();
+    ASSERT_TRUE(WaitForStart(token_));
+    // It asks for leases for the slots that are free.
+    if (options_.slots > 1) {
+      ASSERT_TRUE(coordinator_.WaitUntil(
+          [&] { return coordinator_.calls["AcquireLeases"] == 2; }));
+    }
+    {
+      absl::MutexLock lock(&coordinator_.mu);
+      coordinator_.drained = true;
+      coordinator_.actions[token_] = v1::HeartbeatResponse::PREEMPT;
+      coordinator_.news = told;
+    }
+    ASSERT_TRUE(WaitForFinish(token_));
+  }
+
+  void Undrain(const std::string& told) {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.drained = false;
+    coordinator_.news = told;
+  }
+
+  int64_t token_ = 0;
+};
+
 TEST_F(AgentTest, AJobThatIsWantedBackLeavesACheckpointAndIsPreempted) {
   const int64_t token = coordinator_.AddLease("wait");
   Start();
@@ -18,17 +54,9 @@ TEST_F(AgentTest, AJobThatIsWantedBackLeavesACheckpointAndIsPreempted) {
   EXPECT_EQ(Heard(token).checkpoint_epoch, 1);
 }
 
-TEST_F(AgentTest, WhileDrainedItAsksForNothingAndThenGoesOn) {
-  const int64_t token = coordinator_.AddLease("wait");
-  Start();
-  ASSERT_TRUE(WaitForStart(token));
-  {
-    absl::MutexLock lock(&coordinator_.mu);
-    coordinator_.drained = true;
-    coordinator_.actions[token] = v1::HeartbeatResponse::PREEMPT;
-  }
-  ASSERT_TRUE(WaitForFinish(token));
-  EXPECT_EQ(Finish(token).next_leases(), 0);
+TEST_F(DrainedAgentTest, AsksForNothingAndThenGoesOn) {
+  ASSERT_NO_FATAL_FAILURE(DrainWhileItTrains());
+  EXPECT_EQ(Finish(token_).next_leases(), 0);
   int asked = 0;
   int beats = 0;
   {
@@ -48,21 +76,8 @@ TEST_F(AgentTest, WhileDrainedItAsksForNothingAndThenGoesOn) {
   EXPECT_EQ(Finish(next).outcome(), v1::Attempt::SUCCEEDED);
 }
 
-TEST_F(AgentTest, HearsOfTheEndOfADrainBeforeItsNextHeartbeat) {
-  {
-    absl::MutexLock lock(&coordinator_.mu);
-    coordinator_.tells = true;
-  }
-  const int64_t token = coordinator_.AddLease("wait");
-  Start();
-  ASSERT_TRUE(WaitForStart(token));
-  {
-    absl::MutexLock lock(&coordinator_.mu);
-    coordinator_.drained = true;
-    coordinator_.actions[token] = v1::HeartbeatResponse::PREEMPT;
-    coordinator_.news = "AwaitNews";
-  }
-  ASSERT_TRUE(WaitForFinish(token));
+TEST_F(DrainedAgentTest, HearsOfTheEndBeforeItsNextHeartbeat) {
+  ASSERT_NO_FATAL_FAILURE(DrainWhileItTrains("AwaitNews"));
   // It waits to be told again and again, not only while it runs something.
   for (int idle = 0; idle < 3;) {
     ASSERT_TRUE(
@@ -72,40 +87,20 @@ TEST_F(AgentTest, HearsOfTheEndOfADrainBeforeItsNextHeartbeat) {
     coordinator_.news = "AwaitNews";
   }
   const int64_t next = coordinator_.AddLease("succeed");
-  {
-    absl::MutexLock lock(&coordinator_.mu);
-    coordinator_.drained = false;
-    coordinator_.news = "AwaitNews";
-  }
+  Undrain("AwaitNews");
   ASSERT_TRUE(WaitForFinish(next));
 }
 
 // With a slot free it waits for leases too, and may be told through that.
-TEST_F(AgentTest, HearsOfTheEndOfADrainThroughACallForLeases) {
+TEST_F(DrainedAgentTest, HearsOfTheEndThroughACallForLeases) {
   options_.slots = 2;
   options_.acquire_wait = absl::Hours(1);
+  ASSERT_NO_FATAL_FAILURE(DrainWhileItTrains("AwaitNews"));
   {
     absl::MutexLock lock(&coordinator_.mu);
-    coordinator_.tells = true;
+    EXPECT_EQ(coordinator_.calls["AcquireLeases"], 2) << "it waits still";
   }
-  const int64_t token = coordinator_.AddLease("wait");
-  Start();
-  ASSERT_TRUE(WaitForStart(token));
-  ASSERT_TRUE(coordinator_.WaitUntil(
-      [&] { return coordinator_.calls["AcquireLeases"] == 2; }));
-  {
-    absl::MutexLock lock(&coordinator_.mu);
-    coordinator_.drained = true;
-    coordinator_.actions[token] = v1::HeartbeatResponse::PREEMPT;
-    coordinator_.news = "AwaitNews";
-  }
-  ASSERT_TRUE(WaitForFinish(token));
-  {
-    absl::MutexLock lock(&coordinator_.mu);
-    EXPECT_EQ(coordinator_.calls["AcquireLeases"], 2);
-    coordinator_.drained = false;
-    coordinator_.news = "AcquireLeases";
-  }
+  Undrain("AcquireLeases");
   ASSERT_TRUE(coordinator_.WaitUntil(
       [&] { return coordinator_.calls["AcquireLeases"] == 3; }));
 }
