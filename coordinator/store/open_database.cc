@@ -144,7 +144,8 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
     FOLDFARM_ASSIGN_OR_RETURN(const int version, Version(*connection));
     if (version > SchemaVersion()) return Migrate(*connection);
     FOLDFARM_RETURN_IF_ERROR(connection->Execute(
-        absl::StrCat("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; "
+        absl::StrCat(kPagePragma,
+                     "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; "
                      "PRAGMA temp_store = MEMORY;",
                      kSyncPragma)));
     FOLDFARM_RETURN_IF_ERROR(

@@ -184,6 +184,13 @@ Connection::Connection(sqlite3* db) : db_(db) {
       this);
 }
 
+absl::StatusOr<int64_t> Connection::PageBytes() {
+  Statement read = Prepare("PRAGMA page_size");
+  const absl::StatusOr<bool> row = read.Step();
+  if (!row.ok()) return row.status();
+  return read.Int(0);
+}
+
 std::vector<std::string> Connection::statements() const {
   std::vector<std::string> all;
   for (const auto& [sql, statement] : cache_) all.push_back(sql);

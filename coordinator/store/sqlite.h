@@ -112,6 +112,8 @@ class Connection {
   // two uses of the same statement.
   Statement Prepare(const char* sql);
 
+  // Size of the database's pages.
+  absl::StatusOr<int64_t> PageBytes();
   // Pages of the write-ahead log after the last commit; WAL only, and then the
   // log is never copied into the database by itself.
   int log_pages() const { return log_pages_; }

@@ -17,9 +17,9 @@
 namespace foldfarm {
 namespace {
 
-// Pages of the log from which on it is copied into the database. A page that is
+// Size of the log from which on it is copied into the database. A page that is
 // written often, and most are, is copied once.
-constexpr int kCopyPages = 2000;
+constexpr int64_t kCopyBytes = int64_t{8} << 20;
 
 // What a copy of the database leaves free on its disk.
 constexpr int64_t kSpareBytes = int64_t{64} << 20;
@@ -44,18 +44,21 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
   FOLDFARM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> copier,
                             Connection::Open(path, /*read_only=*/false));
   FOLDFARM_RETURN_IF_ERROR(copier->Execute(kSyncPragma));
-  return std::unique_ptr<Store>(new Store(
-      path, options, *std::move(lock), std::move(writer), std::move(copier)));
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t page_bytes, writer->PageBytes());
+  return std::unique_ptr<Store>(new Store(path, options, *std::move(lock),
+                                          std::move(writer), std::move(copier),
+                                          kCopyBytes / page_bytes));
 }
 
 Store::Store(std::string path, const StoreOptions& options,
              std::unique_ptr<FileLock> lock, std::unique_ptr<Connection> writer,
-             std::unique_ptr<Connection> copier)
+             std::unique_ptr<Connection> copier, int64_t copy_pages)
     : path_(std::move(path)),
       options_(options),
       lock_(std::move(lock)),
       writer_(std::move(writer)),
-      copier_(std::move(copier)) {
+      copier_(std::move(copier)),
+      copy_pages_(copy_pages) {
   thread_ = std::thread([this] { WriterLoop(); });
   answer_thread_ = std::thread([this] { AnswerLoop(); });
   copier_thread_ = std::thread([this] { CopierLoop(); });
@@ -375,7 +378,7 @@ void Store::RunBatch(Batch& batch) {
     metrics_.batch_size.Observe(static_cast<double>(batch.size()));
   }
   if (commit.ok() && listener_ != nullptr) listener_->Committed();
-  if (writer_->log_pages() >= kCopyPages && !copied_) {
+  if (writer_->log_pages() >= copy_pages_ && !copied_) {
     absl::MutexLock lock(&copier_mu_);
     copy_ = true;
     copier_wake_.Signal();

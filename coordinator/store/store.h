@@ -145,7 +145,7 @@ class Store {
 
   Store(std::string path, const StoreOptions& options,
         std::unique_ptr<FileLock> lock, std::unique_ptr<Connection> writer,
-        std::unique_ptr<Connection> copier);
+        std::unique_ptr<Connection> copier, int64_t copy_pages);
   void Enqueue(Work work, Done done, bool here);
   void WriterLoop();
   // Copies the log into the database when it is long.
@@ -170,6 +170,8 @@ class Store {
   const std::unique_ptr<FileLock> lock_;
   const std::unique_ptr<Connection> writer_;  // Of who writes.
   const std::unique_ptr<Connection> copier_;  // Of the copier thread.
+  // From which on the log is copied.
+  const int64_t copy_pages_;
   RowCache rows_;                             // Of who writes.
   // Borrowed; of who writes, too.
   StoreListener* listener_ = nullptr;

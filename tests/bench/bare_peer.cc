@@ -16,6 +16,7 @@
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
+#include "coordinator/store/open_database.h"
 #include "coordinator/store/sqlite.h"
 #include "foldfarm/v1/worker.grpc.pb.h"
 #include "tests/bench/bench_server.h"
@@ -204,7 +205,7 @@ int64_t Finish(v1::WorkerService::Stub& stub, int64_t token, bool next) {
 int BarePeer::Serve(const std::string& database) {
   std::unique_ptr<Connection> connection =
       OrDie(Connection::Open(database, /*read_only=*/false));
-  DieUnlessOk(connection->Execute(kSchema));
+  DieUnlessOk(connection->Execute(absl::StrCat(kPagePragma, kSchema)));
   BareQueue queue(std::move(connection));
   BareWorkerService workers(queue);
   BareFarmService farm(queue);

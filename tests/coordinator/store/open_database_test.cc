@@ -98,6 +98,17 @@ TEST_F(OpenDatabaseTest, AnOlderSchemaIsBackedUpBeforeItIsMigrated) {
                   .ok());
 }
 
+TEST_F(OpenDatabaseTest, ANewDatabaseHasSmallPagesAndAnOlderOneItsOwn) {
+  Fill(10);
+  EXPECT_EQ(*(*Connection::Open(database(), true))->PageBytes(), 2048);
+  ASSERT_TRUE(RemoveRecursively(directory_).ok());
+  ASSERT_TRUE(MakeDirectories(directory_).ok());
+  MakeVersionOne();
+  ASSERT_EQ(*(*Connection::Open(database(), true))->PageBytes(), 4096);
+  Fill(10);
+  EXPECT_EQ(*(*Connection::Open(database(), true))->PageBytes(), 4096);
+}
+
 TEST_F(OpenDatabaseTest, AFarmOfTodayIsNotBackedUp) {
   ASSERT_TRUE(Store::Open(directory_).ok());
   ASSERT_TRUE(Store::Open(directory_).ok());
