@@ -170,7 +170,8 @@ bool MayWorkAs(absl::string_view token_name, absl::string_view worker) {
 }
 
 absl::StatusOr<std::vector<KnownToken>> ParseTokens(absl::string_view text,
-                                                    const std::string& path) {
+                                                    const std::string& path,
+                                                    bool empty) {
   std::vector<KnownToken> tokens;
   std::vector<int> lines;
   int number = 0;
@@ -191,7 +192,7 @@ absl::StatusOr<std::vector<KnownToken>> ParseTokens(absl::string_view text,
     tokens.push_back(*std::move(token));
     lines.push_back(number);
   }
-  if (tokens.empty()) {
+  if (tokens.empty() && !empty) {
     return absl::InvalidArgumentError(absl::StrCat(
         path,
         ": holds no token, so nobody could call; add one with `foldfarm "
@@ -218,18 +219,19 @@ absl::StatusOr<std::unique_ptr<TokenStore>> TokenStore::Open(
   std::unique_ptr<TokenStore> store(new TokenStore(path, clock));
   absl::MutexLock lock(&store->mu_);
   store->looked_ = clock.Monotonic();
-  FOLDFARM_RETURN_IF_ERROR(store->ReloadLocked());
+  FOLDFARM_RETURN_IF_ERROR(store->ReloadLocked(/*empty=*/false));
   return store;
 }
 
 absl::Status TokenStore::Reload() {
   absl::MutexLock lock(&mu_);
-  return ReloadLocked();
+  return ReloadLocked(/*empty=*/true);
 }
 
-absl::Status TokenStore::ReloadLocked() {
+absl::Status TokenStore::ReloadLocked(bool empty) {
   if (stat(path_.c_str(), &seen_) != 0) seen_ = {};
-  FOLDFARM_ASSIGN_OR_RETURN(tokens_, ReadTokenFile(path_));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string text, ReadSecretFile(path_));
+  FOLDFARM_ASSIGN_OR_RETURN(tokens_, ParseTokens(text, path_, empty));
   return absl::OkStatus();
 }
 
@@ -241,7 +243,8 @@ std::optional<KnownToken> TokenStore::Find(absl::string_view token) {
     struct stat now = {};
     if (stat(path_.c_str(), &now) != 0) now = {};
     if (!SameFile(now, seen_)) {
-      if (const absl::Status status = ReloadLocked(); status.ok()) {
+      if (const absl::Status status = ReloadLocked(/*empty=*/true);
+          status.ok()) {
         SPDLOG_INFO("tokens={} read again: {} tokens", path_, tokens_.size());
       } else {
         SPDLOG_ERROR("tokens stay as they were: {}",

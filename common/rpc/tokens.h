@@ -76,9 +76,10 @@ std::string TokenLine(Role role, absl::string_view name,
 bool MayWorkAs(absl::string_view token_name, absl::string_view worker);
 
 // Errors: INVALID_ARGUMENT with PATH:LINE, for a line that is not as above, a
-// token that stands twice, and a file with no token.
+// token that stands twice, and a file with no token unless it may be `empty`.
 absl::StatusOr<std::vector<KnownToken>> ParseTokens(absl::string_view text,
-                                                    const std::string& path);
+                                                    const std::string& path,
+                                                    bool empty = false);
 
 // The tokens of a file. Errors: those of reading; FAILED_PRECONDITION when
 // everybody can read it; INVALID_ARGUMENT as ParseTokens.
@@ -89,7 +90,8 @@ absl::StatusOr<std::vector<KnownToken>> ReadTokenFile(const std::string& path);
 absl::StatusOr<std::string> ReadOneToken(const std::string& path);
 
 // The tokens of a file as it is now: it is looked at again when it has changed,
-// at most once a second. A file that became bad changes nothing but the log.
+// at most once a second. A file that became bad changes nothing but the log;
+// one whose last token was taken out lets nobody in any more.
 //
 // Thread-safe.
 class TokenStore {
@@ -108,7 +110,7 @@ class TokenStore {
  private:
   TokenStore(std::string path, Clock& clock)
       : path_(std::move(path)), clock_(clock) {}
-  absl::Status ReloadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status ReloadLocked(bool empty) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string path_;
   Clock& clock_;  // Borrowed; outlives this.

@@ -196,6 +196,16 @@ absl::Status CheckCall(TokenStore& tokens, absl::string_view method,
       "; a token of the role ", WhoMay(*rule), " may"));
 }
 
+std::function<absl::Status()> StillMay(
+    TokenStore* tokens, const grpc::CallbackServerContext& context,
+    std::string method) {
+  if (tokens == nullptr) return nullptr;
+  return [tokens, method = std::move(method),
+          header = std::string(HeaderOf(context))] {
+    return CheckCall(*tokens, method, header);
+  };
+}
+
 std::shared_ptr<grpc::ServerCredentials> RequireTokens(
     std::shared_ptr<grpc::ServerCredentials> tls, TokenStore& tokens) {
   if (tls == nullptr) return std::make_shared<PlainWithTokens>(tokens);

@@ -43,6 +43,13 @@ std::optional<MethodRule> RuleOf(absl::string_view method);
 absl::Status CheckCall(TokenStore& tokens, absl::string_view method,
                        absl::string_view authorization);
 
+// For a stream of `method` that lasts: whether its caller may still make that
+// call, whose token may have been replaced since. Null when `tokens`, which is
+// borrowed, is null. Errors: those of CheckCall().
+std::function<absl::Status()> StillMay(
+    TokenStore* tokens, const grpc::CallbackServerContext& context,
+    std::string method);
+
 // The token in "Bearer TOKEN"; empty for anything else.
 absl::string_view BearerToken(absl::string_view authorization);
 

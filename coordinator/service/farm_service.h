@@ -8,6 +8,7 @@
 #define FOLDFARM_COORDINATOR_SERVICE_FARM_SERVICE_H_
 
 #include "common/base/clock.h"
+#include "common/rpc/tokens.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/service/ensemble_cache.h"
 #include "coordinator/service/stream_hub.h"
@@ -27,11 +28,13 @@ class FarmServiceImpl final
  public:
   // All but the number are borrowed. `max_streams`: watches and logs at a time.
   FarmServiceImpl(Store& store, ArtifactFiles& files, JobQueue& queue,
-                  Clock& clock, int max_streams = kDefaultMaxStreams)
+                  Clock& clock, int max_streams = kDefaultMaxStreams,
+                  TokenStore* tokens = nullptr)
       : store_(store),
         files_(files),
         queue_(queue),
         clock_(clock),
+        tokens_(tokens),
         streams_(queue, clock, max_streams) {}
 
   grpc::Status RegisterDataset(grpc::ServerContext* context,
@@ -134,6 +137,7 @@ class FarmServiceImpl final
   ArtifactFiles& files_;
   JobQueue& queue_;
   Clock& clock_;
+  TokenStore* const tokens_;  // Borrowed; null: all may do all.
   EnsembleCache ensembles_;
   StreamHub streams_;
 };

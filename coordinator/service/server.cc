@@ -68,7 +68,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
       *server->queue_, options.tokens, server->rpc_metrics_);
   server->farm_ = std::make_unique<FarmServiceImpl>(
       *server->store_, *server->files_, *server->queue_, clock,
-      options.max_streams);
+      options.max_streams, options.tokens);
   server->artifacts_ = std::make_unique<ArtifactServiceImpl>(*server->files_);
 
   grpc::ServerBuilder builder;

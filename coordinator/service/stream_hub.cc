@@ -33,8 +33,11 @@ class StreamHub::Stream final : public StreamHub::Reactor {
     kFinished,  // The hub no longer knows it.
   };
 
-  Stream(StreamHub& hub, std::string subject, Read read)
-      : subject(std::move(subject)), read(std::move(read)), hub_(hub) {}
+  Stream(StreamHub& hub, std::string subject, Read read, May may)
+      : subject(std::move(subject)),
+        read(std::move(read)),
+        may(std::move(may)),
+        hub_(hub) {}
 
   void OnWriteDone(bool ok) override { hub_.NoteSent(*this, ok); }
   void OnCancel() override { hub_.NoteGone(*this); }
@@ -42,6 +45,7 @@ class StreamHub::Stream final : public StreamHub::Reactor {
 
   const std::string subject;
   const Read read;
+  const May may;
   // Of the hub's sender alone; but the message is gRPC's while it is sent.
   StreamCursor cursor;
   grpc::ByteBuffer message;
@@ -70,8 +74,9 @@ StreamHub::~StreamHub() {
   if (sender.joinable()) sender.join();
 }
 
-StreamHub::Reactor* StreamHub::Open(std::string subject, Read read) {
-  auto* stream = new Stream(*this, std::move(subject), std::move(read));
+StreamHub::Reactor* StreamHub::Open(std::string subject, Read read, May may) {
+  auto* stream =
+      new Stream(*this, std::move(subject), std::move(read), std::move(may));
   {
     absl::MutexLock lock(&mu_);
     if (static_cast<int>(streams_.size()) < max_streams_) {
@@ -198,7 +203,9 @@ void StreamHub::Serve(Stream& stream) {
   } else if (stopping && !ended) {
     status = absl::UnavailableError("the coordinator is stopping; repeat");
   } else if (!ended) {
-    absl::StatusOr<StreamStep> step = ReadNext(stream, seen);
+    if (stream.may != nullptr) status = stream.may();
+    absl::StatusOr<StreamStep> step =
+        status.ok() ? ReadNext(stream, seen) : status;
     if (!step.ok()) {
       status = step.status();
     } else if (step->message.has_value()) {

@@ -74,6 +74,9 @@ class StreamHub {
   using Read =
       std::function<absl::StatusOr<StreamStep>(const StreamCursor& from)>;
 
+  // Whether who opened a stream may still follow it.
+  using May = std::function<absl::Status()>;
+
   // `queue` and `clock` are borrowed. More than `max_streams` at a time are
   // refused.
   StreamHub(JobQueue& queue, Clock& clock, int max_streams)
@@ -82,10 +85,11 @@ class StreamHub {
   // one.
   ~StreamHub();
 
-  // A stream of what `read` returns; it ends when that says so or fails. Equal
-  // subjects read the same: one's reading may be sent to the other. Beyond the
-  // limit the stream ends at once with RESOURCE_EXHAUSTED.
-  Reactor* Open(std::string subject, Read read);
+  // A stream of what `read` returns; it ends when that says so or fails, or
+  // when `may` does, which is asked before each message (null: always may).
+  // Equal subjects read the same: one's reading may be sent to the other.
+  // Beyond the limit the stream ends at once with RESOURCE_EXHAUSTED.
+  Reactor* Open(std::string subject, Read read, May may = nullptr);
 
   // Streams that are open.
   int open() const;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
+#include "coordinator/service/access.h"
 #include "coordinator/service/farm_service.h"
 #include "coordinator/service/farm_view.h"
 
@@ -54,8 +55,8 @@ bool TakeOldestChanges(std::vector<JobRow>& rows) {
 
 }  // namespace
 
-StreamHub::Reactor* FarmServiceImpl::WatchSweep(grpc::CallbackServerContext*,
-                                                const grpc::ByteBuffer* bytes) {
+StreamHub::Reactor* FarmServiceImpl::WatchSweep(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes) {
   absl::StatusOr<v1::WatchSweepRequest> request =
       Parse<v1::WatchSweepRequest>(*bytes);
   if (!request.ok()) {
@@ -65,7 +66,8 @@ StreamHub::Reactor* FarmServiceImpl::WatchSweep(grpc::CallbackServerContext*,
       absl::StrCat("sweep ", request->sweep()),
       [this, name = request->sweep()](const StreamCursor& from) {
         return ReadSweep(name, from);
-      });
+      },
+      StillMay(tokens_, *context, "/foldfarm.v1.FarmService/WatchSweep"));
 }
 
 absl::StatusOr<StreamStep> FarmServiceImpl::ReadSweep(
@@ -99,8 +101,8 @@ absl::StatusOr<StreamStep> FarmServiceImpl::ReadSweep(
   return step;
 }
 
-StreamHub::Reactor* FarmServiceImpl::GetLogs(grpc::CallbackServerContext*,
-                                             const grpc::ByteBuffer* bytes) {
+StreamHub::Reactor* FarmServiceImpl::GetLogs(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes) {
   absl::StatusOr<v1::GetLogsRequest> request =
       Parse<v1::GetLogsRequest>(*bytes);
   if (!request.ok()) {
@@ -110,7 +112,8 @@ StreamHub::Reactor* FarmServiceImpl::GetLogs(grpc::CallbackServerContext*,
       absl::StrCat(request->follow() ? "growing log " : "log ", request->job()),
       [this, request = *std::move(request)](const StreamCursor& from) {
         return ReadLog(request, from);
-      });
+      },
+      StillMay(tokens_, *context, "/foldfarm.v1.FarmService/GetLogs"));
 }
 
 absl::StatusOr<StreamStep> FarmServiceImpl::ReadLog(
@@ -135,7 +138,10 @@ absl::StatusOr<StreamStep> FarmServiceImpl::ReadLog(
         step.next.begun = true;
         step.more = response.lines_size() == kLogLines;
         step.ended = !step.more && (!request.follow() || IsFinal(job.state));
-        if (response.lines_size() > 0) step.message = Serialize(response);
+        // The first message says that the log is followed, with lines or none.
+        if (response.lines_size() > 0 || !from.begun) {
+          step.message = Serialize(response);
+        }
         return absl::OkStatus();
       }));
   return step;

@@ -23,7 +23,11 @@ void Provide(httplib::Response& response, const std::string& type,
                                        httplib::DataSink& sink) {
         // Much of it over a slow line is no reason to be let go.
         ConnectionGuard::NoteRequest();
-        return sink.write(body.data() + offset, std::min(length, kPieceBytes));
+        // The library hands on what a caller's Range says, unchecked.
+        if (offset >= body.size()) return false;
+        return sink.write(
+            body.data() + offset,
+            std::min({length, kPieceBytes, body.size() - offset}));
       });
 }
 

@@ -151,6 +151,9 @@ absl::StatusOr<std::string> WebServer::Impl::Listen() {
   http_->set_pre_routing_handler([this](const httplib::Request& request,
                                         httplib::Response& response) {
     response.set_header("Cache-Control", "no-store");
+    // Nothing here is sent in parts. The library has read the header before
+    // anybody could forbid it, and believes offsets beyond the end.
+    const_cast<httplib::Request&>(request).ranges.clear();
     const std::string host = request.get_header_value("Host");
     if (HasBody(request)) {
       // Not read, whoever sends it: what comes next on the connection is lost.
@@ -336,11 +339,17 @@ void WebServer::Impl::ReplyEvents(const httplib::Request& request,
   if (!first.ok()) return ReplyError(response, first.status());
   // Send() looks at the time from here on.
   ConnectionGuard::NoteStream();
+  // Whose token is withdrawn hears no more.
+  const auto may_read = [this,
+                         header = request.get_header_value("Authorization")] {
+    return options_.tokens == nullptr || MayRead(*options_.tokens, header).ok();
+  };
   response.status = 200;
   response.set_chunked_content_provider(
-      "text/event-stream", [this, stream, counted, batch = *std::move(first)](
-                               size_t, httplib::DataSink& sink) mutable {
-        if (!Send(batch, sink)) return false;
+      "text/event-stream",
+      [this, stream, counted, may_read, batch = *std::move(first)](
+          size_t, httplib::DataSink& sink) mutable {
+        if (!may_read() || !Send(batch, sink)) return false;
         if (!sink.is_writable() || stopping()) return false;
         auto next = stream->Next();
         if (!next.ok()) {

@@ -123,6 +123,21 @@ TEST_F(TokenStoreTest, AChangedFileCountsAndABadOneChangesNothing) {
   EXPECT_TRUE(store.Find("fedcba9876543210").has_value());
 }
 
+TEST_F(TokenStoreTest, WhoseTokenWasTheLastOneIsOutToo) {
+  Write("client a 0123456789abcdef\n");
+  auto opened = TokenStore::Open(path_, clock_);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  Write("# nobody\n");
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_FALSE((*opened)->Find("0123456789abcdef").has_value());
+  Write("client b fedcba9876543210\n");
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_TRUE((*opened)->Find("fedcba9876543210").has_value());
+  // A coordinator that nobody could call does not start.
+  Write("# nobody\n");
+  EXPECT_FALSE(TokenStore::Open(path_, clock_).ok());
+}
+
 TEST(ClientAccessTest, ATokenNeverLeavesTheMachineUnencrypted) {
   ClientAccess access{.token = "0123456789abcdef"};
   EXPECT_TRUE(ToFarmChannel(access, "127.0.0.1:7077").ok());

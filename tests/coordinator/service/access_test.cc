@@ -114,6 +114,30 @@ TEST_F(AccessTest, ATokenThatIsReplacedIsRefusedAndTheNewOneTaken) {
   EXPECT_TRUE(Look().ok()) << Look();
 }
 
+TEST_F(AccessTest, AStreamEndsWhenItsTokenIsWithdrawn) {
+  RegisterDataset();
+  const std::string sweep = Submit("watched", 1);
+  As(kReader);
+  grpc::ClientContext context;
+  v1::WatchSweepRequest request;
+  request.set_sweep(sweep);
+  const auto stream = farm_->WatchSweep(&context, request);
+  v1::WatchSweepResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  ASSERT_TRUE(
+      WriteFileAtomically(path_, absl::StrCat("client anna ", kPerson, "\n"))
+          .ok());
+  ASSERT_EQ(chmod(path_.c_str(), 0600), 0);
+  ASSERT_TRUE(tokens_->Reload().ok());
+  // The change is what it would have been told of.
+  As(kPerson);
+  v1::CancelRequest cancel;
+  cancel.set_target(sweep);
+  ASSERT_TRUE(Ask(&Farm::Cancel, cancel).ok());
+  EXPECT_FALSE(stream->Read(&response)) << response.DebugString();
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+}
+
 TEST_F(AccessTest, AWorkerIsOnlyItself) {
   RegisterDataset();
   Submit("sweep", 1);

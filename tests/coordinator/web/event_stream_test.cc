@@ -2,11 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <memory>
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/files.h"
 #include "common/rpc/retry.h"
 #include "tests/coordinator/web/web_fixture.h"
 
@@ -149,6 +151,32 @@ TEST_F(EventStreamTest, EndsWhenTheCoordinatorStops) {
   ASSERT_TRUE(page.WaitFor("\nid: "));
   server_->queue().StopWaiting();
   EXPECT_TRUE(page.WaitForEnd());
+}
+
+TEST_F(EventStreamTest, EndsWhenItsTokenIsWithdrawn) {
+  const std::string path = JoinPath(directory_, "tokens");
+  const auto write = [&](absl::string_view name) {
+    ASSERT_TRUE(WriteFileAtomically(
+                    path, absl::StrCat(TokenLine(Role::kReadOnly, name,
+                                                 absl::StrCat(kToken, name)),
+                                       "\n"))
+                    .ok());
+    ASSERT_EQ(chmod(path.c_str(), 0600), 0);
+  };
+  write("board");
+  const auto tokens = *TokenStore::Open(path, Clock::Real());
+  web_options_.tokens = tokens.get();
+  StartWeb();
+  EventReader page(web_->endpoint(), "",
+                   WithToken(absl::StrCat(kToken, "board")));
+  ASSERT_TRUE(page.WaitFor("\nid: "));
+  write("other");
+  ASSERT_TRUE(tokens->Reload().ok());
+  RegisterDataset();
+  Submit("secret", 1);
+  EXPECT_TRUE(page.WaitForEnd());
+  EXPECT_THAT(page.text(), Not(HasSubstr("secret")));
+  web_.reset();  // Before the tokens.
 }
 
 TEST_F(EventStreamTest, ACursorReadsBack) {

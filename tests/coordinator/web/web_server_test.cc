@@ -240,6 +240,21 @@ TEST_F(WebTest, HealthSaysWhatIsWrong) {
   EXPECT_THAT(sick.body, HasSubstr("cannot be written"));
 }
 
+TEST_F(WebTest, WhoAsksForAPartGetsTheWhole) {
+  const std::string missing = Get("/missing").body;
+  for (const char* range :
+       {"bytes=0-0", "bytes=1-200000", "bytes=100-200000", "bytes=-1",
+        "bytes=0-0,100-300", "bytes=1000000000000-1000000000001"}) {
+    SCOPED_TRACE(range);
+    const httplib::Response healthy = Get("/healthz", {{"Range", range}});
+    EXPECT_EQ(healthy.status, 200);
+    EXPECT_EQ(healthy.body, "ok\n");
+    const httplib::Response refused = Get("/missing", {{"Range", range}});
+    EXPECT_EQ(refused.status, 404);
+    EXPECT_EQ(refused.body, missing);
+  }
+}
+
 TEST_F(WebTest, TwoPagesDoNotShareAPort) {
   WebOptions second = web_options_;
   second.listen = web_->endpoint();
