@@ -260,8 +260,17 @@ absl::Status DownloadFile(v1::ArtifactService::StubInterface& stub,
       }));
     }
     const std::string got = hasher.FinishHex();
-    if (got == digest) return PublishFile(part_path, path);
-    return absl::DataLossError(absl::StrCat("got bytes with SHA-256 ", got));
+    if (got != digest) {
+      return absl::DataLossError(absl::StrCat("got bytes with SHA-256 ", got));
+    }
+    absl::Status published = PublishFile(part_path, path);
+    if (!published.ok()) {
+      // What a flush failed for is perhaps not on disk, and a second flush that
+      // succeeds would not say: it is fetched anew.
+      unlink(part_path.c_str());
+      unlink(path.c_str());
+    }
+    return published;
   };
   absl::Status status = absl::OkStatus();
   for (int damaged = 0; damaged < 2; ++damaged) {

@@ -4,12 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/disk_space.h"
+#include "common/base/log.h"
 #include "common/base/status_macros.h"
 
 namespace foldfarm {
@@ -71,6 +73,33 @@ std::string ArtifactFiles::PartPath(const std::string& digest) const {
   return absl::StrCat(uploads_, "/", digest, ".part");
 }
 
+absl::Status ArtifactFiles::MakeFolder(const std::string& folder) {
+  absl::MutexLock lock(&folders_mu_);
+  if (folders_.contains(folder) && IsDirectory(folder)) return absl::OkStatus();
+  FOLDFARM_RETURN_IF_ERROR(MakeDirectories(folder));
+  const absl::Status flushed = SyncDirectory(artifacts_);
+  if (flushed.ok()) {
+    folders_.insert(folder);
+  } else {
+    // Made anew the next time; one that holds files was flushed long ago.
+    rmdir(folder.c_str());
+  }
+  return flushed;
+}
+
+std::optional<int64_t> ArtifactFiles::StoredSize(const std::string& digest) {
+  // An upload's file may be in place already and go again.
+  if (condemned_.contains(digest) || uploading_.contains(digest)) {
+    return std::nullopt;
+  }
+  const auto known = known_.find(digest);
+  if (known != known_.end()) return known->second;
+  const absl::StatusOr<int64_t> size = FileSize(FinalPath(digest));
+  if (!size.ok()) return std::nullopt;
+  known_[digest] = *size;
+  return *size;
+}
+
 absl::StatusOr<ArtifactFiles::Stat> ArtifactFiles::GetStat(
     const std::string& digest) {
   FOLDFARM_RETURN_IF_ERROR(CheckDigest(digest));
@@ -78,13 +107,8 @@ absl::StatusOr<ArtifactFiles::Stat> ArtifactFiles::GetStat(
     // Looked at under the lock, so that Remove() does not come between.
     absl::MutexLock lock(&mu_);
     if (condemned_.contains(digest)) return Stat{false, 0};
-    const auto known = known_.find(digest);
-    if (known != known_.end()) return Stat{true, known->second};
-    const absl::StatusOr<int64_t> size = FileSize(FinalPath(digest));
-    if (size.ok()) {
-      known_[digest] = *size;
-      return Stat{true, *size};
-    }
+    const std::optional<int64_t> size = StoredSize(digest);
+    if (size.has_value()) return Stat{true, *size};
   }
   const absl::StatusOr<int64_t> part = FileSize(PartPath(digest));
   return Stat{false, part.ok() ? *part : 0};
@@ -101,6 +125,8 @@ void ArtifactFiles::Remove(const std::string& digest) {
   if (!IsSha256Hex(digest)) return;
   absl::MutexLock lock(&mu_);
   condemned_.erase(digest);
+  // Somebody is about to name it, and its bytes are not counted yet.
+  if (uploading_.contains(digest)) return;
   known_.erase(digest);
   const std::string path = FinalPath(digest);
   const int64_t size = FileSize(path).value_or(0);
@@ -185,60 +211,77 @@ int64_t ArtifactFiles::RemoveParts(absl::Time before) {
 }
 
 absl::Status ArtifactFiles::CheckRoom(const std::string& digest,
-                                      int64_t bytes) const {
+                                      int64_t size_bytes,
+                                      int64_t missing_bytes) const {
+  int64_t claimed = 0, missing = 0;
+  for (const auto& [other, claim] : uploading_) {
+    claimed += claim.size_bytes;
+    missing += claim.missing_bytes;
+  }
   const int64_t stored = stored_bytes_.load();
-  if (limits_.max_bytes > 0 && stored + bytes > limits_.max_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "artifact ", digest, " of ", bytes, " bytes does not fit: ", stored,
-        " of at most ", limits_.max_bytes,
-        " bytes are stored; foldfarm gc deletes what nothing names, and the "
-        "coordinator's --max-store is the limit"));
+  if (limits_.max_bytes > 0 &&
+      size_bytes > limits_.max_bytes - stored - claimed) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("artifact ", digest, " of ", size_bytes,
+                     " bytes does not fit: ", stored, " of at most ",
+                     limits_.max_bytes, " bytes are stored and ", claimed,
+                     " are being uploaded; foldfarm gc deletes what nothing "
+                     "names, and the coordinator's --max-store is the limit"));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const int64_t free, FreeBytes(uploads_));
-  if (free - bytes >= limits_.spare_bytes) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrCat("artifact ", digest, " of ", bytes,
-                   " bytes does not fit: the coordinator's disk has ", free,
-                   " bytes free and keeps ", limits_.spare_bytes,
-                   " for the database; make room there"));
+  if (free - missing - missing_bytes >= limits_.spare_bytes) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "artifact ", digest, " of ", size_bytes,
+      " bytes does not fit: the coordinator's disk has ", free,
+      " bytes free, expects ", missing, " of other uploads and keeps ",
+      limits_.spare_bytes, " for the database; make room there"));
 }
 
 absl::StatusOr<std::unique_ptr<ArtifactFiles::Upload>>
 ArtifactFiles::BeginUpload(const std::string& digest, int64_t size_bytes,
                            int64_t offset) {
-  FOLDFARM_ASSIGN_OR_RETURN(const Stat stat, GetStat(digest));
+  FOLDFARM_RETURN_IF_ERROR(CheckDigest(digest));
   if (size_bytes < 0 || size_bytes > limits_.max_size_bytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("artifact ", digest, " has ", size_bytes,
                      " bytes, expected 0 to ", limits_.max_size_bytes,
                      "; the coordinator's --max-artifact sets the limit"));
   }
-  if (stat.complete) {
-    Touch(digest);
-    return nullptr;
-  }
-  FOLDFARM_RETURN_IF_ERROR(CheckRoom(digest, size_bytes - stat.size_bytes));
   {
+    // Looked up, measured and claimed at once: another stream may be finishing
+    // this very file, or beginning with one that takes the room.
     absl::MutexLock lock(&mu_);
     if (condemned_.contains(digest)) {
       return absl::UnavailableError(
           absl::StrCat("artifact ", digest, " is just being deleted; repeat"));
     }
-    if (!uploading_.insert(digest).second) {
+    if (uploading_.contains(digest)) {
       return absl::UnavailableError(absl::StrCat(
           "artifact ", digest, " is being uploaded by another; repeat"));
     }
+    if (StoredSize(digest).has_value()) {
+      Touch(digest);
+      return nullptr;
+    }
+    const int64_t kept = FileSize(PartPath(digest)).value_or(0);
+    FOLDFARM_RETURN_IF_ERROR(CheckRoom(digest, size_bytes, size_bytes - kept));
+    // What starts over frees what was kept, but only below.
+    const int64_t missing =
+        offset == 0 ? size_bytes : std::max<int64_t>(0, size_bytes - kept);
+    uploading_[digest] = {size_bytes, missing};
   }
   // Frees the claim unless an Upload takes it over.
-  struct Claim {
+  struct Release {
     ArtifactFiles* files;
     const std::string& digest;
-    ~Claim() {
+    ~Release() {
       if (files == nullptr) return;
       absl::MutexLock lock(&files->mu_);
       files->uploading_.erase(digest);
     }
-  } claim{this, digest};
+  } release{this, digest};
 
   FOLDFARM_ASSIGN_OR_RETURN(std::unique_ptr<AppendFile> file,
                             AppendFile::Open(PartPath(digest)));
@@ -253,7 +296,7 @@ ArtifactFiles::BeginUpload(const std::string& digest, int64_t size_bytes,
   } else {
     FOLDFARM_RETURN_IF_ERROR(HashFile(PartPath(digest), hasher));
   }
-  claim.files = nullptr;
+  release.files = nullptr;
   return std::unique_ptr<Upload>(new Upload(
       *this, digest, size_bytes, std::move(file), std::move(hasher)));
 }
@@ -268,6 +311,7 @@ ArtifactFiles::Upload::Upload(ArtifactFiles& files, std::string digest,
       hasher_(std::move(hasher)) {}
 
 ArtifactFiles::Upload::~Upload() {
+  if (finished_) return;
   absl::MutexLock lock(&files_.mu_);
   files_.uploading_.erase(digest_);
 }
@@ -281,7 +325,11 @@ absl::Status ArtifactFiles::Upload::Append(absl::string_view data) {
                      size_bytes_, "; start over at offset 0"));
   }
   hasher_.Update(data);
-  return file_->Append(data);
+  FOLDFARM_RETURN_IF_ERROR(file_->Append(data));
+  absl::MutexLock lock(&files_.mu_);
+  const auto claim = files_.uploading_.find(digest_);
+  claim->second.missing_bytes = size_bytes_ - size;
+  return absl::OkStatus();
 }
 
 absl::Status ArtifactFiles::Upload::Finish() {
@@ -299,12 +347,27 @@ absl::Status ArtifactFiles::Upload::Finish() {
                                             "; start over at offset 0"));
   }
   const std::string path = files_.FinalPath(digest_);
-  const std::string folder = DirectoryOf(path);
-  if (!IsDirectory(folder)) {
-    FOLDFARM_RETURN_IF_ERROR(MakeDirectories(folder));
-    FOLDFARM_RETURN_IF_ERROR(SyncDirectory(files_.artifacts_));
+  absl::Status published = files_.MakeFolder(DirectoryOf(path));
+  if (published.ok()) published = PublishFile(part, path);
+  if (!published.ok()) {
+    // Of what was not flushed the cache may have more than the disk.
+    unlink(part.c_str());
+    unlink(path.c_str());
+    const std::string why(published.message());
+    SPDLOG_ERROR("artifact={} bytes={} is not stored: {}", digest_, size_bytes_,
+                 why);
+    const std::string message =
+        absl::StrCat("artifact ", digest_, " of ", size_bytes_,
+                     " bytes is not stored: ", why,
+                     "; its bytes are dropped, start over at offset 0");
+    // Whatever else the disk does, the uploader can only repeat.
+    return absl::IsResourceExhausted(published)
+               ? absl::ResourceExhaustedError(message)
+               : absl::UnavailableError(message);
   }
-  FOLDFARM_RETURN_IF_ERROR(PublishFile(part, path));
+  absl::MutexLock lock(&files_.mu_);
+  finished_ = true;
+  files_.uploading_.erase(digest_);
   files_.stored_bytes_ += size_bytes_;
   return absl::OkStatus();
 }

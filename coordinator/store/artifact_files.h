@@ -4,6 +4,12 @@
 // A file appears under its digest only whole, checked and flushed, so the
 // folder itself says what is stored; no table repeats it.
 //
+// A failed flush is the end of its bytes: the kernel reports it once, so that a
+// second flush that succeeds says nothing. The file is dropped and sent anew.
+//
+// An upload is promised its room when it begins, so that many that begin
+// together do not fill what each alone would have found free.
+//
 // Deleting takes two steps, for what is stored and what the database says must
 // agree: within the transaction that finds a file unused it is condemned, which
 // is not stored to whoever asks from there on; after the commit it goes, or is
@@ -16,6 +22,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +46,8 @@ class ArtifactFiles {
   struct Limits {
     // Of one file.
     int64_t max_size_bytes = kMaxSizeBytes;
-    // Of all stored files together; 0: as much as there is room.
+    // Of all files together, those of uploads under way counted whole; 0: as
+    // much as there is room.
     int64_t max_bytes = 0;
     // What uploads leave free on the disk, for the database.
     int64_t spare_bytes = int64_t{256} << 20;
@@ -56,10 +64,12 @@ class ArtifactFiles {
   class Upload {
    public:
     ~Upload();
+    // REQUIRES: Finish() has not returned OK.
     absl::Status Append(absl::string_view data);
     // Checks size and digest, flushes, and makes the file appear.
     // Errors: DATA_LOSS when the bytes are not the digest's (they are dropped);
-    // OUT_OF_RANGE when bytes are missing (they are kept).
+    // OUT_OF_RANGE when bytes are missing (they are kept); RESOURCE_EXHAUSTED
+    // when the disk is full, UNAVAILABLE when it fails (they are dropped).
     absl::Status Finish();
 
    private:
@@ -71,6 +81,8 @@ class ArtifactFiles {
     const int64_t size_bytes_;
     std::unique_ptr<AppendFile> file_;
     Hasher hasher_;
+    // The file is stored; the digest may be another upload's by now.
+    bool finished_ = false;
   };
 
   static absl::StatusOr<std::unique_ptr<ArtifactFiles>> Open(
@@ -87,7 +99,8 @@ class ArtifactFiles {
   // Null when the file is stored already.
   // Errors: OUT_OF_RANGE when `offset` is not where the part ends;
   // INVALID_ARGUMENT for a size above the limit; UNAVAILABLE while another
-  // stream writes the same digest; RESOURCE_EXHAUSTED beyond Limits.
+  // stream writes the same digest; RESOURCE_EXHAUSTED beyond Limits, with what
+  // uploads under way were promised.
   absl::StatusOr<std::unique_ptr<Upload>> BeginUpload(const std::string& digest,
                                                       int64_t size_bytes,
                                                       int64_t offset);
@@ -102,7 +115,7 @@ class ArtifactFiles {
   void Touch(const std::string& digest);
 
   // Deletes a file that nothing names any more. Whoever is reading it reads on;
-  // whoever names it next uploads it again.
+  // whoever names it next uploads it again; one that is being uploaded stays.
   void Remove(const std::string& digest);
 
   // Files that are not stored to whoever asks, as long as this lives, though
@@ -135,20 +148,39 @@ class ArtifactFiles {
   int64_t RemoveParts(absl::Time before);
 
  private:
+  // What an upload under way was promised.
+  struct Claim {
+    int64_t size_bytes = 0;
+    // Of these, not on the disk yet.
+    int64_t missing_bytes = 0;
+  };
+
   ArtifactFiles(const std::string& directory, const Limits& limits);
-  absl::Status CheckRoom(const std::string& digest, int64_t bytes) const;
+  // Room for a file of `size_bytes`, of which `missing_bytes` are to come.
+  absl::Status CheckRoom(const std::string& digest, int64_t size_bytes,
+                         int64_t missing_bytes) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Size of a file that is there whole and neither condemned nor just being
+  // published.
+  std::optional<int64_t> StoredSize(const std::string& digest)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Makes a folder of artifacts_, flushed.
+  absl::Status MakeFolder(const std::string& folder);
   std::string FinalPath(const std::string& digest) const;
   std::string PartPath(const std::string& digest) const;
 
   const std::string artifacts_;
   const std::string uploads_;
   const Limits limits_;
-  absl::Mutex mu_;
-  absl::flat_hash_set<std::string> uploading_ ABSL_GUARDED_BY(mu_);
+  absl::Mutex mu_;  // Never held across a flush.
+  absl::flat_hash_map<std::string, Claim> uploading_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_set<std::string> condemned_ ABSL_GUARDED_BY(mu_);
   // Sizes of files seen whole: files never change, so this never ages.
   absl::flat_hash_map<std::string, int64_t> known_ ABSL_GUARDED_BY(mu_);
-  std::atomic<int64_t> stored_bytes_ = 0;
+  std::atomic<int64_t> stored_bytes_ = 0;  // Changed under mu_.
+  absl::Mutex folders_mu_;                 // Held across flushes of folders.
+  // Folders whose names are on the disk for sure.
+  absl::flat_hash_set<std::string> folders_ ABSL_GUARDED_BY(folders_mu_);
 };
 
 }  // namespace foldfarm

@@ -3,10 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
+#include "common/base/disk_space.h"
 #include "common/base/files.h"
+#include "tests/testing/faulty_files.h"
 
 namespace foldfarm {
 namespace {
@@ -18,7 +25,35 @@ class ArtifactFilesTest : public ::testing::Test {
   ArtifactFilesTest()
       : directory_(*MakeTemporaryDirectory("foldfarm-artifacts-")),
         files_(*ArtifactFiles::Open(directory_)) {}
-  ~ArtifactFilesTest() override { RemoveRecursively(directory_).IgnoreError(); }
+  ~ArtifactFilesTest() override {
+    foldfarm_set_faults("");
+    RemoveRecursively(directory_).IgnoreError();
+  }
+
+  // One whole upload, destroyed afterwards.
+  absl::Status Put(const std::string& bytes) {
+    auto upload = files_->BeginUpload(Sha256Hex(bytes),
+                                      static_cast<int64_t>(bytes.size()), 0);
+    if (!upload.ok()) return upload.status();
+    if (*upload == nullptr) return absl::OkStatus();
+    const absl::Status sent = (*upload)->Append(bytes);
+    return sent.ok() ? (*upload)->Finish() : sent;
+  }
+
+  void ExpectNothingStored() {
+    EXPECT_FALSE(files_->GetStat(digest_)->complete);
+    EXPECT_EQ(files_->GetStat(digest_)->size_bytes, 0);
+    EXPECT_EQ(files_->Find(digest_).status().code(), Code::kNotFound);
+    EXPECT_TRUE(files_->List()->empty());
+    EXPECT_EQ(files_->StoredBytes(), 0);
+    EXPECT_EQ((*ArtifactFiles::Open(directory_))->StoredBytes(), 0);
+  }
+
+  void ExpectStoredOnce() {
+    EXPECT_EQ(*ReadFile(*files_->Find(digest_)), text_);
+    EXPECT_EQ(files_->StoredBytes(), size_);
+    EXPECT_EQ((*ArtifactFiles::Open(directory_))->StoredBytes(), size_);
+  }
 
   const std::string text_ = "weights of a small model";
   const std::string digest_ = Sha256Hex(text_);
@@ -107,6 +142,137 @@ TEST_F(ArtifactFilesTest, ARemovedFileCanBeUploadedAgain) {
     ASSERT_TRUE(files_->GetStat(digest_)->complete);
     files_->Remove(digest_);
     EXPECT_FALSE(files_->GetStat(digest_)->complete);
+  }
+}
+
+// A disk that fails.
+
+TEST_F(ArtifactFilesTest, AFileWhoseFlushFailedIsSentAnew) {
+  foldfarm_set_faults(absl::StrCat("fsync:", digest_, ".part$:1").c_str());
+  EXPECT_EQ(Put(text_).code(), Code::kUnavailable);
+  ExpectNothingStored();
+  // The cache still has all bytes; nobody goes on from there.
+  EXPECT_EQ(files_->BeginUpload(digest_, size_, size_).status().code(),
+            Code::kOutOfRange);
+  EXPECT_TRUE(Put(text_).ok());
+  ExpectStoredOnce();
+}
+
+TEST_F(ArtifactFilesTest, AFileWhoseNameWasNotFlushedIsSentAnew) {
+  foldfarm_set_faults(
+      absl::StrCat("fsync:/artifacts/", digest_.substr(0, 2), "$:1").c_str());
+  EXPECT_EQ(Put(text_).code(), Code::kUnavailable);
+  ExpectNothingStored();
+  EXPECT_TRUE(Put(text_).ok());
+  ExpectStoredOnce();
+}
+
+TEST_F(ArtifactFilesTest, AFolderIsFlushedBeforeAFileAppearsInIt) {
+  for (int i = 0; i < 2; ++i) {
+    foldfarm_set_faults("fsync:/artifacts$:1");
+    EXPECT_EQ(Put(text_).code(), Code::kUnavailable);
+    ExpectNothingStored();
+  }
+  EXPECT_TRUE(Put(text_).ok());
+  ExpectStoredOnce();
+}
+
+// Room for uploads under way.
+
+TEST_F(ArtifactFilesTest, UploadsThatBeginTogetherShareTheLimit) {
+  files_ = *ArtifactFiles::Open(directory_, {.max_bytes = 10});
+  const std::string other = Sha256Hex("123456");
+  auto first = *files_->BeginUpload(Sha256Hex("abcdef"), 6, 0);
+  EXPECT_EQ(files_->BeginUpload(other, 6, 0).status().code(),
+            Code::kResourceExhausted);
+  first.reset();
+  EXPECT_TRUE(files_->BeginUpload(other, 6, 0).ok());
+}
+
+TEST_F(ArtifactFilesTest, WhatIsWrittenOrStoredCountsOnce) {
+  files_ = *ArtifactFiles::Open(directory_, {.max_bytes = 10});
+  auto first = *files_->BeginUpload(Sha256Hex("abcdef"), 6, 0);
+  const auto expect_room_for_four = [&] {
+    EXPECT_TRUE(files_->BeginUpload(Sha256Hex("1234"), 4, 0).ok());
+    EXPECT_EQ(files_->BeginUpload(Sha256Hex("12345"), 5, 0).status().code(),
+              Code::kResourceExhausted);
+  };
+  expect_room_for_four();
+  ASSERT_TRUE(first->Append("abc").ok());
+  expect_room_for_four();
+  ASSERT_TRUE(first->Append("def").ok());
+  expect_room_for_four();
+  ASSERT_TRUE(first->Finish().ok());
+  expect_room_for_four();
+  first.reset();
+  expect_room_for_four();
+}
+
+TEST_F(ArtifactFilesTest, AnUploadThatGoesOnCountsWithWhatWasKept) {
+  files_ = *ArtifactFiles::Open(directory_, {.max_bytes = 10});
+  const std::string digest = Sha256Hex("abcdef");
+  {
+    auto upload = *files_->BeginUpload(digest, 6, 0);
+    ASSERT_TRUE(upload->Append("abcde").ok());
+  }
+  ASSERT_TRUE(Put("12345").ok());
+  EXPECT_EQ(files_->BeginUpload(digest, 6, 5).status().code(),
+            Code::kResourceExhausted);
+  files_->Remove(Sha256Hex("12345"));
+  EXPECT_TRUE(files_->BeginUpload(digest, 6, 5).ok());
+}
+
+TEST_F(ArtifactFilesTest, UploadsThatBeginTogetherShareTheDisk) {
+  files_ = *ArtifactFiles::Open(
+      directory_, {.max_size_bytes = std::numeric_limits<int64_t>::max(),
+                   .spare_bytes = 0});
+  // Only promised, never written.
+  const int64_t size = *FreeBytes(directory_) / 3 * 2;
+  auto first = *files_->BeginUpload(Sha256Hex("a"), size, 0);
+  EXPECT_EQ(files_->BeginUpload(Sha256Hex("b"), size, 0).status().code(),
+            Code::kResourceExhausted);
+  first.reset();
+  EXPECT_TRUE(files_->BeginUpload(Sha256Hex("b"), size, 0).ok());
+}
+
+TEST_F(ArtifactFilesTest, ARefusedUploadHoldsNoRoom) {
+  files_ = *ArtifactFiles::Open(directory_, {.max_bytes = 10});
+  EXPECT_EQ(files_->BeginUpload(Sha256Hex("abcdef"), 6, 3).status().code(),
+            Code::kOutOfRange);
+  EXPECT_TRUE(files_->BeginUpload(Sha256Hex("1234567890"), 10, 0).ok());
+}
+
+TEST_F(ArtifactFilesTest, WhatIsFinishedIsNotUploadedAgain) {
+  auto first = *files_->BeginUpload(digest_, size_, 0);
+  ASSERT_TRUE(first->Append(text_).ok());
+  ASSERT_TRUE(first->Finish().ok());
+  EXPECT_EQ(*files_->BeginUpload(digest_, size_, 0), nullptr);
+  files_->Remove(digest_);
+  // The digest is the second's alone, also when the first goes.
+  auto second = *files_->BeginUpload(digest_, size_, 0);
+  first.reset();
+  EXPECT_EQ(files_->BeginUpload(digest_, size_, 0).status().code(),
+            Code::kUnavailable);
+  ASSERT_TRUE(second->Append(text_).ok());
+  ASSERT_TRUE(second->Finish().ok());
+  ExpectStoredOnce();
+}
+
+TEST_F(ArtifactFilesTest, StreamsThatRaceForOneFileStoreItOnce) {
+  constexpr int kStreams = 4;
+  constexpr int kFiles = 50;
+  for (int i = 0; i < kFiles; ++i) {
+    const std::string bytes = absl::StrCat(i + 100);
+    std::vector<std::thread> streams;
+    for (int s = 0; s < kStreams; ++s) {
+      streams.emplace_back([&] {
+        absl::Status status = Put(bytes);
+        while (status.code() == Code::kUnavailable) status = Put(bytes);
+        EXPECT_TRUE(status.ok()) << status;
+      });
+    }
+    for (std::thread& stream : streams) stream.join();
+    ASSERT_EQ(files_->StoredBytes(), 3 * (i + 1));
   }
 }
 
