@@ -21,10 +21,38 @@ namespace {
 // What the log grows to before it is copied, and a little more.
 constexpr int64_t kLogBytes = int64_t{10} << 20;
 
-absl::StatusOr<int> Version(Connection& connection) {
-  Statement read = connection.Prepare("PRAGMA user_version");
+// PRAGMA application_id of a copy: "copy".
+constexpr int64_t kCopyMark = 0x636f7079;
+constexpr char kMarkCopy[] = "PRAGMA application_id = 0x636f7079";
+
+absl::StatusOr<int64_t> Number(Connection& connection, const char* sql) {
+  Statement read = connection.Prepare(sql);
   FOLDFARM_ASSIGN_OR_RETURN(const bool row, read.Step());
-  return row ? static_cast<int>(read.Int(0)) : 0;
+  return row ? read.Int(0) : 0;
+}
+
+// Numbers that nobody was given before or after the copy was made.
+absl::Status RenumberCopy(Connection& connection, const std::string& path) {
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t mark,
+                            Number(connection, "PRAGMA application_id"));
+  if (mark != kCopyMark) return absl::OkStatus();
+  const int64_t first = absl::ToUnixMicros(Clock::Real().Now());
+  std::string sql = "BEGIN IMMEDIATE;";
+  for (const char* counter : {"worker", "attempt"}) {
+    absl::StrAppend(
+        &sql, "INSERT INTO sqlite_sequence(name, seq) SELECT '", counter,
+        "', 0 WHERE NOT EXISTS(SELECT 1 FROM sqlite_sequence WHERE name = '",
+        counter, "');UPDATE sqlite_sequence SET seq = max(seq, ", first,
+        ") WHERE name = '", counter, "';");
+  }
+  FOLDFARM_RETURN_IF_ERROR(connection.Execute(
+      absl::StrCat(sql, "PRAGMA application_id = 0; COMMIT;")));
+  SPDLOG_WARN(
+      "database={} is a copy; sessions and attempts are counted from {} on, so "
+      "that workers of the farm that it was copied from are not taken for "
+      "others",
+      path, first);
+  return absl::OkStatus();
 }
 
 absl::Status CheckFileSystem(const std::string& path,
@@ -125,9 +153,24 @@ absl::Status CheckIntegrity(Connection& connection) {
   return absl::DataLossError(absl::StrJoin(findings, "; "));
 }
 
+absl::StatusOr<int64_t> NextToken(Connection& connection) {
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const int64_t last,
+      Number(connection,
+             "SELECT max(ifnull((SELECT max(token) FROM attempt), 0), "
+             "ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'attempt'), "
+             "0))"));
+  return last + 1;
+}
+
 absl::Status CopyDatabase(Connection& connection, const std::string& to) {
   FOLDFARM_RETURN_IF_ERROR(connection.Execute(absl::StrCat(
       "VACUUM INTO '", absl::StrReplaceAll(to, {{"'", "''"}}), "'")));
+  {
+    FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> copy,
+                              Connection::Open(to, /*read_only=*/false));
+    FOLDFARM_RETURN_IF_ERROR(copy->Execute(kMarkCopy));
+  }
   FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<AppendFile> file,
                             AppendFile::Open(to));
   FOLDFARM_RETURN_IF_ERROR(file->Sync());
@@ -141,7 +184,8 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
   FOLDFARM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
                             Connection::Open(path, /*read_only=*/false));
   const auto prepare = [&]() -> absl::Status {
-    FOLDFARM_ASSIGN_OR_RETURN(const int version, Version(*connection));
+    FOLDFARM_ASSIGN_OR_RETURN(const int64_t version,
+                              Number(*connection, "PRAGMA user_version"));
     if (version > SchemaVersion()) return Migrate(*connection);
     FOLDFARM_RETURN_IF_ERROR(connection->Execute(
         absl::StrCat(kPagePragma,
@@ -170,6 +214,7 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
           path, version, SchemaVersion(), backup);
     }
     FOLDFARM_RETURN_IF_ERROR(Migrate(*connection));
+    FOLDFARM_RETURN_IF_ERROR(RenumberCopy(*connection, path));
     FOLDFARM_RETURN_IF_ERROR(
         connection->Execute("PRAGMA wal_checkpoint(TRUNCATE)"));
     return ReserveLog(path);

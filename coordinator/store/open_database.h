@@ -5,7 +5,8 @@
 //      flushed, whatever an earlier flush of it has said;
 //   4. the database is read for damage;
 //   5. one of an older program is copied to DATABASE.vN and then migrated;
-//   6. the log gets its room on disk at once: a commit that makes no file grow
+//   6. one that was put back from a copy gets new numbers, see CopyDatabase();
+//   7. the log gets its room on disk at once: a commit that makes no file grow
 //      needs one write to the disk and not two.
 #ifndef FOLDFARM_COORDINATOR_STORE_OPEN_DATABASE_H_
 #define FOLDFARM_COORDINATOR_STORE_OPEN_DATABASE_H_
@@ -42,11 +43,19 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
 // Name of a network file system by its statfs(2) type, or "" of a local one.
 std::string NetworkFileSystem(int64_t type);
 
+// The first fencing token that was never given out.
+absl::StatusOr<int64_t> NextToken(Connection& connection);
+
 // Reads the database for damage. Errors: DATA_LOSS with the first findings.
 absl::Status CheckIntegrity(Connection& connection);
 
 // Writes a consistent copy to `to`, which must not exist, and flushes it.
 // Others may write meanwhile.
+//
+// The copy is marked as such. Put in the place of a database that went on, it
+// knows nothing of the sessions and fencing tokens that were given out since,
+// and would give them to others while their workers live. So whoever opens it
+// begins both at the time in microseconds, which no count has reached.
 absl::Status CopyDatabase(Connection& connection, const std::string& to);
 
 }  // namespace foldfarm

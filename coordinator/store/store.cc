@@ -45,20 +45,23 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
                             Connection::Open(path, /*read_only=*/false));
   FOLDFARM_RETURN_IF_ERROR(copier->Execute(kSyncPragma));
   FOLDFARM_ASSIGN_OR_RETURN(const int64_t page_bytes, writer->PageBytes());
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t next_token, NextToken(*writer));
   return std::unique_ptr<Store>(new Store(path, options, *std::move(lock),
                                           std::move(writer), std::move(copier),
-                                          kCopyBytes / page_bytes));
+                                          kCopyBytes / page_bytes, next_token));
 }
 
 Store::Store(std::string path, const StoreOptions& options,
              std::unique_ptr<FileLock> lock, std::unique_ptr<Connection> writer,
-             std::unique_ptr<Connection> copier, int64_t copy_pages)
+             std::unique_ptr<Connection> copier, int64_t copy_pages,
+             int64_t next_token)
     : path_(std::move(path)),
       options_(options),
       lock_(std::move(lock)),
       writer_(std::move(writer)),
       copier_(std::move(copier)),
-      copy_pages_(copy_pages) {
+      copy_pages_(copy_pages),
+      next_token_(next_token) {
   thread_ = std::thread([this] { WriterLoop(); });
   answer_thread_ = std::thread([this] { AnswerLoop(); });
   copier_thread_ = std::thread([this] { CopierLoop(); });
@@ -330,7 +333,7 @@ void Store::RunBatch(Batch& batch) {
   // Measured, never decided by: the machine's clock will do.
   const absl::Duration begin = Clock::Real().Monotonic();
   BeginLogAnew();
-  Tx tx(*writer_, &rows_);
+  Tx tx(*writer_, &rows_, &next_token_);
   absl::Status commit =
       failed_ ? absl::UnavailableError("the coordinator's disk has failed")
               : writer_->Prepare("BEGIN IMMEDIATE").Run();

@@ -145,7 +145,8 @@ class Store {
 
   Store(std::string path, const StoreOptions& options,
         std::unique_ptr<FileLock> lock, std::unique_ptr<Connection> writer,
-        std::unique_ptr<Connection> copier, int64_t copy_pages);
+        std::unique_ptr<Connection> copier, int64_t copy_pages,
+        int64_t next_token);
   void Enqueue(Work work, Done done, bool here);
   void WriterLoop();
   // Copies the log into the database when it is long.
@@ -172,7 +173,8 @@ class Store {
   const std::unique_ptr<Connection> copier_;  // Of the copier thread.
   // From which on the log is copied.
   const int64_t copy_pages_;
-  RowCache rows_;                             // Of who writes.
+  int64_t next_token_;  // Of who writes.
+  RowCache rows_;       // Of who writes.
   // Borrowed; of who writes, too.
   StoreListener* listener_ = nullptr;
 

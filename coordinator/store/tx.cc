@@ -183,13 +183,14 @@ absl::StatusOr<FencingToken> Tx::InsertAttempt(const AttemptRow& row) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
   Statement s = connection_.Prepare(
       "INSERT INTO attempt(job_id, number, state, session, worker, start_us, "
-      "lease_until_us, heartbeat_us, resumed_epoch, granted_by) VALUES(?, ?, "
-      "?, ?, ?, ?, ?, ?, ?, ?)");
-  FOLDFARM_RETURN_IF_ERROR(
-      s.Bind(row.job.value, row.number, static_cast<int>(row.state),
-             row.session.value, row.worker, row.start_time, row.lease_until,
-             row.heartbeat_time, row.resumed_epoch, row.granted_by.value)
-          .Run());
+      "lease_until_us, heartbeat_us, resumed_epoch, granted_by, token) "
+      "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  s.Bind(row.job.value, row.number, static_cast<int>(row.state),
+         row.session.value, row.worker, row.start_time, row.lease_until,
+         row.heartbeat_time, row.resumed_epoch, row.granted_by.value, nullptr);
+  // Of work that is undone it is lost: no token is given out twice.
+  if (next_token_ != nullptr) s.BindAt(11, (*next_token_)++);
+  FOLDFARM_RETURN_IF_ERROR(s.Run());
   const FencingToken token{connection_.last_insert_id()};
   if (rows_ != nullptr) {
     AttemptRow inserted = row;

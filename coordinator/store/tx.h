@@ -18,9 +18,11 @@ namespace foldfarm {
 
 class Tx : public Reader {
  public:
-  // `rows` is borrowed; null: everything is read from the tables.
-  explicit Tx(Connection& connection, RowCache* rows = nullptr)
-      : Reader(connection), rows_(rows) {}
+  // Both are borrowed. `rows` null: everything is read from the tables.
+  // `next_token` counts the fencing tokens; null: the tables do.
+  explicit Tx(Connection& connection, RowCache* rows = nullptr,
+              int64_t* next_token = nullptr)
+      : Reader(connection), rows_(rows), next_token_(next_token) {}
 
   // As Reader's, of rows that this writer wrote without asking the database.
   using Reader::FindJob;
@@ -97,6 +99,7 @@ class Tx : public Reader {
  private:
   friend class Store;
   RowCache* const rows_;
+  int64_t* const next_token_;
   // Something of this transaction is written; by the work that runs; within a
   // savepoint of its own.
   bool written_ = false;

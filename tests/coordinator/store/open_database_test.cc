@@ -109,6 +109,46 @@ TEST_F(OpenDatabaseTest, ANewDatabaseHasSmallPagesAndAnOlderOneItsOwn) {
   EXPECT_EQ(*(*Connection::Open(database(), true))->PageBytes(), 4096);
 }
 
+TEST_F(OpenDatabaseTest, ACopyGivesOutNoNumberThatWasGivenOut) {
+  const auto register_worker = [](Store& store) {
+    WorkerSession session;
+    EXPECT_TRUE(store
+                    .RunAndWait([&](Tx& tx) -> absl::Status {
+                      const auto inserted = tx.InsertWorker(
+                          {.name = "w", .start_time = Clock::Real().Now()});
+                      if (inserted.ok()) session = *inserted;
+                      return inserted.status();
+                    })
+                    .ok());
+    return session.value;
+  };
+  const auto next_token = [](const std::string& path) {
+    return *NextToken(**Connection::Open(path, /*read_only=*/true));
+  };
+  const std::string other = JoinPath(directory_, "other");
+  const std::string copy = JoinPath(other, "farm.db");
+  ASSERT_TRUE(MakeDirectories(other).ok());
+  const int64_t begin = absl::ToUnixMicros(Clock::Real().Now());
+  {
+    auto store = *Store::Open(directory_);
+    EXPECT_EQ(register_worker(*store), 1);
+    EXPECT_EQ(next_token(database()), 1);
+    ASSERT_TRUE(store->Copy(copy).ok());
+  }
+  int64_t session = 0, token = 0;
+  {
+    auto store = *Store::Open(other);
+    session = register_worker(*store);
+    EXPECT_GT(session, begin);
+    token = next_token(copy);
+    EXPECT_GT(token, begin);
+  }
+  // From then on it is a farm like any other, and so is the first.
+  EXPECT_EQ(register_worker(**Store::Open(other)), session + 1);
+  EXPECT_EQ(next_token(copy), token);
+  EXPECT_EQ(register_worker(**Store::Open(directory_)), 2);
+}
+
 TEST_F(OpenDatabaseTest, AFarmOfTodayIsNotBackedUp) {
   ASSERT_TRUE(Store::Open(directory_).ok());
   ASSERT_TRUE(Store::Open(directory_).ok());
