@@ -13,6 +13,7 @@
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/live_area.h"
+#include "coordinator/cli/reconnection.h"
 
 namespace foldfarm {
 namespace {
@@ -21,7 +22,6 @@ using Farm = v1::FarmService::StubInterface;
 
 constexpr absl::Duration kFollowInterval = absl::Seconds(1);
 // How long the coordinator may be away before following ends.
-constexpr absl::Duration kPatience = absl::Seconds(60);
 // A full analysis of hundreds of models takes this long.
 constexpr absl::Duration kFullTimeout = absl::Minutes(10);
 
@@ -61,18 +61,13 @@ class Follower {
   // Returns when every job is final.
   absl::Status FollowToTheEnd() {
     InterruptScope interrupt;
-    absl::Duration last_heard = context_.clock.Monotonic();
-    bool ever_heard = false;
+    Reconnection reconnection(context_.clock);
     while (true) {
       const absl::StatusOr<bool> is_final = Look();
-      if (is_final.ok()) {
-        last_heard = context_.clock.Monotonic();
-        ever_heard = true;
-        if (*is_final) break;
-      } else if (!absl::IsUnavailable(is_final.status()) || !ever_heard ||
-                 context_.clock.Monotonic() - last_heard > kPatience) {
-        return is_final.status();
-      }
+      if (is_final.ok() && *is_final) break;
+      const bool goes_on =
+          reconnection.ShouldTryAgain(is_final.status(), is_final.ok());
+      if (!is_final.ok() && !goes_on) return is_final.status();
       WaitUnlessCancelled(context_.clock, kFollowInterval,
                           [] { return InterruptScope::Interrupted(); });
       if (InterruptScope::Interrupted()) {

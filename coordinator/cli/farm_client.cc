@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/rpc/status.h"
 #include "coordinator/cli/farm_access.h"
 
 namespace foldfarm {
@@ -34,9 +35,21 @@ FarmClient::FarmClient(std::string address)
       farm_(v1::FarmService::NewStub(Connect(address_))),
       artifacts_(v1::ArtifactService::NewStub(Connect(address_))) {}
 
-absl::Status FarmClient::Explain(const absl::Status& status) const {
+absl::Status FarmClient::Explain(const absl::Status& status, bool heard) const {
   const absl::StatusOr<FarmChannel> access = FarmChannelOptions(address_);
   if (!access.ok()) return access.status();
+  if (IsAnswer(status)) {
+    absl::Status answer = absl::UnavailableError(
+        absl::StrCat("the coordinator at ", address_,
+                     " cannot do it now: ", status.message()));
+    MarkAnswer(answer);
+    return answer;
+  }
+  if (absl::IsUnavailable(status) && heard) {
+    return absl::UnavailableError(
+        absl::StrCat("the coordinator at ", address_, " was lost (",
+                     Reason(status.message()), "); try again"));
+  }
   if (absl::IsUnavailable(status)) {
     const std::string advice = TlsAdvice(status, *access);
     if (!advice.empty()) {

@@ -44,8 +44,8 @@ class FarmClient {
   const std::string& address() const { return address_; }
 
   // UNAVAILABLE and DEADLINE_EXCEEDED with the address and advice; others as
-  // they are.
-  absl::Status Explain(const absl::Status& status) const;
+  // they are. `heard`: the call that failed had brought something.
+  absl::Status Explain(const absl::Status& status, bool heard = false) const;
 
  private:
   const std::string address_;

@@ -5,10 +5,12 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/call_context.h"
+#include "common/rpc/retry.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/job_records.h"
 #include "coordinator/cli/metrics_table.h"
+#include "coordinator/cli/reconnection.h"
 #include "coordinator/cli/worker_commands.h"
 
 namespace foldfarm {
@@ -182,37 +184,63 @@ Style LevelStyle(absl::string_view level) {
   return level == "debug" ? Style::kDim : Style::kPlain;
 }
 
+void PrintLogLine(const Console& console, const v1::LogLine& line) {
+  *console.out << Paint(
+                      absl::FormatTime("%Y-%m-%d %H:%M:%S", ToTime(line.time()),
+                                       absl::LocalTimeZone()),
+                      Style::kDim, console.out_colour)
+               << "  "
+               << Paint(line.text(), LevelStyle(line.level()),
+                        console.out_colour)
+               << "\n";
+}
+
 absl::StatusOr<int> Logs(CommandContext& context, const LogsOptions& options) {
   FarmClient client(context.coordinator);
-  CallContext call(kWhileThePeerLives);
   v1::GetLogsRequest request;
   request.set_job(options.job);
   request.set_follow(options.follow);
-  const auto stream = client.farm().GetLogs(&call, request);
   const bool json = context.format == OutputFormat::kJson;
   v1::GetLogsResponse all;
-  v1::GetLogsResponse part;
-  bool any = false;
-  while (stream->Read(&part)) {
-    any = any || !part.lines().empty();
-    if (json) {
-      all.MergeFrom(part);
-      continue;
+  int64_t last = 0;  // The newest line's place in the log.
+  Reconnection reconnection(context.clock);
+  bool lost = false;
+  while (true) {
+    CallContext call(kWhileThePeerLives);
+    const auto stream = client.farm().GetLogs(&call, request);
+    v1::GetLogsResponse part;
+    bool heard = false;
+    while (stream->Read(&part)) {
+      heard = true;
+      lost = false;
+      for (const v1::LogLine& line : part.lines()) {
+        // A new stream begins at the beginning.
+        if (line.sequence() <= last) continue;
+        last = line.sequence();
+        if (json) {
+          *all.add_lines() = line;
+        } else {
+          PrintLogLine(context.console, line);
+        }
+      }
+      context.console.out->flush();
     }
-    for (const v1::LogLine& line : part.lines()) {
-      *context.console.out << Paint(absl::FormatTime("%Y-%m-%d %H:%M:%S",
-                                                     ToTime(line.time()),
-                                                     absl::LocalTimeZone()),
-                                    Style::kDim, context.console.out_colour)
-                           << "  "
-                           << Paint(line.text(), LevelStyle(line.level()),
-                                    context.console.out_colour)
-                           << "\n";
+    const absl::Status status = ToStatus(stream->Finish());
+    if (status.ok()) break;
+    if (!reconnection.ShouldTryAgain(status, heard) || !options.follow) {
+      return client.Explain(status, /*heard=*/last > 0);
     }
-    context.console.out->flush();
+    if (!lost) {
+      context.console.Warn(
+          "the coordinator is not heard any more; trying again");
+    }
+    lost = true;
+    WaitUnlessCancelled(context.clock, Reconnection::kInterval,
+                        [] { return false; });
   }
-  FOLDFARM_RETURN_IF_ERROR(client.Explain(ToStatus(stream->Finish())));
-  if (!any) context.console.Note(absl::StrCat("No log lines of ", options.job));
+  if (last == 0) {
+    context.console.Note(absl::StrCat("No log lines of ", options.job));
+  }
   if (json) {
     FOLDFARM_RETURN_IF_ERROR(
         context.Show(all, [](size_t, bool) { return ""; }));

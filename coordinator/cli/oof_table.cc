@@ -74,7 +74,8 @@ absl::StatusOr<OofTable> FetchOof(FarmClient& client,
       if (status.ok()) status = AddRow(row, table);
     }
   }
-  FOLDFARM_RETURN_IF_ERROR(client.Explain(ToStatus(stream->Finish())));
+  FOLDFARM_RETURN_IF_ERROR(client.Explain(ToStatus(stream->Finish()),
+                                          /*heard=*/!table.oof.labels.empty()));
   FOLDFARM_RETURN_IF_ERROR(status);
   FindLabels(table.oof);
   return table;

@@ -245,7 +245,8 @@ Prediction::Fetch() {
            {row.probability().begin(), row.probability().end()}});
     }
   }
-  FOLDFARM_RETURN_IF_ERROR(client_.Explain(ToStatus(stream->Finish())));
+  FOLDFARM_RETURN_IF_ERROR(
+      client_.Explain(ToStatus(stream->Finish()), /*heard=*/!by_draws.empty()));
   return by_draws;
 }
 

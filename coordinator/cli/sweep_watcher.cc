@@ -7,6 +7,7 @@
 #include "common/rpc/call_context.h"
 #include "common/rpc/retry.h"
 #include "common/rpc/status.h"
+#include "coordinator/cli/reconnection.h"
 #include "coordinator/cli/watch_view.h"
 
 namespace foldfarm {
@@ -45,7 +46,6 @@ SweepWatcher::SweepWatcher(FarmClient& client, std::string sweep, Clock& clock,
       clock_(clock),
       target_(target),
       area_(*target.stream, target.mode, target.fd),
-      last_heard_(clock.Monotonic()),
       reader_([this] { Follow(); }),
       asker_([this] { LookUp(); }) {}
 
@@ -77,7 +77,8 @@ bool SweepWatcher::stopping() {
 }
 
 // Reads one stream to its end. OK: every job is final.
-absl::Status SweepWatcher::FollowOnce() {
+absl::Status SweepWatcher::FollowOnce(bool& heard) {
+  heard = false;
   CallContext context(kWhileThePeerLives);
   {
     absl::MutexLock lock(&mu_);
@@ -89,8 +90,8 @@ absl::Status SweepWatcher::FollowOnce() {
   const auto stream = client_.farm().WatchSweep(&context, request);
   v1::WatchSweepResponse update;
   while (stream->Read(&update)) {
+    heard = true;
     absl::MutexLock lock(&mu_);
-    last_heard_ = clock_.Monotonic();
     for (WatchEvent& event : state_.Apply(update, clock_.Now())) {
       events_.push_back(std::move(event));
     }
@@ -105,21 +106,24 @@ absl::Status SweepWatcher::FollowOnce() {
 
 void SweepWatcher::Follow() {
   absl::Status status;
+  Reconnection reconnection(clock_);
   while (true) {
-    status = FollowOnce();
-    if (!absl::IsUnavailable(status) || stopping()) break;
+    bool heard;
+    status = FollowOnce(heard);
+    if (!reconnection.ShouldTryAgain(status, heard) || stopping()) break;
     {
       absl::MutexLock lock(&mu_);
-      // Who never had an answer is told at once.
-      if (!state_.has_data() || clock_.Monotonic() - last_heard_ > kPatience) {
-        break;
+      if (auto event = state_.Lose(clock_.Now()); event.has_value()) {
+        events_.push_back(*std::move(event));
+        dirty_ = true;
+        changed_.SignalAll();
       }
     }
-    WaitUnlessCancelled(clock_, absl::Milliseconds(500),
+    WaitUnlessCancelled(clock_, Reconnection::kInterval,
                         [this] { return stopping(); });
   }
   absl::MutexLock lock(&mu_);
-  result_ = client_.Explain(status);
+  result_ = client_.Explain(status, state_.has_data());
   ended_ = true;
   dirty_ = true;
   changed_.SignalAll();

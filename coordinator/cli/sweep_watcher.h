@@ -39,9 +39,6 @@ class SweepWatcher {
     int fd = -1;
     LiveArea::Mode mode = LiveArea::Mode::kFullScreen;
   };
-  // How long the coordinator may be away before watching ends.
-  static constexpr absl::Duration kPatience = absl::Seconds(60);
-
   // stdout of `console`, or its stderr. `console` is borrowed.
   static Target ToOut(const Console& console);
   static Target ToErr(const Console& console);
@@ -61,7 +58,8 @@ class SweepWatcher {
   // A line of the owner's, above the picture.
   void Print(const std::string& line);
 
-  // Why following ended early: NOT_FOUND; UNAVAILABLE after kPatience.
+  // Why following ended early: NOT_FOUND; UNAVAILABLE when the coordinator
+  // could not be reached for Reconnection::kPatience.
   // REQUIRES: Tick returned true.
   absl::Status result();
 
@@ -71,7 +69,8 @@ class SweepWatcher {
 
  private:
   void Follow();
-  absl::Status FollowOnce();
+  // `heard`: the coordinator was, and until the end of the call.
+  absl::Status FollowOnce(bool& heard);
   void LookUp();
   void LookUpPast();
   bool stopping() ABSL_LOCKS_EXCLUDED(mu_);
@@ -94,7 +93,6 @@ class SweepWatcher {
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status result_ ABSL_GUARDED_BY(mu_);
-  absl::Duration last_heard_ ABSL_GUARDED_BY(mu_);
   grpc::ClientContext* call_ ABSL_GUARDED_BY(mu_) = nullptr;
   std::thread reader_;  // Last: they use the others.
   std::thread asker_;

@@ -69,7 +69,7 @@ absl::Status FetchDatabase(CommandContext& context, FarmClient& client,
   if (!status.ok()) call.TryCancel();
   const absl::Status ended = ToStatus(reader->Finish());
   FOLDFARM_RETURN_IF_ERROR(status);
-  if (!ended.ok()) return client.Explain(ended);
+  if (!ended.ok()) return client.Explain(ended, /*heard=*/file->size() > 0);
   const std::string got = hasher.FinishHex();
   if (file->size() != size || got != digest) {
     return absl::DataLossError(

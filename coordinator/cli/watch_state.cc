@@ -88,6 +88,13 @@ WatchEvent WatchState::Event(const v1::Job& before, const v1::Job& after,
   return event;
 }
 
+std::optional<WatchEvent> WatchState::Lose(absl::Time now) {
+  if (lost_.has_value()) return std::nullopt;
+  lost_ = now;
+  return WatchEvent{now, "the coordinator is not heard any more; trying again",
+                    Style::kWarning};
+}
+
 std::vector<WatchEvent> WatchState::Apply(const v1::WatchSweepResponse& update,
                                           absl::Time now) {
   const bool first = !has_data_;
@@ -106,6 +113,10 @@ std::vector<WatchEvent> WatchState::Apply(const v1::WatchSweepResponse& update,
   }
   has_data_ = true;
   std::vector<WatchEvent> events;
+  if (lost_.has_value()) {
+    lost_.reset();
+    events.push_back({now, "the coordinator is heard again"});
+  }
   if (first) {
     events.push_back(
         {now, absl::StrCat(sweep_.id(), " (", sweep_.name(), ") on dataset ",

@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,10 @@ class WatchState {
   std::vector<WatchEvent> Apply(const v1::WatchSweepResponse& update,
                                 absl::Time now);
 
+  // The coordinator is not heard any more since `now`, until Apply(). Returns
+  // the event; none when that is known.
+  std::optional<WatchEvent> Lose(absl::Time now);
+
   // Takes in what other calls brought.
   void AddMetrics(const std::string& job,
                   const v1::GetMetricsResponse& metrics) {
@@ -44,6 +49,8 @@ class WatchState {
   void SetPredictionEpochs(double epochs) { prediction_epochs_ = epochs; }
 
   bool has_data() const { return has_data_; }
+  // When the coordinator was lost; nothing while it is heard.
+  const std::optional<absl::Time>& lost() const { return lost_; }
   const v1::Sweep& sweep() const { return sweep_; }
   // In the sweep's order.
   const std::vector<v1::Job>& jobs() const { return jobs_; }
@@ -61,6 +68,7 @@ class WatchState {
 
   bool has_data_ = false;
   bool has_workers_ = false;
+  std::optional<absl::Time> lost_;
   v1::Sweep sweep_;
   std::vector<v1::Job> jobs_;
   std::map<std::string, size_t> index_;

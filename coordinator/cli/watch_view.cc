@@ -108,6 +108,14 @@ std::vector<std::string> HeadLines(const WatchState& state,
   } else {
     lines.push_back(counts.text());
   }
+  if (state.lost().has_value()) {
+    lines.push_back(Paint(
+        Truncate(absl::StrCat("The coordinator is not heard since ",
+                              absl::FormatTime("%H:%M:%S", *state.lost(), zone),
+                              "; trying again"),
+                 columns),
+        Style::kWarning, colour));
+  }
   if (!sweep.note().empty()) {
     lines.push_back(
         Paint(Truncate(sweep.note(), columns), Style::kWarning, colour));

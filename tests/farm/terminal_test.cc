@@ -220,6 +220,34 @@ TEST_F(TerminalTest, APipeGetsALineAnEvent) {
                           Not(HasSubstr("\033")), Not(HasSubstr("\r"))));
 }
 
+TEST_F(TerminalTest, FollowingOutlivesARestartOfTheCoordinator) {
+  const std::string sweep = Submit(100, {"talk_and_wait"});
+  StartWorker(1);
+  auto environment = Environment();
+  environment["TERM"] = "dumb";
+  const std::string job = absl::StrCat(sweep, "/talk_and_wait/0");
+  const auto watch = Run({"watch", sweep}, environment);
+  const auto logs = Run({"logs", "-f", job}, environment);
+  ASSERT_TRUE(watch->WaitForText("running on w"));
+  ASSERT_TRUE(logs->WaitForText("more words"));
+  cluster_->KillCoordinator();
+  EXPECT_TRUE(watch->WaitForText("trying again"));
+  EXPECT_TRUE(logs->WaitForText("trying again"));
+  ASSERT_TRUE(cluster_->StartCoordinator().ok());
+  EXPECT_TRUE(watch->WaitForText("is heard again"));
+  ASSERT_TRUE(cluster_->Cancel(sweep).ok());
+  const auto watched = watch->WaitForEnd();
+  ASSERT_TRUE(watched.has_value());
+  EXPECT_EQ(watched->exit_status, 1) << watch->written();
+  const auto logged = logs->WaitForEnd();
+  ASSERT_TRUE(logged.has_value());
+  EXPECT_EQ(logged->exit_status, 0) << logs->written();
+  // No line is told twice.
+  const std::vector<std::string> told =
+      absl::StrSplit(logs->written(), "more words");
+  EXPECT_THAT(told, SizeIs(2)) << logs->written();
+}
+
 // What bash's own machinery would offer after `line`.
 class BashCompletionTest : public TerminalTest {
  protected:

@@ -274,6 +274,13 @@ int Wait(const Attempt& attempt) {
   return 75;
 }
 
+// Two lines for the log, then as above.
+int TalkAndWait(const Attempt& attempt) {
+  std::printf("first words\nmore words\n");
+  std::fflush(stdout);
+  return Wait(attempt);
+}
+
 int IgnoreStop(const Attempt& attempt) {
   SayStarted(attempt, 0);
   while (true) pause();
@@ -364,6 +371,7 @@ const std::map<std::string, int (*)(const Attempt&)> kBehaviours = {
     {"slow", Slow},
     {"stop_unasked", StopUnasked},
     {"succeed", Succeed},
+    {"talk_and_wait", TalkAndWait},
     {"wait", Wait},
 };
 
@@ -386,7 +394,7 @@ int Main(int argc, char** argv) {
   action.sa_handler = [](int) { stop_requested = 1; };
   if (name == "ignore_stop") action.sa_handler = SIG_IGN;
   sigaction(SIGTERM, &action, nullptr);
-  if (name == "wait") {
+  if (name == "wait" || name == "talk_and_wait") {
     // Deliverable only in sigsuspend, so that none is missed.
     sigset_t term;
     sigemptyset(&term);

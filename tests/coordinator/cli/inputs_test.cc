@@ -3,6 +3,7 @@
 #include <string>
 
 #include "common/base/json_text.h"
+#include "common/rpc/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/coordinator/cli/scripted_farm.h"
@@ -115,6 +116,21 @@ TEST_F(InputsTest, SubmitNeedsADatasetUnlessItIsADryRun) {
       Run({"submit", Sweep("  - {name: gru, arch: {rnn: {}}}\n")});
   EXPECT_EQ(outcome.exit_status, 2);
   EXPECT_THAT(outcome.err, HasSubstr("--dataset is required"));
+}
+
+TEST_F(InputsTest, WhatTheCoordinatorCannotDoNowIsNoAbsentCoordinator) {
+  farm_.cancel_status = ToGrpc(
+      absl::UnavailableError("database: COMMIT: database or disk is full"));
+  const Outcome refused = Run({"cancel", "s1"});
+  EXPECT_EQ(refused.exit_status, 1) << refused.err;
+  EXPECT_THAT(refused.err,
+              AllOf(HasSubstr("cannot do it now: database: COMMIT: database or "
+                              "disk is full"),
+                    Not(HasSubstr("start one"))));
+  server_->Shutdown();
+  const Outcome absent = Run({"cancel", "s1"});
+  EXPECT_EQ(absent.exit_status, 3) << absent.err;
+  EXPECT_THAT(absent.err, HasSubstr("no coordinator answers"));
 }
 
 }  // namespace

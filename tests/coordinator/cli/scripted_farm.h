@@ -124,6 +124,12 @@ class ScriptedFarm : public v1::FarmService::Service {
     }
   }
 
+  grpc::Status Cancel(grpc::ServerContext*, const v1::CancelRequest*,
+                      v1::CancelResponse*) override {
+    return cancel_status;
+  }
+
+  grpc::Status cancel_status;
   std::vector<v1::GetJobResponse> jobs;
   v1::SweepSpec spec;  // Of the sweep.
   v1::SubmitSweepRequest submitted;

@@ -41,6 +41,19 @@ TEST_F(WatchStateTest, ReportsEveryQuarterOfAJobsEpochsOnce) {
   EXPECT_THAT(Apply({MakeJob("gru", 0, v1::Job::RUNNING, 49)}), IsEmpty());
 }
 
+TEST_F(WatchStateTest, SaysOnceThatTheCoordinatorIsLostAndThatItIsBack) {
+  Apply({MakeJob("gru", 0, v1::Job::RUNNING, 0)});
+  EXPECT_FALSE(state_.lost().has_value());
+  const auto lost = state_.Lose(kNow);
+  ASSERT_TRUE(lost.has_value());
+  EXPECT_THAT(lost->text, StartsWith("the coordinator is not heard"));
+  EXPECT_FALSE(state_.Lose(kNow + absl::Seconds(1)).has_value());
+  EXPECT_EQ(*state_.lost(), kNow);
+  EXPECT_THAT(Apply({MakeJob("gru", 0, v1::Job::RUNNING, 0)}),
+              ElementsAre("the coordinator is heard again"));
+  EXPECT_FALSE(state_.lost().has_value());
+}
+
 TEST_F(WatchStateTest, ReportsHowJobsEnd) {
   Apply({MakeJob("gru", 0, v1::Job::RUNNING, 90),
          MakeJob("gru", 1, v1::Job::RUNNING, 90)});

@@ -108,6 +108,14 @@ TEST(WatchLinesTest, SaysWhatTheFarmDecidedAndThatNobodyWorks) {
                              "online")));
 }
 
+TEST(WatchLinesTest, SaysThatTheCoordinatorIsLost) {
+  WatchState state;
+  state.Apply(Update({MakeJob("gru", 0, v1::Job::RUNNING, 3)}), kNow);
+  state.Lose(kNow);
+  EXPECT_THAT(Lines(state, 80, 24),
+              Contains(HasSubstr("The coordinator is not heard since ")));
+}
+
 // `models` x 4 folds; the first `running` of them run, the next fails.
 WatchState Large(int models, int running) {
   WatchState state;
