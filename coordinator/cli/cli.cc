@@ -1,13 +1,16 @@
 #include "coordinator/cli/cli.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/rpc/status.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/completion.h"
 #include "coordinator/cli/farm_access.h"
@@ -180,7 +183,8 @@ int ExitStatus(const Console& console, const absl::StatusOr<int>& result) {
     return kExitInterrupted;
   }
   console.Error(std::string(status.message()));
-  return absl::IsUnavailable(status) ? kExitUnreachable : kExitFailed;
+  const bool unreachable = absl::IsUnavailable(status) && !IsAnswer(status);
+  return unreachable ? kExitUnreachable : kExitFailed;
 }
 
 void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
@@ -199,9 +203,7 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
                "is not a terminal, unless FORCE_COLOR=1");
 }
 
-}  // namespace
-
-int RunCli(const std::vector<std::string>& arguments, Console console) {
+int ParseAndRun(const std::vector<std::string>& arguments, Console console) {
   CLI::App app(kDescription, "foldfarm");
   app.footer(kFooter);
   app.require_subcommand(1);
@@ -285,6 +287,23 @@ int RunCli(const std::vector<std::string>& arguments, Console console) {
       global.coordinator, Clock::Real()};
   SetFarmAccess(global.coordinator, global.access);
   return ExitStatus(console, invocation.action(context));
+}
+
+}  // namespace
+
+int RunCli(const std::vector<std::string>& arguments, Console console) {
+  CheckedOutput output(*console.out);
+  const int exit_status = ParseAndRun(arguments, console);
+  if (output.Flush()) return exit_status;
+  // Whoever closed the pipe has read enough. It comes to this only where
+  // SIGPIPE is ignored.
+  if (output.error() != EPIPE) {
+    const char* reason =
+        output.error() == 0 ? "" : std::strerror(output.error());
+    console.Error(absl::StrCat("cannot write the output",
+                               *reason == '\0' ? "" : ": ", reason));
+  }
+  return exit_status == kExitDone ? kExitFailed : exit_status;
 }
 
 }  // namespace foldfarm

@@ -13,7 +13,8 @@
 namespace foldfarm {
 
 // `arguments` without the program's name. Results go to console.out, all else
-// to console.err. Returns the exit status.
+// to console.err. Returns the exit status: 1, too, when results could not be
+// written.
 int RunCli(const std::vector<std::string>& arguments, Console console);
 
 }  // namespace foldfarm

@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <iostream>
 
@@ -86,5 +87,60 @@ void Console::Error(absl::string_view text) const {
   *err << Paint("error:", Style::kBad, err_colour) << " "
        << Fit(std::string(text)) << std::endl;
 }
+
+// Passes everything on at once.
+class CheckedOutput::Buffer : public std::streambuf {
+ public:
+  explicit Buffer(std::streambuf& to) : to_(to) {}
+
+  int error() const { return error_; }
+
+ protected:
+  int_type overflow(int_type c) override {
+    if (traits_type::eq_int_type(c, traits_type::eof())) {
+      return traits_type::not_eof(c);
+    }
+    errno = 0;
+    const int_type put = to_.sputc(traits_type::to_char_type(c));
+    Keep(!traits_type::eq_int_type(put, traits_type::eof()));
+    return put;
+  }
+  std::streamsize xsputn(const char* text, std::streamsize size) override {
+    errno = 0;
+    const std::streamsize put = to_.sputn(text, size);
+    Keep(put == size);
+    return put;
+  }
+  int sync() override {
+    errno = 0;
+    const int result = to_.pubsync();
+    Keep(result == 0);
+    return result;
+  }
+
+ private:
+  void Keep(bool written) {
+    if (!written && error_ == 0) error_ = errno;
+  }
+
+  std::streambuf& to_;
+  int error_ = 0;
+};
+
+CheckedOutput::CheckedOutput(std::ostream& stream)
+    : stream_(stream),
+      former_(stream.rdbuf()),
+      buffer_(std::make_unique<Buffer>(*former_)) {
+  stream_.rdbuf(buffer_.get());
+}
+
+CheckedOutput::~CheckedOutput() { stream_.rdbuf(former_); }
+
+bool CheckedOutput::Flush() {
+  stream_.flush();
+  return stream_.good();
+}
+
+int CheckedOutput::error() const { return buffer_->error(); }
 
 }  // namespace foldfarm

@@ -7,7 +7,9 @@
 #define FOLDFARM_COORDINATOR_CLI_CONSOLE_H_
 
 #include <cstddef>
+#include <memory>
 #include <ostream>
+#include <streambuf>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -65,6 +67,29 @@ struct Console {
   void Note(absl::string_view text) const;
   void Warn(absl::string_view text) const;
   void Error(absl::string_view text) const;
+};
+
+// Watches the writes to a stream as long as it lives. A stream says that it
+// failed, not why, and errno says something else by the time that one asks.
+// Not thread-safe.
+class CheckedOutput {
+ public:
+  explicit CheckedOutput(std::ostream& stream);  // Borrowed; outlives this.
+  ~CheckedOutput();
+  CheckedOutput(const CheckedOutput&) = delete;
+  CheckedOutput& operator=(const CheckedOutput&) = delete;
+
+  // Writes what is still buffered. False when that or something before failed.
+  bool Flush();
+  // errno of the first failure; 0 when none or nobody set it.
+  int error() const;
+
+ private:
+  class Buffer;
+
+  std::ostream& stream_;
+  std::streambuf* const former_;  // Of the stream, which gets it back.
+  const std::unique_ptr<Buffer> buffer_;
 };
 
 }  // namespace foldfarm

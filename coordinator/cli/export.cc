@@ -1,10 +1,14 @@
 #include "coordinator/cli/export.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/attempt_files.h"
@@ -14,6 +18,7 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
 #include "common/sweep/sweep.h"
+#include "coordinator/cli/export_results.h"
 #include "coordinator/cli/inside_folder.h"
 #include "coordinator/cli/suggest.h"
 
@@ -25,6 +30,27 @@ using Json = nlohmann::ordered_json;
 
 // Trees, as XGBoost saves them.
 constexpr absl::string_view kTrees = "model.ubj";
+
+constexpr char kIndexFile[] = "index.json";
+constexpr char kReadmeFile[] = "README.txt";
+
+// How an export's files begin, those whose names others use as well.
+struct FileBeginning {
+  absl::string_view name;
+  absl::string_view text;
+};
+constexpr FileBeginning kBeginnings[] = {
+    {kReadmeFile, "Models of sweep "},
+    {kIndexFile, "{\n \"sweep\": \""},
+    // Earlier versions described the arrays there.
+    {kIndexFile, "{\n \"arrays\": {"},
+    {kNpyIndexFile, "{\n \"arrays\": {"},
+    {"oof.csv", "sample_id,fold,instrument_type,"},
+    {"oof_draws.csv", "sample_id,model,draw,"},
+    {"metrics.csv", "job,model,fold,epoch"},
+    {"results.csv", "job,model,fold,state"},
+};
+constexpr size_t kMostBeginningBytes = 64;
 
 // A file to fetch.
 struct Item {
@@ -40,12 +66,16 @@ class Exporter {
 
   absl::StatusOr<ExportReport> Export() {
     FOLDFARM_RETURN_IF_ERROR(List());
+    if (options_.index) {
+      FOLDFARM_RETURN_IF_ERROR(
+          CheckReplaceable(options_.directory, {kIndexFile, kReadmeFile}));
+    }
     FOLDFARM_RETURN_IF_ERROR(MakeDirectories(options_.directory));
     FOLDFARM_RETURN_IF_ERROR(Fetch());
     if (options_.index) {
       FOLDFARM_RETURN_IF_ERROR(
-          Write("index.json", absl::StrCat(JsonText(Index(), 1), "\n")));
-      FOLDFARM_RETURN_IF_ERROR(Write("README.txt", Readme()));
+          Write(kIndexFile, absl::StrCat(JsonText(Index(), 1), "\n")));
+      FOLDFARM_RETURN_IF_ERROR(Write(kReadmeFile, Readme()));
     }
     Describe();
     return std::move(report_);
@@ -221,7 +251,9 @@ class Exporter {
         "FOLD\n",
         "MODEL/FOLD.ubj          trees, as XGBoost saves them\n",
         "index.json              what each file is, its SHA-256, the options "
-        "of each model\n\n",
+        "of each model\n"
+        "npy.json                axes of the .npy arrays, where they were "
+        "exported too\n\n",
         "Outputs are logits, one for each label, in this order unless "
         "index.json says\notherwise for a file:\n  ",
         absl::StrJoin(labels_, "\n  "), "\n");
@@ -256,6 +288,33 @@ class Exporter {
 };
 
 }  // namespace
+
+absl::Status CheckReplaceable(const std::string& directory,
+                              const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const std::string path = JoinPath(directory, name);
+    struct stat info;
+    // What is no plain file holds no text to lose.
+    if (lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return ErrnoStatus(path, "cannot open");
+    std::string text(kMostBeginningBytes, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<size_t>(file.gcount()));
+    const bool own =
+        std::any_of(std::begin(kBeginnings), std::end(kBeginnings),
+                    [&](const FileBeginning& beginning) {
+                      return beginning.name == name &&
+                             absl::StartsWith(text, beginning.text);
+                    });
+    if (own) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        path,
+        " is there and no export wrote it, expected none or that of an "
+        "earlier export; move it away, or export to another folder"));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status UnknownModel(const std::string& sweep, const std::string& model,
                           const std::vector<std::string>& models) {

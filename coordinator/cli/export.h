@@ -2,7 +2,8 @@
 //
 // DIRECTORY/MODEL/FOLD.safetensors holds the weights of a job; what else it
 // left, as XGBoost's model, stands beside it as FOLD.EXTENSION. index.json says
-// what each file is, README.txt how to load it.
+// what each file is, README.txt how to load it. Predictions and metrics may
+// stand in the same folder: export_results.h.
 #ifndef FOLDFARM_COORDINATOR_CLI_EXPORT_H_
 #define FOLDFARM_COORDINATOR_CLI_EXPORT_H_
 
@@ -60,9 +61,20 @@ struct ExportReport {
 // right digest is kept; another one under that name is replaced.
 //
 // Errors: NOT_FOUND when the sweep or the model does not exist; those of
-// GetJob, MakePlaceInside, DownloadFile and of writing.
+// CheckReplaceable, before anything is fetched; those of GetJob,
+// MakePlaceInside, DownloadFile and of writing.
 absl::StatusOr<ExportReport> ExportModels(FarmClient& client,
                                           const ExportOptions& options);
+
+// Guards what a person has under the name of a file that an export writes.
+//
+// OK when each of `names` ("README.txt", "metrics.csv") is missing in
+// `directory`, or begins as an export's file of that name does. A symbolic link
+// is OK, too: it is replaced, not what it points at.
+//
+// Errors: FAILED_PRECONDITION naming the first other file; those of reading.
+absl::Status CheckReplaceable(const std::string& directory,
+                              const std::vector<std::string>& names);
 
 // A model's labels in the order of its outputs, which is the dataset's.
 std::vector<std::string> LabelsOfModel(const v1::ModelSpec& model,

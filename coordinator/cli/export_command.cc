@@ -144,8 +144,20 @@ absl::Status ExportResults(CommandContext& context, FarmClient& client,
   return absl::OkStatus();
 }
 
+// Before anything is fetched: files that somebody else wrote stay as they are.
+// ExportModels looks after its own.
+absl::Status CheckResultFiles(const ExportCommandOptions& options) {
+  std::vector<std::string> names;
+  if (options.Wants(kCsv)) {
+    names = {"oof.csv", "oof_draws.csv", "metrics.csv", "results.csv"};
+  }
+  if (options.Wants(kNpy)) names.push_back(kNpyIndexFile);
+  return CheckReplaceable(options.out, names);
+}
+
 absl::StatusOr<int> Export(CommandContext& context,
                            const ExportCommandOptions& options) {
+  FOLDFARM_RETURN_IF_ERROR(CheckResultFiles(options));
   FarmClient client(context.coordinator);
   InterruptScope interrupt;
   absl::Status status;
@@ -184,7 +196,7 @@ void AddExportCommand(CLI::App& app, Invocation& invocation) {
           "safetensors: weights, OUT/MODEL/FOLD.safetensors, with the names of "
           "PyTorch and timm; trees as XGBoost saves them\n"
           "csv: oof.csv, oof_draws.csv, metrics.csv, results.csv\n"
-          "npy: the same as NumPy's arrays; index.json names their axes\n"
+          "npy: the same as NumPy's arrays; npy.json names their axes\n"
           "tensorboard: event files, OUT/MODEL/FOLD/events.out.tfevents.*")
       ->type_name("FORMAT,...")
       ->delimiter(',')

@@ -3,7 +3,8 @@
 //
 // 1. FetchResults gets everything once, whatever the formats.
 // 2. A Write function a format puts files into a folder, each whole or not at
-//    all. Writing again replaces them.
+//    all. Writing again replaces them; CheckReplaceable (export.h) says
+//    beforehand whether somebody else's would be.
 #ifndef FOLDFARM_COORDINATOR_CLI_EXPORT_RESULTS_H_
 #define FOLDFARM_COORDINATOR_CLI_EXPORT_RESULTS_H_
 
@@ -46,6 +47,9 @@ struct ResultOptions {
 absl::StatusOr<SweepResults> FetchResults(FarmClient& client,
                                           const ResultOptions& options);
 
+// Describes the arrays; index.json beside it belongs to the weights.
+inline constexpr char kNpyIndexFile[] = "npy.json";
+
 // What was written.
 struct WrittenFiles {
   int64_t files = 0;
@@ -65,7 +69,7 @@ absl::Status WriteCsv(const SweepResults& results, const std::string& directory,
 // oof_probabilities.npy [models, samples, labels], oof_ensemble.npy and
 // oof_truth.npy [samples, labels], oof_folds.npy [samples],
 // oof_draws/MODEL.npy [draws, samples, labels], metrics.npy [jobs, epochs,
-// metrics], results.npy [jobs, metrics]; index.json names what runs along each
+// metrics], results.npy [jobs, metrics]; npy.json names what runs along each
 // axis. NaN where there is no value.
 absl::Status WriteNpy(const SweepResults& results, const std::string& directory,
                       WrittenFiles& written);

@@ -137,7 +137,7 @@ class NpyFolder {
   }
   Json& index() { return index_; }
   absl::Status Finish() {
-    return written_.Write(directory_, "index.json",
+    return written_.Write(directory_, kNpyIndexFile,
                           absl::StrCat(JsonText(index_, 1), "\n"));
   }
 

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/base/subprocess.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -125,10 +127,41 @@ TEST_F(ReportFarmTest, ResultsAreExportedInAllFormatsAtOnce) {
                            HasSubstr("Exported tensorboard")));
   for (const char* file :
        {"succeed.a/0.safetensors", "oof.csv", "oof_draws.csv", "metrics.csv",
-        "results.csv", "index.json", "oof_probabilities.npy",
-        "oof_draws/succeed.a.npy", "metrics.npy"}) {
+        "results.csv", "oof_probabilities.npy", "oof_draws/succeed.a.npy",
+        "metrics.npy"}) {
     EXPECT_TRUE(FileExists(JoinPath(out, file))) << file;
   }
+  // Each index describes what it is there for, beside the other.
+  const auto weights =
+      ParseJson(ReadFile(JoinPath(out, "index.json")).value_or(""));
+  ASSERT_TRUE(weights.is_object() && weights.contains("files"));
+  EXPECT_FALSE(weights["labels"].empty());
+  EXPECT_TRUE(weights["models"].contains("succeed.a"));
+  size_t networks = 0;
+  for (const auto& file : weights["files"]) {
+    const auto bytes = ReadFile(JoinPath(out, file.value("path", "")));
+    ASSERT_TRUE(bytes.ok()) << file;
+    EXPECT_EQ(file["sha256"], Sha256Hex(*bytes)) << file;
+    EXPECT_EQ(file["labels"], weights["labels"]);
+    networks += file["what"] == "weights.safetensors" ? 1 : 0;
+  }
+  EXPECT_EQ(networks, 2u);
+  const auto arrays =
+      ParseJson(ReadFile(JoinPath(out, "npy.json")).value_or(""));
+  ASSERT_TRUE(arrays.is_object() && arrays.contains("arrays"));
+  EXPECT_EQ(arrays["labels"], weights["labels"]);
+  EXPECT_EQ(arrays["arrays"]["oof_ensemble.npy"]["axes"],
+            nlohmann::json({"samples", "labels"}));
+  for (const auto& [name, array] : arrays["arrays"].items()) {
+    EXPECT_TRUE(FileExists(JoinPath(out, name))) << name;
+  }
+  EXPECT_THAT(ReadFile(JoinPath(out, "README.txt")).value_or(""),
+              AllOf(HasSubstr("\nindex.json "), HasSubstr("\nnpy.json ")));
+  // An export's own folder takes another one.
+  ASSERT_EQ(Foldfarm({"export", "s1", "--to", "safetensors,csv,npy,tensorboard",
+                      "--out", out}),
+            0)
+      << said_;
   const auto runs = ListDirectory(JoinPath(out, "succeed.a/1"));
   ASSERT_TRUE(runs.ok()) << runs.status();
   ASSERT_EQ(runs->size(), 1u);

@@ -5,10 +5,12 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <cerrno>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
 #include "foldfarm/v1/farm.grpc.pb.h"
@@ -149,15 +151,19 @@ class CliTest : public testing::Test {
     return RunAsIs(arguments);
   }
   static Outcome RunAsIs(const std::vector<std::string>& arguments) {
-    std::ostringstream out, err;
+    std::ostringstream out;
+    Outcome outcome = RunInto(out, arguments);
+    outcome.out = out.str();
+    return outcome;
+  }
+  static Outcome RunInto(std::ostream& out,
+                         const std::vector<std::string>& arguments) {
+    std::ostringstream err;
     Console console;
     console.out = &out;
     console.err = &err;
-    Outcome outcome;
-    outcome.exit_status = RunCli(arguments, console);
-    outcome.out = out.str();
-    outcome.err = err.str();
-    return outcome;
+    const int exit_status = RunCli(arguments, console);
+    return {exit_status, "", err.str()};
   }
   std::string Path(const std::string& name) const {
     return JoinPath(directory_, name);
@@ -299,6 +305,34 @@ TEST_F(CliTest, NoCoordinatorIsExitThreeWithAdvice) {
   EXPECT_THAT(outcome.out, IsEmpty());
 }
 
+// stdout on a full disk: takes everything, and fails when it is flushed.
+struct FullDisk : std::stringbuf {
+  explicit FullDisk(int number) : error(number) {}
+  int sync() override {
+    errno = error;
+    return -1;
+  }
+  const int error;
+};
+
+TEST_F(CliTest, OutputThatCannotBeWrittenIsAFailure) {
+  const auto run = [](const std::vector<std::string>& arguments, int error) {
+    FullDisk disk(error);
+    std::ostream out(&disk);
+    const Outcome outcome = RunInto(out, arguments);
+    EXPECT_EQ(outcome.exit_status, 1) << arguments[0];
+    return outcome.err;
+  };
+  const std::string farm = absl::StrCat("--coordinator=127.0.0.1:", port_);
+  EXPECT_EQ(run({"sweeps", farm, "-o", "json"}, ENOSPC),
+            "error: cannot write the output: No space left on device\n");
+  EXPECT_THAT(run({"token", "new", "--role", "worker", "--name", "w"}, EIO),
+              HasSubstr("error: cannot write the output: Input/output error"));
+  EXPECT_EQ(run({"jobs", "--help"}, 0), "error: cannot write the output\n");
+  // `| head -1` has read enough, where SIGPIPE is ignored.
+  EXPECT_EQ(run({"jobs", "s1", farm}, EPIPE), "");
+}
+
 struct UsageCase {
   std::vector<std::string> arguments;
   std::string message;
@@ -345,41 +379,18 @@ INSTANTIATE_TEST_SUITE_P(
         UsageCase{{"dataset"}, "subcommand"}));
 
 TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
-  for (const std::vector<std::string>& command :
-       std::vector<std::vector<std::string>>{{"demo"},
-                                             {"run"},
-                                             {"dataset", "synth"},
-                                             {"dataset", "import"},
-                                             {"dataset", "list"},
-                                             {"dataset", "show"},
-                                             {"weights", "import"},
-                                             {"weights", "list"},
-                                             {"submit"},
-                                             {"sweeps"},
-                                             {"status"},
-                                             {"jobs"},
-                                             {"job"},
-                                             {"watch"},
-                                             {"logs"},
-                                             {"metrics"},
-                                             {"workers"},
-                                             {"ensemble"},
-                                             {"oof"},
-                                             {"render"},
-                                             {"export"},
-                                             {"options"},
-                                             {"completion"},
-                                             {"cancel"},
-                                             {"retry"}}) {
-    std::string name = "foldfarm";
-    for (const std::string& word : command) absl::StrAppend(&name, " ", word);
-    std::vector<std::string> arguments = command;
+  const std::vector<std::string> commands = absl::StrSplit(
+      "demo,run,dataset synth,dataset import,dataset list,dataset show,weights "
+      "import,weights list,submit,sweeps,status,jobs,job,watch,logs,metrics,"
+      "workers,ensemble,oof,render,export,options,completion,cancel,retry",
+      ',');
+  for (const std::string& command : commands) {
+    std::vector<std::string> arguments = absl::StrSplit(command, ' ');
     arguments.push_back("--help");
     const Outcome outcome = RunAsIs(arguments);
-    EXPECT_EQ(outcome.exit_status, 0) << name;
-    EXPECT_THAT(outcome.out, AllOf(HasSubstr(absl::StrCat("Usage: ", name)),
-                                   HasSubstr("Example:\n  foldfarm ")))
-        << name;
+    EXPECT_EQ(outcome.exit_status, 0) << command;
+    EXPECT_THAT(outcome.out, HasSubstr("Usage: foldfarm " + command));
+    EXPECT_THAT(outcome.out, HasSubstr("Example:\n  foldfarm ")) << command;
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "coordinator/cli/export.h"
 #include "coordinator/cli/npy.h"
 #include "coordinator/cli/tfevents.h"
 #include "gmock/gmock.h"
@@ -284,8 +285,12 @@ TEST_F(FilesTest, NumpyReadsTheArrays) {
   results.oof.ensemble = oof.models[0].probabilities;
   results.jobs.push_back(TwoAttempts());
   (*results.jobs[0].metrics.mutable_result())["log_loss"] = 0.125;
+  const std::string weights_index = JoinPath(folder_, "index.json");
+  ASSERT_TRUE(WriteFileAtomically(weights_index, "of the weights").ok());
   WrittenFiles written;
   ASSERT_TRUE(WriteNpy(results, folder_, written).ok());
+  EXPECT_EQ(ReadFile(weights_index).value(), "of the weights");
+  EXPECT_TRUE(CheckReplaceable(folder_, {kNpyIndexFile}).ok());
   if (std::system("python3 -c 'import numpy' 2>/dev/null") != 0) {
     GTEST_SKIP() << "python3-numpy is not installed";
   }
@@ -294,7 +299,7 @@ TEST_F(FilesTest, NumpyReadsTheArrays) {
 import json, sys
 import numpy as np
 load = lambda name: np.load(sys.argv[1] + "/" + name)
-index = json.load(open(sys.argv[1] + "/index.json"))
+index = json.load(open(sys.argv[1] + "/npy.json"))
 for name, array in index["arrays"].items():
     assert list(load(name).shape) == array["shape"], name
     assert len(array["axes"]) == load(name).ndim, name
@@ -331,6 +336,10 @@ TEST_F(FilesTest, CsvHasDrawsAndResults) {
   WrittenFiles written;
   ASSERT_TRUE(WriteCsv(results, folder_, written).ok());
   EXPECT_EQ(written.files, 4);
+  const std::vector<std::string> files = ListDirectory(folder_).value();
+  for (const std::string& file : files) {
+    EXPECT_TRUE(CheckReplaceable(folder_, {file}).ok()) << file;
+  }
   EXPECT_EQ(ReadFile(JoinPath(folder_, "oof_draws.csv")).value(),
             "sample_id,model,draw,a,\"b,c\"\nS1,gru,0,0.25,\nS1,gru,1,0.75,\n");
   EXPECT_EQ(ReadFile(JoinPath(folder_, "results.csv")).value(),

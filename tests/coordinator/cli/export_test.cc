@@ -61,7 +61,59 @@ TEST_F(ExportTest, EveryModelBecomesAFileThatOthersLoad) {
   EXPECT_EQ(index["unfinished"], Json({"s1/gru/1"}));
   EXPECT_THAT(ReadFile(Path("models/README.txt")).value(),
               AllOf(HasSubstr("oxalate\n  sulfide\n"),
-                    HasSubstr("load_file(\"gru/0.safetensors\")")));
+                    HasSubstr("load_file(\"gru/0.safetensors\")"),
+                    HasSubstr("\nnpy.json  ")));
+}
+
+struct ForeignFile {
+  std::string format;
+  std::string name;
+};
+
+class ForeignFileTest : public ExportTest,
+                        public testing::WithParamInterface<ForeignFile> {};
+
+TEST_P(ForeignFileTest, StaysAsItIsAndNothingIsExported) {
+  ASSERT_TRUE(MakeDirectories(Path("home")).ok());
+  const std::string file = Write("home/" + GetParam().name, "a,b\n1,2\n");
+  const Outcome outcome =
+      Run({"export", "s1", "--to", GetParam().format, "--out", Path("home")});
+  EXPECT_EQ(outcome.exit_status, 1);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr(file + " is there and no export "
+                                                  "wrote it"),
+                                 HasSubstr("move it away")));
+  EXPECT_EQ(ReadFile(file).value(), "a,b\n1,2\n");
+  EXPECT_EQ(ListDirectory(Path("home")).value(),
+            std::vector<std::string>{GetParam().name});
+  EXPECT_TRUE(store_.download_offsets.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Names, ForeignFileTest,
+    testing::Values(ForeignFile{"safetensors", "README.txt"},
+                    ForeignFile{"safetensors", "index.json"},
+                    ForeignFile{"csv", "oof.csv"},
+                    ForeignFile{"csv", "oof_draws.csv"},
+                    ForeignFile{"csv", "metrics.csv"},
+                    // Weights are not fetched in vain.
+                    ForeignFile{"safetensors,csv", "results.csv"},
+                    ForeignFile{"safetensors,npy", "npy.json"}));
+
+TEST_F(ExportTest, OtherFilesMayStandBesideIt) {
+  ASSERT_TRUE(MakeDirectories(Path("models")).ok());
+  Write("models/README.md", "mine");
+  Write("models/results.csv", "mine");
+  EXPECT_EQ(Export().exit_status, 0);
+  EXPECT_EQ(ReadFile(Path("models/README.md")).value(), "mine");
+  EXPECT_EQ(ReadFile(Path("models/results.csv")).value(), "mine");
+}
+
+TEST_F(ExportTest, AnIndexOfArraysThatAnEarlierVersionWroteIsReplaced) {
+  ASSERT_TRUE(MakeDirectories(Path("models")).ok());
+  Write("models/index.json", "{\n \"arrays\": {},\n \"sweep\": \"s1\"\n}\n");
+  EXPECT_EQ(Export().exit_status, 0);
+  EXPECT_THAT(ReadFile(Path("models/index.json")).value(),
+              HasSubstr("gru/0.safetensors"));
 }
 
 TEST_F(ExportTest, FilesThatAreThereAreKeptAndOthersReplaced) {
