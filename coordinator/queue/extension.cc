@@ -283,6 +283,12 @@ std::string ExtendedKey(const std::string& key, const SourceJob& source) {
                                 "\nepoch ", source.epoch, "\nas ", key));
 }
 
+std::string ResumedKey(const std::string& former, int epoch,
+                       const std::string& key) {
+  return Sha256Hex(
+      absl::StrCat("resumed\nkey ", former, "\nepoch ", epoch, "\nas ", key));
+}
+
 absl::Status ExtendPlan(const Reader& reader, const v1::SweepSpec& spec,
                         const DatasetRow& dataset, SweepPlan& plan) {
   const std::string& extends = spec.extends();

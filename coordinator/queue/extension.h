@@ -56,6 +56,12 @@ absl::Status CheckTrainsOn(const v1::ModelSpec& model, uint32_t seed,
 // The key of a job that `key` would be of if it were trained from scratch.
 std::string ExtendedKey(const std::string& key, const SourceJob& source);
 
+// The key of a job that had the key `former` up to its checkpoint of `epoch`
+// and goes on from there with the options of `key`: that of no job whose
+// options stay the same.
+std::string ResumedKey(const std::string& former, int epoch,
+                       const std::string& key);
+
 // Gives the jobs of `plan`, which was made of `spec`, the checkpoints that they
 // go on from, and their keys. REQUIRES: `spec.extends` is set.
 // Errors: those of FindSourceJob and CheckTrainsOn; INVALID_ARGUMENT when the

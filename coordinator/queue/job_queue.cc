@@ -100,7 +100,9 @@ absl::Status JobQueue::Reload(Tx& tx) {
   absl::flat_hash_map<FencingToken, HeldLease> known;
   {
     absl::MutexLock lock(&mu_);
-    known.swap(leases_);
+    // Those that are held stay all the time: other threads check results by
+    // them.
+    known = leases_;
     trials_.clear();
     next_expiry_ = absl::InfiniteFuture();
     absl::flat_hash_map<WorkerSession, WorkerView> views;
@@ -145,8 +147,12 @@ absl::Status JobQueue::Reload(Tx& tx) {
       leases_[job.token].until = old->second.until;
       leases_[job.token].heartbeat = old->second.heartbeat;
       leases_[job.token].usage = old->second.usage;
+      known.erase(old);
     }
   }
+  // Of those that are left, the attempts are not running.
+  absl::MutexLock lock(&mu_);
+  for (const auto& [token, lease] : known) leases_.erase(token);
   return absl::OkStatus();
 }
 

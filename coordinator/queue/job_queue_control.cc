@@ -47,6 +47,62 @@ absl::StatusOr<v1::ModelSpec> Override(
   return changed;
 }
 
+// Changes of `row` what `wish` says of its options, and its key. `source` is
+// what it trains on from, if it does. Writes nothing.
+absl::Status ChangeOptions(const Reader& reader, const RetryWish& wish,
+                           const SweepData& sweep,
+                           const std::optional<SourceJob>& source,
+                           JobRow& row) {
+  const v1::ModelSpec former = ModelOf(row, sweep.spec);
+  if (!wish.overrides.empty()) {
+    FOLDFARM_ASSIGN_OR_RETURN(row.model_override,
+                              Override(former, wish.overrides));
+    row.epochs = EpochsOf(*row.model_override);
+    if (wish.slots == 0 && row.model_override->has_slots()) {
+      row.slots = row.model_override->slots();
+    }
+  }
+  const v1::ModelSpec& model = ModelOf(row, sweep.spec);
+  FOLDFARM_ASSIGN_OR_RETURN(const std::optional<SweepRow> stored,
+                            reader.FindSweep(row.sweep));
+  if (!stored.has_value()) {
+    return absl::DataLossError(
+        absl::StrCat("database: sweep ", row.sweep.value, " is missing"));
+  }
+  const std::vector<std::string> all = LabelNames(stored->dataset);
+  // As of a job that was submitted with these options.
+  const auto key_of =
+      [&](const v1::ModelSpec& options) -> absl::StatusOr<std::string> {
+    FOLDFARM_ASSIGN_OR_RETURN(
+        const std::string key,
+        ResultKey(
+            {.spec = sweep.spec,
+             .model = options,
+             .own_labels = sweep.labels[static_cast<size_t>(row.model_index)],
+             .all_labels = all,
+             .dataset_digest = sweep.dataset.digest(),
+             .samples = sweep.folds[static_cast<size_t>(row.fold)],
+             .fold = row.fold}));
+    return source.has_value() ? ExtendedKey(key, *source) : key;
+  };
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string key, key_of(model));
+  if (source.has_value()) {
+    FOLDFARM_RETURN_IF_ERROR(CheckTrainsOn(
+        model, JobSeed(sweep.spec, model, row.fold), all, *source));
+  }
+  const int given = source.has_value() ? source->epoch : 0;
+  if (wish.from_scratch || row.checkpoint_epoch <= given) {
+    row.result_key = key;
+    return absl::OkStatus();
+  }
+  // Weights that were trained otherwise stay in what becomes of it.
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string former_key, key_of(former));
+  if (key != former_key) {
+    row.result_key = ResumedKey(row.result_key, row.checkpoint_epoch, key);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
@@ -56,6 +112,13 @@ absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
       (wish.from_scratch || !wish.overrides.empty())) {
     FOLDFARM_ASSIGN_OR_RETURN(
         source, FindSourceJob(tx, sweep.spec.extends(), row.model, row.fold));
+  }
+  if (wish.slots > 0) row.slots = wish.slots;
+  // Before the first write: a refusal has nothing to undo. What was resumed
+  // with other options is trained with these alone when it is from scratch.
+  if (!wish.overrides.empty() ||
+      (wish.from_scratch && row.model_override.has_value())) {
+    FOLDFARM_RETURN_IF_ERROR(ChangeOptions(tx, wish, sweep, source, row));
   }
   if (wish.from_scratch) {
     // What is trained on begins where its source ended.
@@ -70,38 +133,6 @@ absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
   // the former attempt said of them is no longer of this job.
   row.epoch = row.checkpoint_epoch;
   FOLDFARM_RETURN_IF_ERROR(tx.DropMetricsAfter(row.id, row.checkpoint_epoch));
-  if (wish.slots > 0) row.slots = wish.slots;
-  if (!wish.overrides.empty()) {
-    const auto index = static_cast<size_t>(row.model_index);
-    FOLDFARM_ASSIGN_OR_RETURN(
-        row.model_override, Override(ModelOf(row, sweep.spec), wish.overrides));
-    FOLDFARM_ASSIGN_OR_RETURN(const std::optional<SweepRow> stored,
-                              tx.FindSweep(row.sweep));
-    if (!stored.has_value()) {
-      return absl::DataLossError(
-          absl::StrCat("database: sweep ", row.sweep.value, " is missing"));
-    }
-    const std::vector<std::string> all = LabelNames(stored->dataset);
-    FOLDFARM_ASSIGN_OR_RETURN(
-        row.result_key,
-        ResultKey({.spec = sweep.spec,
-                   .model = *row.model_override,
-                   .own_labels = sweep.labels[index],
-                   .all_labels = all,
-                   .dataset_digest = sweep.dataset.digest(),
-                   .samples = sweep.folds[static_cast<size_t>(row.fold)],
-                   .fold = row.fold}));
-    if (source.has_value()) {
-      FOLDFARM_RETURN_IF_ERROR(CheckTrainsOn(
-          *row.model_override,
-          JobSeed(sweep.spec, *row.model_override, row.fold), all, *source));
-      row.result_key = ExtendedKey(row.result_key, *source);
-    }
-    row.epochs = EpochsOf(*row.model_override);
-    if (wish.slots == 0 && row.model_override->has_slots()) {
-      row.slots = row.model_override->slots();
-    }
-  }
   row.paused = false;
   return tx.UpdateWish(row);
 }
@@ -141,8 +172,17 @@ absl::StatusOr<int> JobQueue::Retry(SweepId sweep, std::optional<JobId> job,
         !job.has_value() && absl::c_any_of(jobs, [&](const JobRow& row) {
           return can_retry(row) && !row.dropped;
         });
+    const auto is_meant = [&](const JobRow& row) {
+      return can_retry(row) && !(row.dropped && spare_dropped);
+    };
+    // An option that only some models have is refused before any is changed.
+    for (const JobRow& row : jobs) {
+      if (wish.overrides.empty() || !is_meant(row)) continue;
+      FOLDFARM_RETURN_IF_ERROR(
+          Override(ModelOf(row, data->spec), wish.overrides).status());
+    }
     for (JobRow row : jobs) {
-      if (!can_retry(row) || (row.dropped && spare_dropped)) continue;
+      if (!is_meant(row)) continue;
       FOLDFARM_RETURN_IF_ERROR(ApplyWish(tx, wish, *data, row));
       row.failed_count = 0;
       row.lost_count = 0;

@@ -17,6 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/near_misses.h"
 
@@ -42,8 +43,9 @@ absl::Status JobQueue::CheckWorkerName(const std::string& name) const {
     }
   }
   std::sort(names.begin(), names.end());
-  return absl::NotFoundError(
-      absl::StrCat("no worker \"", name, "\"", NearMisses(name, names)));
+  return absl::NotFoundError(absl::StrCat("no worker \"", name, "\"",
+                                          NearMisses(name, names),
+                                          "; foldfarm workers lists them"));
 }
 
 absl::Status JobQueue::DrainWorker(const std::string& name,
@@ -52,7 +54,7 @@ absl::Status JobQueue::DrainWorker(const std::string& name,
     FOLDFARM_RETURN_IF_ERROR(CheckWorkerName(name));
     return Hold(tx, {.name = name,
                      .quarantined = false,
-                     .reason = reason.substr(0, kMaxReason),
+                     .reason = std::string(ClipUtf8(reason, kMaxReason)),
                      .time = clock_.Now()});
   });
 }
@@ -100,7 +102,7 @@ absl::Status JobQueue::Quarantine(Tx& tx, const std::string& worker,
   health_.Forget(worker);
   return Hold(tx, {.name = worker,
                    .quarantined = true,
-                   .reason = reason.substr(0, kMaxReason),
+                   .reason = std::string(ClipUtf8(reason, kMaxReason)),
                    .time = clock_.Now()});
 }
 

@@ -8,6 +8,7 @@
 #include "common/base/attempt_files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 #include "common/sweep/kept_checkpoint.h"
 #include "coordinator/queue/fencing.h"
 #include "coordinator/queue/job_queue.h"
@@ -206,8 +207,8 @@ absl::Status JobQueue::CheckResult(const v1::FinishAttemptRequest& request) {
                                       labels)
                : CheckOofFile(path, part, labels);
   if (!status.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(lease->job_name, ": ", name, ": ", status.message()));
+    return {status.code(),
+            absl::StrCat(lease->job_name, ": ", name, ": ", status.message())};
   }
   absl::MutexLock lock(&mu_);
   valid_results_.insert(key);
@@ -285,6 +286,8 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
         absl::StrCat("attempt ", request.token(), " is held by worker ",
                      attempt->worker, " and by no other"));
   }
+  // What could not be looked at is not judged.
+  if (!valid.ok() && !absl::IsInvalidArgument(valid)) return valid;
   if (valid.ok() && request.outcome() == v1::Attempt::SUCCEEDED) {
     // Again: what was not named yet may have been collected meanwhile.
     FOLDFARM_RETURN_IF_ERROR(CheckStored(request.artifacts(), "the result"));
@@ -299,7 +302,9 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
   if (!valid.ok()) {
     end.state = v1::Attempt::FAILED;
     end.kind = v1::FAILURE_KIND_RETRYABLE;
-    end.error = absl::StrCat("invalid result: ", valid.message());
+    // It may quote the worker's file.
+    end.error =
+        CleanText(absl::StrCat("invalid result: ", valid.message()), kMaxError);
   } else if (end.state == v1::Attempt::CANCELLED && !job->cancel_requested) {
     // Only a person cancels a job; a worker hands it back.
     end.state = v1::Attempt::PREEMPTED;

@@ -24,6 +24,7 @@ absl::Status UnknownSession(int64_t session) {
 
 void JobQueue::Register(v1::RegisterRequest request,
                         Answer<v1::RegisterResponse> answer) {
+  CleanRegister(request);
   RunWork<v1::RegisterResponse>(
       store_,
       [this, request = std::move(request)](Tx& tx,
@@ -134,6 +135,7 @@ absl::StatusOr<int> JobQueue::TouchWorker(int64_t session) {
 
 void JobQueue::Heartbeat(v1::HeartbeatRequest request,
                          Answer<v1::HeartbeatResponse> answer) {
+  ClipHeartbeat(request);
   RunWork<v1::HeartbeatResponse>(
       store_,
       [this, request = std::move(request)](Tx& tx,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -11,7 +13,8 @@
 namespace foldfarm {
 namespace {
 
-constexpr size_t kMaxError = 4096;
+// What a quarantine keeps of its reason.
+constexpr size_t kMaxFault = 500;
 // Workers cut at 4 KiB.
 constexpr size_t kMaxLine = 8192;
 constexpr size_t kMaxShort = 256;
@@ -21,9 +24,16 @@ constexpr size_t kMaxMetricName = 128;
 constexpr int kMaxDevices = 1024;
 constexpr int64_t kEndOfTime = 253402300799;  // 9999-12-31T23:59:59Z
 
-// Cuts at `size` bytes, not within a character of UTF-8.
-void Clip(std::string* text, size_t size) {
-  text->resize(ClipUtf8(*text, size).size());
+// A name that is taken keeps its value.
+void CleanNames(google::protobuf::Map<std::string, double>& metrics) {
+  std::vector<std::pair<std::string, double>> unclean;
+  for (const auto& [name, value] : metrics) {
+    if (!IsClean(name)) unclean.emplace_back(name, value);
+  }
+  for (const auto& [name, value] : unclean) {
+    metrics.erase(name);
+    metrics.insert({CleanText(name, name.size()), value});
+  }
 }
 
 absl::Status CheckLength(absl::string_view what, const std::string& text) {
@@ -36,10 +46,15 @@ absl::Status CheckLength(absl::string_view what, const std::string& text) {
 }  // namespace
 
 void ClipReport(v1::ReportProgressRequest& request) {
-  Clip(request.mutable_device(), kMaxShort);
+  if (!request.device().empty()) {
+    MakeClean(*request.mutable_device(), kMaxShort);
+  }
+  for (v1::EpochMetrics& metrics : *request.mutable_epochs()) {
+    CleanNames(*metrics.mutable_values());
+  }
   for (v1::LogLine& line : *request.mutable_lines()) {
-    Clip(line.mutable_level(), kMaxShort);
-    Clip(line.mutable_text(), kMaxLine);
+    MakeClean(*line.mutable_level(), kMaxShort);
+    MakeClean(*line.mutable_text(), kMaxLine);
     if (!line.has_time()) continue;
     line.mutable_time()->set_seconds(
         std::clamp(line.time().seconds(), int64_t{0}, kEndOfTime));
@@ -47,12 +62,28 @@ void ClipReport(v1::ReportProgressRequest& request) {
 }
 
 void ClipFinish(v1::FinishAttemptRequest& request) {
-  Clip(request.mutable_error(), kMaxError);
+  // To ask for an empty field's string makes one.
+  if (!request.error().empty()) {
+    MakeClean(*request.mutable_error(), kMaxError);
+  }
+  CleanNames(*request.mutable_metrics());
   auto& tail = *request.mutable_log_tail();
   if (tail.size() > kMaxLogTail) {
     tail.DeleteSubrange(0, tail.size() - kMaxLogTail);
   }
-  for (std::string& line : tail) Clip(&line, kMaxLine);
+  for (std::string& line : tail) MakeClean(line, kMaxLine);
+}
+
+void ClipHeartbeat(v1::HeartbeatRequest& request) {
+  if (request.fault().empty()) return;
+  MakeClean(*request.mutable_fault(), kMaxFault);
+}
+
+void CleanRegister(v1::RegisterRequest& request) {
+  const auto clean = [](std::string& text) { MakeClean(text, text.size()); };
+  clean(*request.mutable_host());
+  clean(*request.mutable_version());
+  for (std::string& device : *request.mutable_devices()) clean(device);
 }
 
 absl::Status CheckEpoch(absl::string_view what, int epoch, int epochs) {

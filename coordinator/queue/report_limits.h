@@ -1,9 +1,13 @@
 // Limits of what workers say in words and numbers, so that one of them cannot
-// fill the database or make replies to people larger than a message may be.
+// fill the database, make replies to people larger than a message may be, or
+// speak to the terminals where people read it: texts become as MakeClean()
+// leaves them. The daemon cleans its own; a token's holder need not run it.
 //
 // Thread-safe.
 #ifndef FOLDFARM_COORDINATOR_QUEUE_REPORT_LIMITS_H_
 #define FOLDFARM_COORDINATOR_QUEUE_REPORT_LIMITS_H_
+
+#include <cstddef>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -11,12 +15,23 @@
 
 namespace foldfarm {
 
-// Cuts a report's texts: device, log lines and their levels. Times outside of
-// the years 1970 to 9999 become the nearest inside.
+// Of why an attempt failed.
+inline constexpr size_t kMaxError = 4096;
+
+// Cleans and cuts a report's texts: device, log lines and their levels. Cleans
+// names of metrics. Times outside of the years 1970 to 9999 become the nearest
+// inside.
 void ClipReport(v1::ReportProgressRequest& request);
 
-// Cuts the error and the last log lines, and keeps the last 200 of these.
+// Cleans and cuts the error and the last log lines, and keeps the last 200 of
+// these. Cleans names of metrics.
 void ClipFinish(v1::FinishAttemptRequest& request);
+
+// Cleans and cuts the fault.
+void ClipHeartbeat(v1::HeartbeatRequest& request);
+
+// Cleans what a worker says of itself; CheckWorkerTexts() checks lengths.
+void CleanRegister(v1::RegisterRequest& request);
 
 // Checks the number of an epoch: 1 to `epochs` (0: no end). `what` is of it.
 // Errors: INVALID_ARGUMENT.

@@ -77,18 +77,16 @@ absl::Status CheckProbabilities(absl::Span<const float> values,
   return absl::OkStatus();
 }
 
-absl::Status CheckPredictions(const std::string& path,
-                              const Expected& expected) {
-  FOLDFARM_ASSIGN_OR_RETURN(const auto file, TensorFile::Open(path));
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string format, file->Metadata("format"));
+absl::Status CheckContents(const TensorFile& file, const Expected& expected) {
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string format, file.Metadata("format"));
   if (format != expected.format) {
     return absl::InvalidArgumentError(absl::StrCat(
         "format is \"", format, "\", expected \"", expected.format, "\""));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> samples,
-                            Names(*file, "sample_ids"));
+                            Names(file, "sample_ids"));
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> labels,
-                            Names(*file, "labels"));
+                            Names(file, "labels"));
   if (labels != expected.labels) {
     return absl::InvalidArgumentError(
         absl::StrCat("labels are ", absl::StrJoin(labels, ","), ", expected ",
@@ -98,11 +96,11 @@ absl::Status CheckPredictions(const std::string& path,
   const int64_t n = static_cast<int64_t>(samples.size());
   const int64_t l = static_cast<int64_t>(labels.size());
   FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const float> probabilities,
-                            file->F32("probabilities", {n, l}));
+                            file.F32("probabilities", {n, l}));
   FOLDFARM_RETURN_IF_ERROR(CheckProbabilities(probabilities, samples, labels));
   FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const float> draws,
-                            file->F32("draws", {-1, n, l}));
-  FOLDFARM_ASSIGN_OR_RETURN(const TensorView view, file->Get("draws"));
+                            file.F32("draws", {-1, n, l}));
+  FOLDFARM_ASSIGN_OR_RETURN(const TensorView view, file.Get("draws"));
   const int64_t count = view.shape.front();
   if (!expected.draws.empty() &&
       !absl::c_linear_search(expected.draws, count)) {
@@ -111,6 +109,20 @@ absl::Status CheckPredictions(const std::string& path,
                      expected.draws.front()));
   }
   return CheckProbabilities(draws, samples, labels);
+}
+
+absl::Status CheckPredictions(const std::string& path,
+                              const Expected& expected) {
+  const auto file = TensorFile::Open(path);
+  if (!file.ok() && !absl::IsInvalidArgument(file.status())) {
+    // No room for another open file, a broken disk: no news about the result.
+    return absl::UnavailableError(
+        absl::StrCat("cannot be checked now: ", file.status().message()));
+  }
+  const absl::Status status =
+      file.ok() ? CheckContents(**file, expected) : file.status();
+  // Also what the file lacks, which is NOT_FOUND until here.
+  return status.ok() ? status : absl::InvalidArgumentError(status.message());
 }
 
 }  // namespace

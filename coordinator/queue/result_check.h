@@ -32,8 +32,8 @@ absl::Status CheckArtifactsComplete(
 // any order, and no other; exactly `labels`, in that order; probabilities, and
 // the draws they are means of, finite and in [0, 1].
 //
-// Errors: INVALID_ARGUMENT naming the sample, label and value at fault; those
-// of reading the file.
+// Errors: INVALID_ARGUMENT naming the sample, label and value at fault, or what
+// is malformed; UNAVAILABLE when the file cannot be read, whatever is in it.
 absl::Status CheckOofFile(const std::string& path, const v1::AttemptSpec& fold,
                           const std::vector<std::string>& labels);
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "common/base/utf8.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/agent/trainer_event.h"
 
@@ -24,6 +25,7 @@ void OneLine(absl::string_view line, bool) {
   const std::string clean = CleanText(line, 100);
   Promise(clean.size() <= 100, "text is bounded");
   Promise(CleanText(clean, 100) == clean, "clean text stays as it is", clean);
+  Promise(IsClean(clean), "clean text is clean", clean);
   const auto event = ParseTrainerEvent(line);
   if (!event.ok()) {
     PromiseInvalid(event.status());

@@ -14,8 +14,8 @@
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 #include "worker/agent/devices.h"
-#include "worker/agent/trainer_event.h"
 
 namespace foldfarm {
 namespace {

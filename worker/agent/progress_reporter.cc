@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/proto_time.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 
 namespace foldfarm {
 namespace {

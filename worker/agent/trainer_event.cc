@@ -11,6 +11,7 @@
 #include "common/base/ids.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 
 namespace foldfarm {
 namespace {
@@ -140,28 +141,6 @@ absl::StatusOr<TrainerEvent> Decode(const Json& json) {
   return event;
 }
 
-// Bytes of the UTF-8 character at the front of `text`, 0 if it is not one.
-size_t CharacterSize(absl::string_view text) {
-  const auto byte = [&](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const auto follows = [&](size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    if (first == 0xE0 && byte(1) < 0xA0) return 0;  // Overlong.
-    if (first == 0xED && byte(1) > 0x9F) return 0;  // Surrogates.
-    return follows(1) && follows(2) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    if (first == 0xF0 && byte(1) < 0x90) return 0;
-    if (first == 0xF4 && byte(1) > 0x8F) return 0;
-    return follows(1) && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
-}
-
 }  // namespace
 
 absl::StatusOr<TrainerEvent> ParseTrainerEvent(absl::string_view line) {
@@ -177,24 +156,6 @@ absl::StatusOr<TrainerEvent> ParseTrainerEvent(absl::string_view line) {
   if (event.ok()) return event;
   return absl::InvalidArgumentError(absl::StrCat(
       "trainer event ", CleanText(line, 120), ": ", event.status().message()));
-}
-
-std::string CleanText(absl::string_view text, size_t max_size) {
-  std::string clean;
-  clean.reserve(std::min(text.size(), max_size));
-  while (!text.empty()) {
-    const size_t size = CharacterSize(text);
-    if (clean.size() + std::max<size_t>(size, 1) > max_size) break;
-    const auto first = static_cast<unsigned char>(text[0]);
-    if (size == 0 || first == 0x7F || (first < 0x20 && first != '\t')) {
-      clean += '?';
-      text.remove_prefix(1);
-    } else {
-      absl::StrAppend(&clean, text.substr(0, size));
-      text.remove_prefix(size);
-    }
-  }
-  return clean;
 }
 
 void LineSplitter::Append(absl::string_view data) {

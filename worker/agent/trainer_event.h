@@ -42,10 +42,6 @@ struct TrainerEvent {
 // Errors: INVALID_ARGUMENT saying what is malformed, with the line's beginning.
 absl::StatusOr<TrainerEvent> ParseTrainerEvent(absl::string_view line);
 
-// Replaces every byte that is not part of valid UTF-8, and control characters
-// but tab, by '?', and cuts at `max_size` bytes: safe in a proto string.
-std::string CleanText(absl::string_view text, size_t max_size);
-
 // Cuts a stream of bytes into lines. Not thread-safe.
 class LineSplitter {
  public:

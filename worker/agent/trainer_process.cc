@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 #include "worker/agent/exec_supervisor.h"
 
 namespace foldfarm {

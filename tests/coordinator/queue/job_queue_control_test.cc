@@ -33,6 +33,29 @@ class JobQueueControlTest : public QueueFixture {
     finish.set_outcome(Attempt::PREEMPTED);
     return finish;
   }
+
+  // The job that is next leaves a checkpoint of `epoch` and fails for good.
+  v1::Lease FailBehind(int64_t worker, int epoch) {
+    const v1::Lease lease = Acquire(worker)[0];
+    v1::ReportProgressRequest report;
+    report.set_token(lease.token());
+    report.set_checkpoint_epoch(epoch);
+    *report.add_checkpoint() =
+        Keep(absl::StrCat("state ", epoch), "state.safetensors");
+    EXPECT_TRUE(Call(&JobQueue::ReportProgress, report).ok());
+    EXPECT_TRUE(
+        Finish(Failure(worker, lease, v1::FAILURE_KIND_PERMANENT)).ok());
+    return lease;
+  }
+
+  // How many jobs of s1's model, trained for `epochs`, are there already.
+  int Reused(int epochs) {
+    v1::SweepSpec spec = Spec("m", 1);
+    spec.mutable_models(0)->mutable_train()->set_epochs(epochs);
+    const auto submitted = Submit(spec, absl::StrCat("clean ", epochs));
+    EXPECT_TRUE(submitted.ok()) << submitted.status();
+    return submitted.ok() ? submitted->reused() : -1;
+  }
 };
 
 TEST_F(JobQueueControlTest, APausedSweepIsNotLeasedUntilItIsResumed) {
@@ -176,6 +199,87 @@ TEST_F(JobQueueControlTest, AnOptionThatIsNoneIsRefusedAndNothingChanges) {
     EXPECT_THAT(std::string(status.message()), HasSubstr(message));
     EXPECT_EQ(Job(lease).state, Job::FAILED);
   }
+}
+
+TEST_F(JobQueueControlTest, ARefusedOptionLeavesNothingToUndo) {
+  v1::SweepSpec spec = Spec("m", 2);
+  spec.mutable_models(1)->mutable_arch()->mutable_rnn()->set_hidden(8);
+  ASSERT_TRUE(Submit(spec, "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease runs = Acquire(worker)[0];
+  for (const JobRow& job : Jobs(1)) {
+    if (job.state != Job::PENDING) continue;
+    ASSERT_TRUE(queue_->Cancel(SweepId{1}, job.id).ok());
+  }
+  v1::HeartbeatRequest beat;
+  beat.set_session(worker);
+  beat.add_tokens(runs.token());
+  beat.add_usage()->set_token(runs.token());
+  ASSERT_TRUE(Call(&JobQueue::Heartbeat, beat).ok());
+  const FencingToken token{runs.token()};
+  const absl::Time told = queue_->FindLease(token)->usage_time;
+  ASSERT_NE(told, absl::InfinitePast());
+  // No option of any model, and one of the second alone.
+  for (const char* set : {"train.batchh=4", "arch.rnn.hidden=16"}) {
+    RetryWish wish;
+    wish.overrides = {set};
+    EXPECT_FALSE(queue_->Retry(SweepId{1}, std::nullopt, wish).ok()) << set;
+    // It would be gone, had the queue been read again.
+    EXPECT_EQ(queue_->FindLease(token)->usage_time, told) << set;
+  }
+}
+
+TEST_F(JobQueueControlTest, WhatWasResumedWithOtherOptionsIsReusedForNone) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const JobRow before = Job(FailBehind(worker, 5));
+  RetryWish wish;
+  wish.overrides = {"train.epochs=8"};
+  ASSERT_EQ(*queue_->Retry(SweepId{1}, before.id, wish), 1);
+  const v1::Lease lease = Acquire(worker)[0];
+  EXPECT_EQ(lease.spec().job(), "s1/m0/0");
+  EXPECT_EQ(lease.checkpoint_epoch(), 5);
+  ASSERT_TRUE(Finish(Success(worker, lease)).ok());
+  EXPECT_EQ(Reused(8), 0);
+}
+
+TEST_F(JobQueueControlTest, WhatIsTrainedAnewWithOtherOptionsIsReused) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const JobRow before = Job(FailBehind(worker, 5));
+  RetryWish wish;
+  wish.overrides = {"train.epochs=8"};
+  wish.from_scratch = true;
+  ASSERT_EQ(*queue_->Retry(SweepId{1}, before.id, wish), 1);
+  const v1::Lease lease = Acquire(worker)[0];
+  EXPECT_EQ(lease.checkpoint_epoch(), 0);
+  ASSERT_TRUE(Finish(Success(worker, lease)).ok());
+  EXPECT_EQ(Reused(8), 1);
+}
+
+TEST_F(JobQueueControlTest, FurtherRetriesDoNotForgetHowItBegan) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const JobRow before = Job(FailBehind(worker, 5));
+  const auto key_with = [&](std::vector<std::string> overrides,
+                            bool from_scratch = false) {
+    RetryWish wish;
+    wish.overrides = std::move(overrides);
+    wish.from_scratch = from_scratch;
+    EXPECT_TRUE(queue_->Retry(SweepId{1}, before.id, wish).ok());
+    const v1::Lease lease = FailBehind(worker, 6);
+    EXPECT_EQ(lease.spec().job(), "s1/m0/0");
+    return Job(lease).result_key;
+  };
+  const std::string resumed = key_with({"train.epochs=8"});
+  EXPECT_NE(resumed, before.result_key);
+  EXPECT_EQ(key_with({"train.epochs=8"}), resumed) << "nothing has changed";
+  EXPECT_EQ(key_with({}), resumed);
+  // Back to what it had first, but not with the same weights.
+  const std::string back = key_with({"train.epochs=10"});
+  EXPECT_NE(back, resumed);
+  EXPECT_NE(back, before.result_key);
+  EXPECT_EQ(key_with({}, /*from_scratch=*/true), before.result_key);
 }
 
 TEST_F(JobQueueControlTest, OnlyAJobThatIsOverIsRetried) {

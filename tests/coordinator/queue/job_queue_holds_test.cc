@@ -96,6 +96,20 @@ TEST_F(HoldsTest, ADrainIsOnTheNameAndLastsAcrossRestartsOfBothSides) {
   EXPECT_FALSE(Worker("w").hold.has_value());
 }
 
+TEST_F(HoldsTest, ALongReasonIsNotCutWithinACharacter) {
+  Register("w");
+  const std::string start(499, 'a');
+  ASSERT_TRUE(queue_->DrainWorker("w", start + "\u00e9 and more").ok());
+  EXPECT_EQ(Worker("w").hold->reason, start);
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t broken = Register("broken");
+  v1::FinishAttemptRequest failure =
+      Failure(broken, Acquire(broken)[0], v1::FAILURE_KIND_WORKER);
+  failure.set_error(start + "\u00e9 and more");
+  ASSERT_TRUE(Finish(failure).ok());
+  EXPECT_EQ(Worker("broken").hold->reason, start);
+}
+
 TEST_F(HoldsTest, AMistypedWorkerIsNotDrained) {
   Register("gpu-1");
   const absl::Status status = queue_->DrainWorker("gpu-l", "");

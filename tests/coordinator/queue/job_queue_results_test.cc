@@ -1,7 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/resource.h>
+
+#include <atomic>
+#include <thread>
 
 #include "coordinator/queue/job_queue.h"
 #include "tests/coordinator/queue/queue_fixture.h"
@@ -49,6 +53,71 @@ TEST_F(JobQueueResultsTest, AResultForOtherSamplesFailsTheAttempt) {
   EXPECT_EQ(Finish(request).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Job(lease).failed_count, 1);
+}
+
+TEST_F(JobQueueResultsTest, AResultThatCannotBeReadIsNotJudged) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  const v1::FinishAttemptRequest request = Success(worker, lease);
+  rlimit files;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  const rlimit none = {0, files.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status full = Finish(request).status();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+  EXPECT_EQ(full.code(), absl::StatusCode::kUnavailable) << full;
+  EXPECT_THAT(std::string(full.message()), HasSubstr("cannot be checked now"));
+
+  const std::string path = *files_->Find(request.artifacts(0).digest());
+  ASSERT_EQ(rename(path.c_str(), (path + ".away").c_str()), 0);
+  const absl::Status away = Finish(request).status();
+  ASSERT_EQ(rename((path + ".away").c_str(), path.c_str()), 0);
+  EXPECT_EQ(away.code(), absl::StatusCode::kUnavailable) << away;
+
+  EXPECT_EQ(Job(lease).state, Job::RUNNING);
+  EXPECT_EQ(Job(lease).failed_count, 0);
+  EXPECT_EQ(Finish(request)->job_state(), Job::SUCCEEDED);
+}
+
+TEST_F(JobQueueResultsTest, AFileThatIsNoResultFailsTheAttempt) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  // Tensors, but no predictions; and no tensors at all.
+  for (const std::string& bytes : {TinyDataset(8), std::string("no tensors")}) {
+    const v1::Lease lease = Acquire(worker)[0];
+    v1::FinishAttemptRequest request = Success(worker, lease);
+    *request.mutable_artifacts(0) = Keep(bytes);
+    const absl::Status status = Finish(request).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_EQ(Job(lease).failed_count, 1);
+  }
+}
+
+TEST_F(JobQueueResultsTest, ALeaseIsThereWhileTheQueueIsReadAgain) {
+  ASSERT_TRUE(Submit(Spec("m", 4), "r").ok());
+  const int64_t worker = Register("w", 8);
+  const std::vector<v1::Lease> leases = Acquire(worker, 8);
+  ASSERT_EQ(leases.size(), 8u);
+  // Refused after its first write, which is undone.
+  v1::ReportProgressRequest refused;
+  refused.set_token(leases[0].token());
+  refused.set_started(true);
+  refused.set_device("cpu");
+  refused.add_epochs()->set_epoch(11);
+  std::atomic<bool> done = false;
+  int missed = 0;
+  std::thread looks([&] {
+    const FencingToken last{leases.back().token()};
+    while (!done) missed += !queue_->FindLease(last).has_value();
+  });
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_TRUE(absl::IsInvalidArgument(
+        Call(&JobQueue::ReportProgress, refused).status()));
+  }
+  done = true;
+  looks.join();
+  EXPECT_EQ(missed, 0);
 }
 
 TEST_F(JobQueueResultsTest, NegativeEpochsAreRefusedAndChangeNothing) {

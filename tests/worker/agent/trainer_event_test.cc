@@ -101,15 +101,6 @@ INSTANTIATE_TEST_SUITE_P(
                 "not JSON"}),
     [](const auto& info) { return std::string(info.param.name); });
 
-TEST(CleanTextTest, KeepsUtf8AndReplacesTheRest) {
-  EXPECT_EQ(CleanText("m/z 44 \xc2\xb5g\t\xe2\x82\xac \xf0\x9f\x9a\x80", 100),
-            "m/z 44 \xc2\xb5g\t\xe2\x82\xac \xf0\x9f\x9a\x80");
-  EXPECT_EQ(CleanText("a\xff\xc3(\x1b[0m\xed\xa0\x80\xc0\xaf", 100),
-            "a\?\?(\?[0m\?\?\?\?\?");
-  EXPECT_EQ(CleanText("abc", 2), "ab");
-  EXPECT_EQ(CleanText("a\xe2\x82\xac", 3), "a") << "no half characters";
-}
-
 TEST(LineSplitterTest, CutsLongLinesAndDeliversALastOneWithoutEnd) {
   std::vector<std::pair<std::string, bool>> lines;
   LineSplitter splitter(4, [&](absl::string_view line, bool cut) {
