@@ -22,11 +22,9 @@ absl::Duration FromProto(const google::protobuf::Duration& duration) {
          absl::Nanoseconds(duration.nanos());
 }
 
-// When to begin a drain that is to be over at the time limit.
-absl::Duration DrainTime(const AgentOptions& options, absl::Duration now) {
-  if (options.time_limit == absl::InfiniteDuration()) return options.time_limit;
-  return now + options.time_limit -
-         std::min(options.drain_timeout, options.time_limit / 2);
+// How long a drain may take: a short time limit is not all for draining.
+absl::Duration DrainWindow(const AgentOptions& options) {
+  return std::min(options.drain_timeout, options.time_limit / 2);
 }
 
 }  // namespace
@@ -51,7 +49,8 @@ Agent::Agent(const AgentOptions& options,
       api_(api),
       clock_(clock),
       cache_(options.dir, api, options.max_cache_bytes),
-      drain_at_(DrainTime(options, clock.Monotonic())),
+      drain_window_(DrainWindow(options)),
+      drain_at_(clock.Monotonic() + options.time_limit - drain_window_),
       slots_(options.devices, options.slots),
       idle_since_(clock.Monotonic()) {}
 
@@ -67,18 +66,27 @@ absl::Status Agent::Run() {
         absl::IsUnauthenticated(status)) {
       return Annotate(status, "the coordinator refuses this worker");
     }
-    PauseUnlessDraining(OutageDelay(failures));
+    PauseUnlessDraining(std::min({OutageDelay(failures), IdleTimeLeft(),
+                                  drain_at_ - clock_.Monotonic()}));
     if (clock_.Monotonic() >= drain_at_) Drain();
+    const bool idle_for_too_long = IdleTimeLeft() <= absl::ZeroDuration();
     absl::MutexLock lock(&mu_);
+    if (killed_) return absl::CancelledError("killed");
     if (draining_) return absl::OkStatus();
+    if (idle_for_too_long) {
+      SPDLOG_INFO("worker={} idle for {}, the coordinator never answered: {}",
+                  options_.name, absl::FormatDuration(options_.exit_when_idle),
+                  status.ToString());
+      return absl::OkStatus();
+    }
   }
   std::thread heartbeat([this] { HeartbeatLoop(); });
   std::thread news([this] { NewsLoop(); });
   const bool doubtful = LeaseLoop();
-  AwaitAttempts();
-  // A lease that was granted while we hung up goes back at once, uncharged,
-  // instead of running out.
-  if (doubtful) Register(session()).IgnoreError();
+  const bool abandoned = AwaitAttempts();
+  // A lease that was granted while we hung up, or whose attempt was late, goes
+  // back at once, uncharged, instead of running out.
+  if (doubtful || abandoned) Register(session()).IgnoreError();
   {
     absl::MutexLock lock(&mu_);
     stopped_ = true;
@@ -106,9 +114,13 @@ void Agent::Drain() {
 }
 
 void Agent::Kill() {
+  {
+    // First, so that nobody takes it for a mere drain.
+    absl::MutexLock lock(&mu_);
+    killed_ = true;
+  }
   Drain();
   absl::MutexLock lock(&mu_);
-  killed_ = true;
   for (auto& [token, held] : held_) held->control.Stop(StopReason::kAbandon);
   changed_.SignalAll();
 }
@@ -267,7 +279,7 @@ void Agent::RunAttempt(Held& held) {
         options_.threads_per_slot * std::max(1, held.lease.slots());
     options.trainer.cancel_grace = options_.cancel_grace;
     // Leaves time to hand the jobs back before the drain's deadline.
-    options.trainer.drain_grace = options_.drain_timeout * 0.75;
+    options.trainer.drain_grace = drain_window_ * 0.75;
     AttemptRunner runner(options, held.lease, api_, cache_, clock_,
                          held.control);
     std::optional<v1::FinishAttemptRequest> request = runner.Run();
@@ -343,8 +355,14 @@ void Agent::PauseUnlessDraining(absl::Duration delay) {
   }
 }
 
-void Agent::AwaitAttempts() {
+absl::Duration Agent::IdleTimeLeft() const {
   absl::MutexLock lock(&mu_);
+  return idle_since_ + options_.exit_when_idle - clock_.Monotonic();
+}
+
+bool Agent::AwaitAttempts() {
+  absl::MutexLock lock(&mu_);
+  bool abandoned = false;
   std::optional<absl::Duration> deadline;
   while (!held_.empty()) {
     if (!draining_) {  // max_jobs: the last ones train to their end.
@@ -352,7 +370,8 @@ void Agent::AwaitAttempts() {
       continue;
     }
     if (!deadline.has_value()) {
-      deadline = clock_.Monotonic() + options_.drain_timeout;
+      // A drain that began late, behind a call that hung, ends no later.
+      deadline = std::min(clock_.Monotonic(), drain_at_) + drain_window_;
     }
     const absl::Duration left = *deadline - clock_.Monotonic();
     if (left > absl::ZeroDuration()) {
@@ -361,13 +380,14 @@ void Agent::AwaitAttempts() {
     }
     for (auto& [token, held] : held_) {
       SPDLOG_ERROR(
-          "attempt={} job={} could not be handed back in time; its "
-          "lease will run out",
+          "attempt={} job={} could not be handed back in time: killing it",
           token, held->lease.spec().job());
       held->control.Stop(StopReason::kAbandon);
     }
+    abandoned = true;
     deadline = absl::InfiniteDuration();
   }
+  return abandoned && !killed_;  // Killed, it returns at once.
 }
 
 void Agent::JoinEnded() {

@@ -13,7 +13,8 @@
 //    that the network does is ever reported as a failed attempt.
 //    A worker that a person drains stays, idle, until it is undrained.
 // 5. Drain: no new leases; trainers write a checkpoint and stop; jobs go back
-//    uncharged; Run returns. Whoever is not done by the deadline is abandoned.
+//    uncharged; Run returns. Whoever is not done by the deadline is abandoned:
+//    registering once more, with nothing held, gives those jobs back too.
 //
 // Thread-safe.
 #ifndef FOLDFARM_WORKER_AGENT_AGENT_H_
@@ -59,7 +60,8 @@ struct AgentOptions {
   int max_jobs = 0;
   // Drain after so long without an attempt; infinite: never.
   absl::Duration exit_when_idle = absl::InfiniteDuration();
-  // From the start of a drain until what is left is abandoned.
+  // From the start of a drain until what is left is abandoned; at most half of
+  // time_limit.
   absl::Duration drain_timeout = absl::Seconds(60);
   absl::Duration cancel_grace = absl::Seconds(10);
   // Drain so early that Run returns within this time; infinite: never. The
@@ -83,6 +85,8 @@ class Agent {
 
   // Works until drained. Call once.
   //
+  // A coordinator that cannot be reached is waited for until then, or for
+  // exit_when_idle.
   // Errors: the coordinator refuses this worker (INVALID_ARGUMENT,
   // PERMISSION_DENIED, UNAUTHENTICATED); CANCELLED after Kill.
   absl::Status Run();
@@ -132,8 +136,11 @@ class Agent {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Waits for `delay`, less when the drain begins.
   void PauseUnlessDraining(absl::Duration delay) ABSL_LOCKS_EXCLUDED(mu_);
-  // Waits until every attempt has ended, abandoning what is late.
-  void AwaitAttempts() ABSL_LOCKS_EXCLUDED(mu_);
+  // Without an attempt, until exit_when_idle.
+  absl::Duration IdleTimeLeft() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits until every attempt has ended, abandoning what is late. True:
+  // something was, and the coordinator does not know.
+  bool AwaitAttempts() ABSL_LOCKS_EXCLUDED(mu_);
   void JoinEnded() ABSL_LOCKS_EXCLUDED(mu_);
   int64_t session() const ABSL_LOCKS_EXCLUDED(mu_);
   // Measures the trainers and adds what they use.
@@ -144,7 +151,8 @@ class Agent {
   WorkerApi& api_;  // Borrowed; outlives this.
   Clock& clock_;    // Borrowed; outlives this.
   DatasetCache cache_;
-  const absl::Duration drain_at_;  // By the monotonic clock.
+  const absl::Duration drain_window_;  // From a drain's start to its end.
+  const absl::Duration drain_at_;      // By the monotonic clock.
 
   absl::Mutex register_mu_;  // Held across Register: one at a time.
   mutable absl::Mutex mu_;   // Never held across an RPC, a fork or a join.

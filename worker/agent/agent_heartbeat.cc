@@ -36,13 +36,20 @@ void Agent::HeartbeatLoop() {
     }
     if (clock_.Monotonic() >= drain_at_) Drain();
     v1::HeartbeatRequest request;
+    bool runs_program = false;
     {
       absl::MutexLock lock(&mu_);
       request.set_session(session_);
       request.set_draining(draining_);
-      for (const auto& [token, held] : held_) request.add_tokens(token);
+      for (const auto& [token, held] : held_) {
+        request.add_tokens(token);
+        runs_program |= held->lease.spec().model().arch().has_exec();
+      }
     }
-    request.set_fault(RoomFault(options_.dir));
+    // A user's program can fill the disk by itself, and what it wrote goes with
+    // its folder, before it leaves held_. Blamed for it, one worker after
+    // another that gets the job would be quarantined.
+    if (!runs_program) request.set_fault(RoomFault(options_.dir));
     AddUsage(request);
     const auto response = api_.Heartbeat(request);
     absl::Status status = response.status();

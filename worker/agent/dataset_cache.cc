@@ -9,15 +9,20 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
-#include "worker/agent/trainer_event.h"
+#include "common/base/utf8.h"
 
 namespace foldfarm {
 namespace {
+
+// Beside a file while it is fetched; also what a fetch that broke off left.
+constexpr absl::string_view kPartSuffix = ".part";
 
 // How often to look whether another process is done fetching the same file.
 constexpr absl::Duration kLockInterval = absl::Milliseconds(200);
@@ -74,7 +79,13 @@ absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& artifact,
       return absl::CancelledError("stopped while another fetched the file");
     }
   }
-  if (!FileExists(path)) Evict(max_bytes_ - artifact.size_bytes());
+  const std::string part = absl::StrCat(path, kPartSuffix);
+  if (!FileExists(path)) {
+    // What is fetched already counts among the files.
+    const int64_t missing = std::max<int64_t>(0, artifact.size_bytes()) -
+                            std::max<int64_t>(0, StampOf(part).first);
+    Evict(max_bytes_ - std::max<int64_t>(0, missing));
+  }
   const auto fetch = [&] {
     return RetryOutages(control, StopReason::kDrain,
                         [&] { return Fetch(artifact, path, control); });
@@ -83,6 +94,8 @@ absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& artifact,
   if (absl::IsResourceExhausted(status) && Evict(0) > 0) {
     status = fetch();
   }
+  // It does not fit, and its part would keep the disk full.
+  if (absl::IsResourceExhausted(status)) unlink(part.c_str());
   FOLDFARM_RETURN_IF_ERROR(status);
   NoteUse(path);
   absl::MutexLock lock(&mu_);
@@ -112,6 +125,7 @@ int DatasetCache::Evict(int64_t limit_bytes) {
   struct File {
     absl::Time used;
     std::string path;
+    std::string lock;
     int64_t size = 0;
     bool linked = false;
   };
@@ -122,9 +136,14 @@ int DatasetCache::Evict(int64_t limit_bytes) {
   for (const std::string& name : *names) {
     struct stat info;
     std::string path = JoinPath(folder_, name);
-    if (!IsSha256Hex(name) || lstat(path.c_str(), &info) != 0) continue;
+    absl::string_view digest = name;
+    const bool part = absl::ConsumeSuffix(&digest, kPartSuffix);
+    if (!IsSha256Hex(digest) || lstat(path.c_str(), &info) != 0) continue;
     total += info.st_size;
-    files.push_back({absl::TimeFromTimespec(info.st_atim), std::move(path),
+    // A part is of use while somebody writes it.
+    const timespec used = part ? info.st_mtim : info.st_atim;
+    files.push_back({absl::TimeFromTimespec(used), std::move(path),
+                     absl::StrCat(JoinPath(folder_, digest), ".lock"),
                      info.st_size, info.st_nlink > 1});
   }
   std::sort(files.begin(), files.end(),
@@ -135,7 +154,7 @@ int DatasetCache::Evict(int64_t limit_bytes) {
     if (total <= limit_bytes) break;
     if (file.linked || file.used > kept_since) continue;
     // Locked: another daemon fetches or checks it right now.
-    const auto lock = FileLock::Acquire(absl::StrCat(file.path, ".lock"));
+    const auto lock = FileLock::Acquire(file.lock);
     if (!lock.ok() || unlink(file.path.c_str()) != 0) continue;
     total -= file.size;
     ++evicted;

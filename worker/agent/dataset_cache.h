@@ -27,7 +27,8 @@ class DatasetCache {
  public:
   // Keeps files in DIR/cache, of at most so many bytes: what was not used for
   // longest goes first. A file that an attempt has linked, or that was used
-  // within `kept_for`, stays all the same.
+  // within `kept_for`, stays all the same. Half a file that nobody fetches any
+  // more counts and goes like a whole one.
   DatasetCache(const std::string& dir, WorkerApi& api,
                int64_t max_bytes = std::numeric_limits<int64_t>::max(),
                absl::Duration kept_for = absl::Minutes(10));
@@ -37,7 +38,8 @@ class DatasetCache {
   // somebody wrote into the file since).
   //
   // Waits through outages until `control` says stop. When the disk is full,
-  // makes room and tries once more.
+  // makes room and tries once more; a file that does not fit then leaves
+  // nothing.
   // Errors: CANCELLED when stopped; INVALID_ARGUMENT for a malformed digest;
   // NOT_FOUND when the coordinator has no such artifact; those of the disk.
   absl::StatusOr<std::string> Get(const v1::ArtifactRef& artifact,

@@ -126,8 +126,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "longest goes first")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--drain-timeout", flags.drain_timeout,
-                 "Seconds after SIGTERM to hand everything back in")
+  app.add_option(
+         "--drain-timeout", flags.drain_timeout,
+         "Seconds after SIGTERM to hand everything back in; at most half "
+         "of --time-limit")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--log-level", flags.log_level,

@@ -2,7 +2,14 @@
 // what it says about its trainers.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdio>
+#include <string>
+
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/files.h"
 #include "tests/worker/agent/agent_fixture.h"
 
 namespace foldfarm {
@@ -119,6 +126,33 @@ TEST_F(AgentTest, HandsJobsBackInTimeBeforeItsLimit) {
       << "half of it is for handing back";
 }
 
+TEST_F(AgentTest, ATrainerThatDoesNotStopIsKilledBeforeTheLimit) {
+  options_.time_limit = absl::Seconds(2);
+  options_.drain_timeout = absl::Seconds(60);
+  coordinator_.AddLease("ignore_stop");
+  const absl::Duration start = Clock::Real().Monotonic();
+  Start();
+  EXPECT_TRUE(Join().ok());
+  // Wide for a slow machine; a drain of a minute leaves a trainer 45 s.
+  EXPECT_LT(Clock::Real().Monotonic() - start, absl::Seconds(20));
+}
+
+TEST_F(AgentTest, AJobThatIsLateAtTheDrainsDeadlineIsGivenBackByRegistering) {
+  options_.drain_timeout = absl::Milliseconds(300);
+  const int64_t token = coordinator_.AddLease("wait");
+  Start();
+  ASSERT_TRUE(WaitForStart(token));
+  coordinator_.SetFault([](const std::string& call) {
+    return call == "FinishAttempt" ? absl::UnavailableError("overloaded")
+                                   : absl::OkStatus();
+  });
+  EXPECT_TRUE(DrainAndJoin().ok());
+  EXPECT_TRUE(Heard(token).finishes.empty());
+  absl::MutexLock lock(&coordinator_.mu);
+  ASSERT_EQ(coordinator_.registrations.size(), 2u);
+  EXPECT_EQ(coordinator_.registrations[1].held_tokens_size(), 0);
+}
+
 TEST_F(AgentTest, WithoutALimitItSaysNone) {
   Start();
   ASSERT_TRUE(coordinator_.WaitUntil(
@@ -137,6 +171,86 @@ TEST_F(AgentTest, SaysWhatItsTrainersUse) {
   EXPECT_GT(usage.peak_memory_bytes(), 1 << 20);
   EXPECT_LT(usage.peak_memory_bytes(), int64_t{1} << 30);
   EXPECT_GT(usage.cpu_seconds(), 0);
+}
+
+TEST_F(AgentTest, AnExitWhenIdleDoesNotWaitForTheCoordinator) {
+  options_.exit_when_idle = absl::Milliseconds(50);
+  coordinator_.GoAway();
+  Start();
+  EXPECT_TRUE(Join().ok());
+}
+
+TEST_F(AgentTest, KilledBeforeItIsRegisteredItSaysSo) {
+  options_.exit_when_idle = absl::Hours(1);
+  coordinator_.GoAway();
+  Start();
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.calls["Register"] > 0; }));
+  agent_->Kill();
+  EXPECT_EQ(Join().code(), absl::StatusCode::kCancelled);
+}
+
+// Its folder is reached through a link, which is turned to where no room is.
+class FullDiskTest : public AgentTest {
+ protected:
+  void SetUp() override {
+    AgentTest::SetUp();
+    options_.dir = JoinPath(dir_, "link");
+    ASSERT_TRUE(MakeDirectories(JoinPath(dir_, "real")).ok());
+    TurnTo(JoinPath(dir_, "real"));
+  }
+  void TearDown() override {
+    TurnTo(JoinPath(dir_, "real"));
+    AgentTest::TearDown();
+  }
+
+  void TurnTo(const std::string& folder) {
+    const std::string next = JoinPath(dir_, "next");
+    ASSERT_EQ(symlink(folder.c_str(), next.c_str()), 0);
+    ASSERT_EQ(rename(next.c_str(), options_.dir.c_str()), 0);
+  }
+};
+
+TEST_F(FullDiskTest, IsNoFaultOfTheWorkerWhileItRunsAUsersProgram) {
+  options_.allow_exec = true;
+  const int64_t token = coordinator_.AddLease("mine");
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.queue.front()
+        .mutable_spec()
+        ->mutable_model()
+        ->mutable_arch()
+        ->mutable_exec()
+        ->add_command("./program.sh");
+  }
+  // It is held, and starts nothing.
+  coordinator_.SetFault([](const std::string& call) {
+    return call == "Download" ? absl::UnavailableError("away")
+                              : absl::OkStatus();
+  });
+  Start();
+  ASSERT_TRUE(coordinator_.WaitUntil([&] {
+    return coordinator_.heartbeats[token] > 0 &&
+           coordinator_.calls["Download"] > 0;  // Its folders are made.
+  }));
+  TurnTo("/proc");
+  int beats = 0;
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    beats = coordinator_.heartbeats[token];
+  }
+  // The next one may have looked before.
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.heartbeats[token] >= beats + 2; }));
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    EXPECT_EQ(coordinator_.worker_fault, "");
+  }
+  Answer(token, v1::HeartbeatResponse::CANCEL);
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_TRUE(coordinator_.WaitUntil([&] {
+    return !coordinator_.worker_fault.empty();
+  })) << "the disk is still full";
 }
 
 TEST_F(AgentTest, AnExitWhenIdleDoesNotWaitForTheEndOfADrain) {

@@ -51,6 +51,7 @@ class FakeCoordinator : public WorkerApi {
   bool tells ABSL_GUARDED_BY(mu) = false;
   std::string news ABSL_GUARDED_BY(mu);
   std::map<int64_t, v1::AttemptUsage> usage ABSL_GUARDED_BY(mu);
+  std::string worker_fault ABSL_GUARDED_BY(mu);  // Of the last heartbeat.
   std::vector<v1::RegisterRequest> registrations ABSL_GUARDED_BY(mu);
   std::map<std::string, int> calls ABSL_GUARDED_BY(mu);
   int64_t session ABSL_GUARDED_BY(mu) = 0;
@@ -183,6 +184,7 @@ class FakeCoordinator : public WorkerApi {
     if (request.tokens().empty()) ++calls["idle Heartbeat"];
     v1::HeartbeatResponse response;
     response.set_drained(drained);
+    worker_fault = request.fault();
     for (const auto& one : request.usage()) usage[one.token()] = one;
     for (const int64_t token : request.tokens()) {
       ++heartbeats[token];

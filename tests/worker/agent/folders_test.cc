@@ -341,6 +341,60 @@ TEST_F(DatasetCacheTest, DropsWhatWasNotUsedForLongestWhenItIsFull) {
   EXPECT_TRUE(cache.Get(old, control_).ok()) << "fetched again";
 }
 
+TEST_F(DatasetCacheTest, WhatABrokenFetchLeftCountsAndGoesWhenNobodyFetches) {
+  const v1::ArtifactRef dataset =
+      coordinator_.Store(std::string(100, 'd'), "d");
+  ASSERT_TRUE(MakeDirectories(Path("cache")).ok());
+  const auto add_part = [&](char digit, int hours_ago) {
+    const std::string path =
+        Path(absl::StrCat("cache/", std::string(64, digit), ".part"));
+    EXPECT_TRUE(WriteFileAtomically(path, std::string(100, 'p')).ok());
+    const absl::Time written = Clock::Real().Now() - absl::Hours(hours_ago);
+    const timespec times[2] = {{0, UTIME_NOW}, absl::ToTimespec(written)};
+    EXPECT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+    return path;
+  };
+  const std::string left = add_part('a', 8);
+  const std::string fetched = add_part('b', 9);
+  const std::string recent = add_part('c', 0);
+  const auto fetching = FileLock::Acquire(
+      Path(absl::StrCat("cache/", std::string(64, 'b'), ".lock")));
+  ASSERT_TRUE(fetching.ok()) << fetching.status();
+  DatasetCache cache(dir_, coordinator_, /*max_bytes=*/300, absl::Hours(1));
+  ASSERT_TRUE(cache.Get(dataset, control_).ok());
+  EXPECT_FALSE(FileExists(left));
+  EXPECT_TRUE(FileExists(fetched)) << "another daemon fetches it";
+  EXPECT_TRUE(FileExists(recent));
+}
+
+TEST_F(DatasetCacheTest, AFileThatDoesNotFitOnTheDiskLeavesNoPart) {
+  const v1::ArtifactRef dataset = coordinator_.Store("bytes", "d");
+  const std::string part = Path("cache/" + dataset.digest() + ".part");
+  coordinator_.SetFault([&part](const std::string&) {
+    EXPECT_TRUE(WriteFileAtomically(part, "byt").ok());
+    return absl::ResourceExhaustedError("No space left on device");
+  });
+  DatasetCache cache(dir_, coordinator_);
+  EXPECT_EQ(cache.Get(dataset, control_).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_FALSE(FileExists(part));
+}
+
+// To go on where it broke off.
+TEST_F(DatasetCacheTest, AFetchThatWasStoppedKeepsItsPart) {
+  const v1::ArtifactRef dataset = coordinator_.Store("bytes", "d");
+  const std::string part = Path("cache/" + dataset.digest() + ".part");
+  coordinator_.SetFault([&](const std::string&) {
+    EXPECT_TRUE(WriteFileAtomically(part, "byt").ok());
+    control_.Stop(StopReason::kDrain);
+    return absl::UnavailableError("away");
+  });
+  DatasetCache cache(dir_, coordinator_);
+  EXPECT_EQ(cache.Get(dataset, control_).status().code(),
+            absl::StatusCode::kCancelled);
+  EXPECT_TRUE(FileExists(part));
+}
+
 TEST_F(DatasetCacheTest, RefusesADigestThatIsNoFileName) {
   v1::ArtifactRef dataset;
   dataset.set_digest("../../etc/passwd");
