@@ -121,11 +121,17 @@ absl::Status Upload(v1::ArtifactService::StubInterface& stub,
     absl::Status sent = UploadOnce(stub, artifact, source, kept, options);
     const bool again = (absl::IsDataLoss(sent) && ++damaged < kMaxDamaged) ||
                        (absl::IsOutOfRange(sent) && ++misplaced < kMaxDamaged);
-    return again ? absl::UnavailableError(sent.message()) : sent;
+    if (!again) return sent;
+    absl::Status repeat = absl::UnavailableError(sent.message());
+    MarkAnswer(repeat);
+    return repeat;
   });
-  return Annotate(status, absl::StrCat("upload of ", artifact.name(), " (",
-                                       artifact.size_bytes(), " bytes, sha256 ",
-                                       artifact.digest().substr(0, 12), ")"));
+  if (status.ok()) return status;
+  return WithMessage(
+      status,
+      absl::StrCat("upload of ", artifact.name(), " (", artifact.size_bytes(),
+                   " bytes, sha256 ", artifact.digest().substr(0, 12),
+                   "): ", status.message()));
 }
 
 // One stream of what follows the end of `part`.
@@ -267,8 +273,8 @@ absl::Status DownloadFile(v1::ArtifactService::StubInterface& stub,
     if (!published.ok()) {
       // What a flush failed for is perhaps not on disk, and a second flush that
       // succeeds would not say: it is fetched anew.
-      unlink(part_path.c_str());
-      unlink(path.c_str());
+      const bool renamed = unlink(part_path.c_str()) != 0 && errno == ENOENT;
+      if (renamed) unlink(path.c_str());
     }
     return published;
   };
@@ -278,8 +284,10 @@ absl::Status DownloadFile(v1::ArtifactService::StubInterface& stub,
     if (!absl::IsDataLoss(status)) break;
     FOLDFARM_RETURN_IF_ERROR(RemoveRecursively(part_path));
   }
-  return Annotate(status,
-                  absl::StrCat("download of artifact ", digest, " to ", path));
+  if (status.ok()) return status;
+  return WithMessage(
+      status, absl::StrCat("download of artifact ", digest, " to ", path, ": ",
+                           status.message()));
 }
 
 }  // namespace foldfarm

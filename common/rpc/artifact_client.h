@@ -59,7 +59,8 @@ absl::StatusOr<v1::ArtifactRef> UploadBytes(
 // FAILED_PRECONDITION when PATH.part is a symbolic link; NOT_FOUND when the
 // store has no such artifact; DATA_LOSS when size or digest are wrong twice in
 // a row; UNAVAILABLE after `give_up_after`; those of writing the file.
-// PATH.part stays behind for the next try unless its bytes were wrong.
+// PATH.part stays behind for the next try unless its bytes were wrong or could
+// not be flushed.
 absl::Status DownloadFile(v1::ArtifactService::StubInterface& stub,
                           const std::string& digest, int64_t size_bytes,
                           const std::string& path,

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "common/rpc/status.h"
 
 namespace foldfarm {
 
@@ -53,12 +54,11 @@ absl::Status CallWithRetry(const RetryPolicy& policy, Clock& clock,
         BackoffDelay(policy.backoff, tries, uniform(random));
     const absl::Duration spent = clock.Monotonic() - start;
     if (spent + delay > policy.give_up_after) {
-      return absl::Status(
-          status.code(),
-          absl::StrCat(
-              status.message(), " (", tries, " tries in ",
-              absl::FormatDuration(absl::Trunc(spent, absl::Milliseconds(1))),
-              ")"));
+      return WithMessage(
+          status, absl::StrCat(status.message(), " (", tries, " tries in ",
+                               absl::FormatDuration(
+                                   absl::Trunc(spent, absl::Milliseconds(1))),
+                               ")"));
     }
     if (!WaitUnlessCancelled(clock, delay, cancelled)) return stopped();
   }

@@ -192,7 +192,7 @@ absl::StatusOr<std::vector<KnownToken>> ParseTokens(absl::string_view text,
     tokens.push_back(*std::move(token));
     lines.push_back(number);
   }
-  if (tokens.empty() && !empty) {
+  if (tokens.empty() && (!empty || text.empty())) {
     return absl::InvalidArgumentError(absl::StrCat(
         path,
         ": holds no token, so nobody could call; add one with `foldfarm "

@@ -76,7 +76,8 @@ std::string TokenLine(Role role, absl::string_view name,
 bool MayWorkAs(absl::string_view token_name, absl::string_view worker);
 
 // Errors: INVALID_ARGUMENT with PATH:LINE, for a line that is not as above, a
-// token that stands twice, and a file with no token unless it may be `empty`.
+// token that stands twice, and a file with no token. If it may be `empty` it
+// may hold none, but something: one of no bytes is being written anew.
 absl::StatusOr<std::vector<KnownToken>> ParseTokens(absl::string_view text,
                                                     const std::string& path,
                                                     bool empty = false);
@@ -91,7 +92,7 @@ absl::StatusOr<std::string> ReadOneToken(const std::string& path);
 
 // The tokens of a file as it is now: it is looked at again when it has changed,
 // at most once a second. A file that became bad changes nothing but the log;
-// one whose last token was taken out lets nobody in any more.
+// one whose last token became a comment lets nobody in any more.
 //
 // Thread-safe.
 class TokenStore {

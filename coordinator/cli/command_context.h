@@ -42,7 +42,8 @@ struct CommandContext {
 };
 
 // The exit status, or why the command failed: UNAVAILABLE exits with
-// kExitUnreachable, CANCELLED with kExitInterrupted, others with kExitFailed.
+// kExitUnreachable unless the coordinator itself said so (IsAnswer), CANCELLED
+// with kExitInterrupted, others with kExitFailed.
 using Action = std::function<absl::StatusOr<int>(CommandContext&)>;
 
 struct Invocation {

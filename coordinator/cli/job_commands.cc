@@ -1,5 +1,6 @@
 // jobs, job, logs, metrics, and with them the commands about workers.
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -202,21 +203,25 @@ absl::StatusOr<int> Logs(CommandContext& context, const LogsOptions& options) {
   request.set_follow(options.follow);
   const bool json = context.format == OutputFormat::kJson;
   v1::GetLogsResponse all;
-  int64_t last = 0;  // The newest line's place in the log.
+  // Of the newest line that was printed: its attempt, its place in that.
+  std::pair<int64_t, int64_t> last;
   Reconnection reconnection(context.clock);
   bool lost = false;
   while (true) {
     CallContext call(kWhileThePeerLives);
     const auto stream = client.farm().GetLogs(&call, request);
     v1::GetLogsResponse part;
+    std::pair<int64_t, int64_t> place;
     bool heard = false;
     while (stream->Read(&part)) {
       heard = true;
       lost = false;
       for (const v1::LogLine& line : part.lines()) {
         // A new stream begins at the beginning.
-        if (line.sequence() <= last) continue;
-        last = line.sequence();
+        place = {line.token(),
+                 line.token() == place.first ? place.second + 1 : 1};
+        if (place <= last) continue;
+        last = place;
         if (json) {
           *all.add_lines() = line;
         } else {
@@ -228,7 +233,7 @@ absl::StatusOr<int> Logs(CommandContext& context, const LogsOptions& options) {
     const absl::Status status = ToStatus(stream->Finish());
     if (status.ok()) break;
     if (!reconnection.ShouldTryAgain(status, heard) || !options.follow) {
-      return client.Explain(status, /*heard=*/last > 0);
+      return client.Explain(status, /*heard=*/last.second > 0);
     }
     if (!lost) {
       context.console.Warn(
@@ -238,7 +243,7 @@ absl::StatusOr<int> Logs(CommandContext& context, const LogsOptions& options) {
     WaitUnlessCancelled(context.clock, Reconnection::kInterval,
                         [] { return false; });
   }
-  if (last == 0) {
+  if (last.second == 0) {
     context.console.Note(absl::StrCat("No log lines of ", options.job));
   }
   if (json) {

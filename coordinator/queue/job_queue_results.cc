@@ -206,6 +206,7 @@ absl::Status JobQueue::CheckResult(const v1::FinishAttemptRequest& request) {
       predicts ? CheckPredictionsFile(path, part, model, TtaDraws(sweep.spec),
                                       labels)
                : CheckOofFile(path, part, labels);
+  if (absl::IsFailedPrecondition(status)) files_.Forget(file->digest());
   if (!status.ok()) {
     return {status.code(),
             absl::StrCat(lease->job_name, ": ", name, ": ", status.message())};

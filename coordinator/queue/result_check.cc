@@ -114,6 +114,11 @@ absl::Status CheckContents(const TensorFile& file, const Expected& expected) {
 absl::Status CheckPredictions(const std::string& path,
                               const Expected& expected) {
   const auto file = TensorFile::Open(path);
+  if (absl::IsNotFound(file.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(file.status().message(),
+                     ": it is no longer stored; upload it and repeat"));
+  }
   if (!file.ok() && !absl::IsInvalidArgument(file.status())) {
     // No room for another open file, a broken disk: no news about the result.
     return absl::UnavailableError(

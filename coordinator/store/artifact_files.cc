@@ -121,6 +121,11 @@ absl::StatusOr<std::string> ArtifactFiles::Find(const std::string& digest) {
       absl::StrCat("artifact ", digest, " is not stored"));
 }
 
+void ArtifactFiles::Forget(const std::string& digest) {
+  absl::MutexLock lock(&mu_);
+  known_.erase(digest);
+}
+
 void ArtifactFiles::Remove(const std::string& digest) {
   if (!IsSha256Hex(digest)) return;
   absl::MutexLock lock(&mu_);
@@ -211,8 +216,8 @@ int64_t ArtifactFiles::RemoveParts(absl::Time before) {
 }
 
 absl::Status ArtifactFiles::CheckRoom(const std::string& digest,
-                                      int64_t size_bytes,
-                                      int64_t missing_bytes) const {
+                                      int64_t size_bytes, int64_t missing_bytes,
+                                      int64_t free) const {
   int64_t claimed = 0, missing = 0;
   for (const auto& [other, claim] : uploading_) {
     claimed += claim.size_bytes;
@@ -228,7 +233,6 @@ absl::Status ArtifactFiles::CheckRoom(const std::string& digest,
                      " are being uploaded; foldfarm gc deletes what nothing "
                      "names, and the coordinator's --max-store is the limit"));
   }
-  FOLDFARM_ASSIGN_OR_RETURN(const int64_t free, FreeBytes(uploads_));
   if (free - missing - missing_bytes >= limits_.spare_bytes) {
     return absl::OkStatus();
   }
@@ -249,6 +253,8 @@ ArtifactFiles::BeginUpload(const std::string& digest, int64_t size_bytes,
                      " bytes, expected 0 to ", limits_.max_size_bytes,
                      "; the coordinator's --max-artifact sets the limit"));
   }
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t free, FreeBytes(uploads_));
+  bool stored = false;
   {
     // Looked up, measured and claimed at once: another stream may be finishing
     // this very file, or beginning with one that takes the room.
@@ -261,16 +267,20 @@ ArtifactFiles::BeginUpload(const std::string& digest, int64_t size_bytes,
       return absl::UnavailableError(absl::StrCat(
           "artifact ", digest, " is being uploaded by another; repeat"));
     }
-    if (StoredSize(digest).has_value()) {
-      Touch(digest);
-      return nullptr;
+    stored = StoredSize(digest).has_value();
+    if (!stored) {
+      const int64_t kept = FileSize(PartPath(digest)).value_or(0);
+      FOLDFARM_RETURN_IF_ERROR(
+          CheckRoom(digest, size_bytes, size_bytes - kept, free));
+      // What starts over frees what was kept, but only below.
+      const int64_t missing =
+          offset == 0 ? size_bytes : std::max<int64_t>(0, size_bytes - kept);
+      uploading_[digest] = {size_bytes, missing};
     }
-    const int64_t kept = FileSize(PartPath(digest)).value_or(0);
-    FOLDFARM_RETURN_IF_ERROR(CheckRoom(digest, size_bytes, size_bytes - kept));
-    // What starts over frees what was kept, but only below.
-    const int64_t missing =
-        offset == 0 ? size_bytes : std::max<int64_t>(0, size_bytes - kept);
-    uploading_[digest] = {size_bytes, missing};
+  }
+  if (stored) {
+    Touch(digest);
+    return nullptr;
   }
   // Frees the claim unless an Upload takes it over.
   struct Release {

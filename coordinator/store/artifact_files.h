@@ -114,6 +114,9 @@ class ArtifactFiles {
   // Somebody will name the file soon: it is as good as new.
   void Touch(const std::string& digest);
 
+  // Look at the disk again, where somebody else has deleted the file.
+  void Forget(const std::string& digest);
+
   // Deletes a file that nothing names any more. Whoever is reading it reads on;
   // whoever names it next uploads it again; one that is being uploaded stays.
   void Remove(const std::string& digest);
@@ -157,8 +160,9 @@ class ArtifactFiles {
 
   ArtifactFiles(const std::string& directory, const Limits& limits);
   // Room for a file of `size_bytes`, of which `missing_bytes` are to come.
+  // On a disk with `free` bytes.
   absl::Status CheckRoom(const std::string& digest, int64_t size_bytes,
-                         int64_t missing_bytes) const
+                         int64_t missing_bytes, int64_t free) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Size of a file that is there whole and neither condemned nor just being
   // published.

@@ -370,8 +370,9 @@ bool Agent::AwaitAttempts() {
       continue;
     }
     if (!deadline.has_value()) {
-      // A drain that began late, behind a call that hung, ends no later.
-      deadline = std::min(clock_.Monotonic(), drain_at_) + drain_window_;
+      // A drain that began late, behind a call that hung, ends no later. What
+      // is left of it is for giving back what was late.
+      deadline = std::min(clock_.Monotonic(), drain_at_) + drain_window_ * 0.85;
     }
     const absl::Duration left = *deadline - clock_.Monotonic();
     if (left > absl::ZeroDuration()) {

@@ -127,6 +127,10 @@ TEST_F(TokenStoreTest, WhoseTokenWasTheLastOneIsOutToo) {
   Write("client a 0123456789abcdef\n");
   auto opened = TokenStore::Open(path_, clock_);
   ASSERT_TRUE(opened.ok()) << opened.status();
+  // Somebody writes it anew, in place.
+  Write("");
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_TRUE((*opened)->Find("0123456789abcdef").has_value());
   Write("# nobody\n");
   clock_.Advance(absl::Seconds(2));
   EXPECT_FALSE((*opened)->Find("0123456789abcdef").has_value());

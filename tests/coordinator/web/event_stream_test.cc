@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/files.h"
 #include "common/rpc/retry.h"
@@ -165,6 +166,7 @@ TEST_F(EventStreamTest, EndsWhenItsTokenIsWithdrawn) {
   };
   write("board");
   const auto tokens = *TokenStore::Open(path, Clock::Real());
+  const absl::Cleanup stop = [this] { web_.reset(); };  // Before the tokens.
   web_options_.tokens = tokens.get();
   StartWeb();
   EventReader page(web_->endpoint(), "",
@@ -176,7 +178,6 @@ TEST_F(EventStreamTest, EndsWhenItsTokenIsWithdrawn) {
   Submit("secret", 1);
   EXPECT_TRUE(page.WaitForEnd());
   EXPECT_THAT(page.text(), Not(HasSubstr("secret")));
-  web_.reset();  // Before the tokens.
 }
 
 TEST_F(EventStreamTest, ACursorReadsBack) {
