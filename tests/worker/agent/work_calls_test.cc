@@ -6,7 +6,6 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,10 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "common/rpc/channel.h"
+#include "tests/worker/agent/work_script.h"
 
 namespace foldfarm {
 namespace {
@@ -26,82 +27,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr absl::Duration kLong = absl::Seconds(30);
-
-using ServerStream =
-    grpc::ServerReaderWriter<v1::WorkResponse, v1::WorkRequest>;
-
-class Script final : public v1::WorkerService::Service {
- public:
-  // What is done with each message; a status ends the stream with it.
-  using Do = std::function<std::optional<grpc::Status>(const v1::WorkRequest&,
-                                                       ServerStream&)>;
-  void Set(Do what) {
-    absl::MutexLock lock(&mu_);
-    do_ = std::move(what);
-  }
-  int streams() {
-    absl::MutexLock lock(&mu_);
-    return streams_;
-  }
-
-  grpc::Status Work(grpc::ServerContext*, ServerStream* stream) override {
-    {
-      absl::MutexLock lock(&mu_);
-      ++streams_;
-    }
-    v1::WorkRequest request;
-    while (stream->Read(&request)) {
-      Do what;
-      {
-        absl::MutexLock lock(&mu_);
-        what = do_;
-      }
-      const std::optional<grpc::Status> end = what(request, *stream);
-      if (end.has_value()) return *end;
-    }
-    return grpc::Status::OK;
-  }
-
- private:
-  absl::Mutex mu_;
-  Do do_ ABSL_GUARDED_BY(mu_);
-  int streams_ ABSL_GUARDED_BY(mu_) = 0;
-};
-
-v1::WorkResponse AnswerTo(uint64_t id) {
-  v1::WorkResponse response;
-  response.set_id(id);
-  response.mutable_heartbeat()->set_drained(id % 2 == 0);
-  return response;
-}
-
-std::optional<grpc::Status> AnswerAtOnce(const v1::WorkRequest& request,
-                                         ServerStream& stream) {
-  stream.Write(AnswerTo(request.id()));
-  return std::nullopt;
-}
-
-Script::Do AnswerWith(grpc::StatusCode code, const std::string& message = "") {
-  return [=](const v1::WorkRequest& request,
-             ServerStream& stream) -> std::optional<grpc::Status> {
-    v1::WorkResponse response;
-    response.set_id(request.id());
-    response.set_error_code(code);
-    response.set_error_message(message);
-    stream.Write(response);
-    return std::nullopt;
-  };
-}
-
-Script::Do EndWith(grpc::StatusCode code, const std::string& message = "") {
-  return [=](const v1::WorkRequest&, ServerStream&) {
-    return std::optional(grpc::Status(code, message));
-  };
-}
-
-std::optional<grpc::Status> SayNothing(const v1::WorkRequest&, ServerStream&) {
-  return std::nullopt;
-}
 
 class WorkCallsTest : public ::testing::Test {
  protected:
@@ -150,15 +75,16 @@ TEST_F(WorkCallsTest, AllCallsShareAStream) {
 TEST_F(WorkCallsTest, AnswersFindTheirCallsInAnyOrder) {
   // Answered from the last to the first.
   std::vector<uint64_t> asked;
-  script_.Set([&](const v1::WorkRequest& request,
-                  ServerStream& stream) -> std::optional<grpc::Status> {
-    asked.push_back(request.id());
-    if (asked.size() < 4) return std::nullopt;
-    for (auto id = asked.rbegin(); id != asked.rend(); ++id) {
-      stream.Write(AnswerTo(*id));
-    }
-    return std::nullopt;
-  });
+  const auto script = script_.SetForScope(
+      [&](const v1::WorkRequest& request,
+          ServerStream& stream) -> std::optional<grpc::Status> {
+        asked.push_back(request.id());
+        if (asked.size() < 4) return std::nullopt;
+        for (auto id = asked.rbegin(); id != asked.rend(); ++id) {
+          stream.Write(AnswerTo(*id));
+        }
+        return std::nullopt;
+      });
   std::vector<std::thread> callers;
   for (int i = 0; i < 4; ++i) {
     callers.emplace_back([&] {
@@ -231,16 +157,17 @@ TEST_F(WorkCallsTest, AfterARefusalTheNextCallShowsItsTokenAnew) {
 
 TEST_F(WorkCallsTest, ARefusalIsThatOfAllCallsOfTheStream) {
   std::vector<uint64_t> waiting;
-  script_.Set([&](const v1::WorkRequest& request,
-                  ServerStream& stream) -> std::optional<grpc::Status> {
-    waiting.push_back(request.id());
-    if (waiting.size() < 2) return std::nullopt;
-    v1::WorkResponse response;
-    response.set_id(request.id());
-    response.set_error_code(grpc::StatusCode::PERMISSION_DENIED);
-    stream.Write(response);
-    return std::nullopt;
-  });
+  const auto script = script_.SetForScope(
+      [&](const v1::WorkRequest& request,
+          ServerStream& stream) -> std::optional<grpc::Status> {
+        waiting.push_back(request.id());
+        if (waiting.size() < 2) return std::nullopt;
+        v1::WorkResponse response;
+        response.set_id(request.id());
+        response.set_error_code(grpc::StatusCode::PERMISSION_DENIED);
+        stream.Write(response);
+        return std::nullopt;
+      });
   std::thread other(
       [&] { EXPECT_TRUE(absl::IsPermissionDenied(Call().status())); });
   EXPECT_TRUE(absl::IsPermissionDenied(Call().status()));
@@ -265,18 +192,19 @@ TEST_F(WorkCallsTest, WhoWaitsLongerIsNotDisturbedByWhoGivesUp) {
   ServerStream* first = nullptr;
   absl::Notification asked;
   const uint64_t patient = calls_->NewId();
-  script_.Set([&](const v1::WorkRequest& request,
-                  ServerStream& stream) -> std::optional<grpc::Status> {
-    absl::MutexLock lock(&mu);
-    if (request.id() == patient) {
-      first = &stream;
-      asked.Notify();
-    } else if (&stream != first) {
-      first->Write(AnswerTo(patient));
-      stream.Write(AnswerTo(request.id()));
-    }
-    return std::nullopt;
-  });
+  const auto script = script_.SetForScope(
+      [&](const v1::WorkRequest& request,
+          ServerStream& stream) -> std::optional<grpc::Status> {
+        absl::MutexLock lock(&mu);
+        if (request.id() == patient) {
+          first = &stream;
+          asked.Notify();
+        } else if (&stream != first) {
+          first->Write(AnswerTo(patient));
+          stream.Write(AnswerTo(request.id()));
+        }
+        return std::nullopt;
+      });
   std::thread waiter([&] {
     const auto response = Call(patient);
     ASSERT_TRUE(response.ok()) << response.status();
@@ -299,22 +227,23 @@ TEST_F(WorkCallsTest, ACancelledCallHearsWhatItWasGranted) {
   std::vector<uint64_t> cancelled;
   const uint64_t id = calls_->NewId();
   std::thread canceller;
-  script_.Set([&](const v1::WorkRequest& request,
-                  ServerStream& stream) -> std::optional<grpc::Status> {
-    if (request.call_case() != v1::WorkRequest::kCancel) {
-      // It waits here for work.
-      canceller = std::thread([&] { calls_->Cancel(id); });
-      return std::nullopt;
-    }
-    cancelled.push_back(request.id());
-    v1::WorkResponse response;
-    response.set_id(request.id());
-    response.mutable_acquire_leases()->add_leases()->set_token(5);
-    stream.Write(response);
-    return std::nullopt;
-  });
+  const absl::Cleanup join = [&] { canceller.join(); };
+  const auto script = script_.SetForScope(
+      [&](const v1::WorkRequest& request,
+          ServerStream& stream) -> std::optional<grpc::Status> {
+        if (request.call_case() != v1::WorkRequest::kCancel) {
+          // It waits here for work.
+          canceller = std::thread([&] { calls_->Cancel(id); });
+          return std::nullopt;
+        }
+        cancelled.push_back(request.id());
+        v1::WorkResponse response;
+        response.set_id(request.id());
+        response.mutable_acquire_leases()->add_leases()->set_token(5);
+        stream.Write(response);
+        return std::nullopt;
+      });
   const auto response = Call(id);
-  canceller.join();
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->acquire_leases().leases(0).token(), 5);
   EXPECT_THAT(cancelled, ElementsAre(id));
@@ -323,15 +252,16 @@ TEST_F(WorkCallsTest, ACancelledCallHearsWhatItWasGranted) {
 TEST_F(WorkCallsTest, ACancelledCallDoesNotWaitForASilentServer) {
   const uint64_t id = calls_->NewId();
   std::thread canceller;
-  script_.Set([&](const v1::WorkRequest& request, ServerStream&) {
-    if (request.call_case() != v1::WorkRequest::kCancel) {
-      canceller = std::thread([&] { calls_->Cancel(id); });
-    }
-    return std::optional<grpc::Status>();
-  });
+  const absl::Cleanup join = [&] { canceller.join(); };
+  const auto script =
+      script_.SetForScope([&](const v1::WorkRequest& request, ServerStream&) {
+        if (request.call_case() != v1::WorkRequest::kCancel) {
+          canceller = std::thread([&] { calls_->Cancel(id); });
+        }
+        return std::optional<grpc::Status>();
+      });
   // Long before its own time.
   const absl::Status status = Call(id, absl::Hours(1)).status();
-  canceller.join();
   EXPECT_TRUE(absl::IsCancelled(status)) << status;
 }
 
@@ -369,12 +299,13 @@ TEST_F(WorkCallsTest, ManyCallersBreakNothing) {
   // Each stream ends after a hundred messages, with calls under way.
   int seen = 0;
   absl::Mutex mu;
-  script_.Set([&](const v1::WorkRequest& request,
-                  ServerStream& stream) -> std::optional<grpc::Status> {
-    absl::MutexLock lock(&mu);
-    if (++seen % 100 == 0) return grpc::Status::OK;
-    return AnswerAtOnce(request, stream);
-  });
+  const auto script = script_.SetForScope(
+      [&](const v1::WorkRequest& request,
+          ServerStream& stream) -> std::optional<grpc::Status> {
+        absl::MutexLock lock(&mu);
+        if (++seen % 100 == 0) return grpc::Status::OK;
+        return AnswerAtOnce(request, stream);
+      });
   std::vector<std::thread> callers;
   for (int i = 0; i < 8; ++i) {
     callers.emplace_back([&] {
