@@ -222,13 +222,16 @@ TEST_F(TerminalTest, APipeGetsALineAnEvent) {
 
 TEST_F(TerminalTest, FollowingOutlivesARestartOfTheCoordinator) {
   const std::string sweep = Submit(100, {"talk_and_wait"});
-  StartWorker(1);
   auto environment = Environment();
   environment["TERM"] = "dumb";
   const std::string job = absl::StrCat(sweep, "/talk_and_wait/0");
+  // The watch must have begun before the job does: a job that runs already is
+  // in its first line and no event.
   const auto watch = Run({"watch", sweep}, environment);
-  const auto logs = Run({"logs", "-f", job}, environment);
+  ASSERT_TRUE(watch->WaitForText("0 of 2 jobs done"));
+  StartWorker(1);
   ASSERT_TRUE(watch->WaitForText("running on w"));
+  const auto logs = Run({"logs", "-f", job}, environment);
   ASSERT_TRUE(logs->WaitForText("more words"));
   cluster_->KillCoordinator();
   EXPECT_TRUE(watch->WaitForText("trying again"));
