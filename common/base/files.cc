@@ -132,11 +132,16 @@ absl::Status PublishFile(const std::string& from, const std::string& to) {
   const absl::Status status =
       synced == 0 ? absl::OkStatus() : ErrnoStatus(from, "cannot fsync");
   close(fd);
-  FOLDFARM_RETURN_IF_ERROR(status);
+  if (!status.ok()) {
+    unlink(from.c_str());
+    return status;
+  }
   if (rename(from.c_str(), to.c_str()) != 0) {
     return ErrnoStatus(to, "cannot rename to");
   }
-  return SyncDirectory(DirectoryOf(to));
+  absl::Status flushed = SyncDirectory(DirectoryOf(to));
+  if (!flushed.ok()) unlink(to.c_str());
+  return flushed;
 }
 
 absl::Status SyncDirectory(const std::string& path) {

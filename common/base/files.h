@@ -34,7 +34,8 @@ absl::Status WriteFileAtomically(const std::string& path,
                                  absl::string_view data);
 
 // Flushes a finished file and makes it appear as `to`: fsync, rename, fsync of
-// the folder.
+// the folder. What a flush failed for is removed, for the kernel reports that
+// once: a second flush that succeeds would not say that the bytes are on disk.
 absl::Status PublishFile(const std::string& from, const std::string& to);
 
 // fsync of a folder, after names in it changed.

@@ -126,12 +126,9 @@ absl::Status Upload(v1::ArtifactService::StubInterface& stub,
     MarkAnswer(repeat);
     return repeat;
   });
-  if (status.ok()) return status;
-  return WithMessage(
-      status,
-      absl::StrCat("upload of ", artifact.name(), " (", artifact.size_bytes(),
-                   " bytes, sha256 ", artifact.digest().substr(0, 12),
-                   "): ", status.message()));
+  return Annotate(status, absl::StrCat("upload of ", artifact.name(), " (",
+                                       artifact.size_bytes(), " bytes, sha256 ",
+                                       artifact.digest().substr(0, 12), ")"));
 }
 
 // One stream of what follows the end of `part`.
@@ -269,14 +266,7 @@ absl::Status DownloadFile(v1::ArtifactService::StubInterface& stub,
     if (got != digest) {
       return absl::DataLossError(absl::StrCat("got bytes with SHA-256 ", got));
     }
-    absl::Status published = PublishFile(part_path, path);
-    if (!published.ok()) {
-      // What a flush failed for is perhaps not on disk, and a second flush that
-      // succeeds would not say: it is fetched anew.
-      const bool renamed = unlink(part_path.c_str()) != 0 && errno == ENOENT;
-      if (renamed) unlink(path.c_str());
-    }
-    return published;
+    return PublishFile(part_path, path);
   };
   absl::Status status = absl::OkStatus();
   for (int damaged = 0; damaged < 2; ++damaged) {
@@ -284,10 +274,8 @@ absl::Status DownloadFile(v1::ArtifactService::StubInterface& stub,
     if (!absl::IsDataLoss(status)) break;
     FOLDFARM_RETURN_IF_ERROR(RemoveRecursively(part_path));
   }
-  if (status.ok()) return status;
-  return WithMessage(
-      status, absl::StrCat("download of artifact ", digest, " to ", path, ": ",
-                           status.message()));
+  return Annotate(status,
+                  absl::StrCat("download of artifact ", digest, " to ", path));
 }
 
 }  // namespace foldfarm

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "common/rpc/status.h"
+#include "common/base/status_macros.h"
 
 namespace foldfarm {
 

@@ -48,13 +48,6 @@ bool IsAnswer(const absl::Status& status) {
   return status.GetPayload(kAnswer).has_value();
 }
 
-absl::Status WithMessage(const absl::Status& status,
-                         absl::string_view message) {
-  absl::Status result(status.code(), message);
-  if (IsAnswer(status)) MarkAnswer(result);
-  return result;
-}
-
 void MarkAnswer(absl::Status& status) {
   status.SetPayload(kAnswer, absl::Cord());
 }

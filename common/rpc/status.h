@@ -5,7 +5,6 @@
 #include <grpcpp/support/status.h>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 
 namespace foldfarm {
 
@@ -18,9 +17,6 @@ grpc::Status ToGrpc(const absl::Status& status);
 // gRPC says it of a peer that cannot be reached.
 bool IsAnswer(const absl::Status& status);
 void MarkAnswer(absl::Status& status);
-
-// `status` with another message: an answer stays one.
-absl::Status WithMessage(const absl::Status& status, absl::string_view message);
 
 }  // namespace foldfarm
 

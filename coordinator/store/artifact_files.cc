@@ -360,9 +360,7 @@ absl::Status ArtifactFiles::Upload::Finish() {
   absl::Status published = files_.MakeFolder(DirectoryOf(path));
   if (published.ok()) published = PublishFile(part, path);
   if (!published.ok()) {
-    // Of what was not flushed the cache may have more than the disk.
     unlink(part.c_str());
-    unlink(path.c_str());
     const std::string why(published.message());
     SPDLOG_ERROR("artifact={} bytes={} is not stored: {}", digest_, size_bytes_,
                  why);

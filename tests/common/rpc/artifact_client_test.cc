@@ -16,6 +16,7 @@
 #include "common/rpc/channel.h"
 #include "tests/common/rpc/fake_artifact_service.h"
 #include "tests/common/rpc/instant_clock.h"
+#include "tests/testing/faulty_files.h"
 
 namespace foldfarm {
 namespace {
@@ -177,6 +178,19 @@ TEST_F(ArtifactClientTest, ADownloadAppearsWholeAndLeavesNothingElse) {
   ASSERT_TRUE(Fetch().ok());
   EXPECT_EQ(*ReadFile(target_), data_);
   EXPECT_FALSE(FileExists(target_ + ".part"));
+}
+
+TEST_F(ArtifactClientTest, ADownloadWhoseFlushFailedIsFetchedAnew) {
+  service_.stored[digest_] = data_;
+  ASSERT_TRUE(WriteFileAtomically(target_, "former").ok());
+  foldfarm_set_faults("fsync:fetched.part:1");
+  EXPECT_FALSE(Fetch().ok());
+  foldfarm_set_faults("");
+  EXPECT_FALSE(FileExists(target_ + ".part"));
+  EXPECT_EQ(*ReadFile(target_), "former");
+  ASSERT_TRUE(Fetch().ok());
+  EXPECT_THAT(service_.download_offsets, ElementsAre(0, 0));
+  EXPECT_EQ(*ReadFile(target_), data_);
 }
 
 TEST_F(ArtifactClientTest, ABrokenDownloadGoesOnAtItsEnd) {

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "common/base/status_macros.h"
 #include "common/rpc/status.h"
 #include "foldfarm/v1/artifact.grpc.pb.h"
 
@@ -25,6 +26,14 @@ TEST(StatusTest, EveryCodeCarriesOverBothWays) {
     // What a peer says is told from what gRPC says of a peer that is gone.
     EXPECT_EQ(IsAnswer(ToStatus(sent)), absl::IsUnavailable(status));
   }
+}
+
+TEST(StatusTest, AnAnswerStaysOneWhateverItsMessage) {
+  const absl::Status answer =
+      ToStatus(ToGrpc(absl::UnavailableError("the disk is full")));
+  EXPECT_TRUE(IsAnswer(Annotate(answer, "upload")));
+  EXPECT_FALSE(
+      IsAnswer(Annotate(absl::UnavailableError("Socket closed"), "upload")));
 }
 
 // Answers once it is told to.
