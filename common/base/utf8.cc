@@ -17,6 +17,17 @@ size_t CleanLength(absl::string_view text) {
   return control ? 0 : length;
 }
 
+// Whether `kLength`, the bytes of a character, is never 0.
+template <size_t (*kLength)(absl::string_view)>
+bool ConsistsOf(absl::string_view text) {
+  while (!text.empty()) {
+    const size_t length = kLength(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 }  // namespace
 
 size_t Utf8Length(absl::string_view text) {
@@ -42,14 +53,7 @@ size_t Utf8Length(absl::string_view text) {
   return 0;
 }
 
-bool IsUtf8(absl::string_view text) {
-  while (!text.empty()) {
-    const size_t length = Utf8Length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
+bool IsUtf8(absl::string_view text) { return ConsistsOf<Utf8Length>(text); }
 
 absl::string_view ClipUtf8(absl::string_view text, size_t size) {
   if (text.size() <= size) return text;
@@ -57,14 +61,7 @@ absl::string_view ClipUtf8(absl::string_view text, size_t size) {
   return text.substr(0, size);
 }
 
-bool IsClean(absl::string_view text) {
-  while (!text.empty()) {
-    const size_t length = CleanLength(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
+bool IsClean(absl::string_view text) { return ConsistsOf<CleanLength>(text); }
 
 void MakeClean(std::string& text, size_t max_size) {
   size_t at = 0;

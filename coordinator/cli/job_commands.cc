@@ -235,10 +235,7 @@ absl::StatusOr<int> Logs(CommandContext& context, const LogsOptions& options) {
     if (!reconnection.ShouldTryAgain(status, heard) || !options.follow) {
       return client.Explain(status, /*heard=*/last.second > 0);
     }
-    if (!lost) {
-      context.console.Warn(
-          "the coordinator is not heard any more; trying again");
-    }
+    if (!lost) context.console.Warn(kCoordinatorIsLost);
     lost = true;
     WaitUnlessCancelled(context.clock, Reconnection::kInterval,
                         [] { return false; });

@@ -9,6 +9,10 @@
 
 namespace foldfarm {
 
+// What people are told meanwhile.
+inline constexpr char kCoordinatorIsLost[] =
+    "the coordinator is not heard any more; trying again";
+
 class Reconnection {
  public:
   static constexpr absl::Duration kPatience = absl::Seconds(60);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/output.h"
+#include "coordinator/cli/reconnection.h"
 #include "coordinator/cli/sweep_summary.h"
 
 namespace foldfarm {
@@ -91,8 +92,7 @@ WatchEvent WatchState::Event(const v1::Job& before, const v1::Job& after,
 std::optional<WatchEvent> WatchState::Lose(absl::Time now) {
   if (lost_.has_value()) return std::nullopt;
   lost_ = now;
-  return WatchEvent{now, "the coordinator is not heard any more; trying again",
-                    Style::kWarning};
+  return WatchEvent{now, kCoordinatorIsLost, Style::kWarning};
 }
 
 std::vector<WatchEvent> WatchState::Apply(const v1::WatchSweepResponse& update,

@@ -20,11 +20,10 @@
 #include "common/base/utf8.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/near_misses.h"
+#include "coordinator/queue/report_limits.h"
 
 namespace foldfarm {
 namespace {
-
-constexpr size_t kMaxReason = 500;
 
 // From so many attempts on, those that are lost count whoever comes back: the
 // job may be what keeps its workers from saying that they live.
@@ -43,9 +42,10 @@ absl::Status JobQueue::CheckWorkerName(const std::string& name) const {
     }
   }
   std::sort(names.begin(), names.end());
-  return absl::NotFoundError(absl::StrCat("no worker \"", name, "\"",
-                                          NearMisses(name, names),
-                                          "; foldfarm workers lists them"));
+  const std::string near = NearMisses(name, names);
+  return absl::NotFoundError(
+      absl::StrCat("no worker \"", name, "\"",
+                   near.empty() ? "; foldfarm workers lists them" : near));
 }
 
 absl::Status JobQueue::DrainWorker(const std::string& name,

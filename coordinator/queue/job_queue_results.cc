@@ -26,23 +26,6 @@ absl::Status StaleToken(int64_t token) {
                    "acquire new work"));
 }
 
-// Epochs are counted from 1; 0 stands for none.
-absl::Status CheckEpochs(const v1::ReportProgressRequest& request) {
-  const auto check = [](absl::string_view field, int value) {
-    if (value >= 0) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        absl::StrCat(field, " is ", value, ", expected at least 0"));
-  };
-  FOLDFARM_RETURN_IF_ERROR(check("resumed_epoch", request.resumed_epoch()));
-  FOLDFARM_RETURN_IF_ERROR(check("epochs_total", request.epochs_total()));
-  FOLDFARM_RETURN_IF_ERROR(
-      check("checkpoint_epoch", request.checkpoint_epoch()));
-  for (const v1::EpochMetrics& metrics : request.epochs()) {
-    FOLDFARM_RETURN_IF_ERROR(check("epochs.epoch", metrics.epoch()));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::Status JobQueue::CheckStored(

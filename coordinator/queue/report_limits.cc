@@ -13,8 +13,6 @@
 namespace foldfarm {
 namespace {
 
-// What a quarantine keeps of its reason.
-constexpr size_t kMaxFault = 500;
 // Workers cut at 4 KiB.
 constexpr size_t kMaxLine = 8192;
 constexpr size_t kMaxShort = 256;
@@ -76,7 +74,7 @@ void ClipFinish(v1::FinishAttemptRequest& request) {
 
 void ClipHeartbeat(v1::HeartbeatRequest& request) {
   if (request.fault().empty()) return;
-  MakeClean(*request.mutable_fault(), kMaxFault);
+  MakeClean(*request.mutable_fault(), kMaxReason);
 }
 
 void CleanRegister(v1::RegisterRequest& request) {
@@ -84,6 +82,22 @@ void CleanRegister(v1::RegisterRequest& request) {
   clean(*request.mutable_host());
   clean(*request.mutable_version());
   for (std::string& device : *request.mutable_devices()) clean(device);
+}
+
+absl::Status CheckEpochs(const v1::ReportProgressRequest& request) {
+  const auto check = [](absl::string_view field, int value) {
+    if (value >= 0) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, " is ", value, ", expected at least 0"));
+  };
+  FOLDFARM_RETURN_IF_ERROR(check("resumed_epoch", request.resumed_epoch()));
+  FOLDFARM_RETURN_IF_ERROR(check("epochs_total", request.epochs_total()));
+  FOLDFARM_RETURN_IF_ERROR(
+      check("checkpoint_epoch", request.checkpoint_epoch()));
+  for (const v1::EpochMetrics& metrics : request.epochs()) {
+    FOLDFARM_RETURN_IF_ERROR(check("epochs.epoch", metrics.epoch()));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckEpoch(absl::string_view what, int epoch, int epochs) {

@@ -17,6 +17,8 @@ namespace foldfarm {
 
 // Of why an attempt failed.
 inline constexpr size_t kMaxError = 4096;
+// Of why a worker gets no leases.
+inline constexpr size_t kMaxReason = 500;
 
 // Cleans and cuts a report's texts: device, log lines and their levels. Cleans
 // names of metrics. Times outside of the years 1970 to 9999 become the nearest
@@ -32,6 +34,10 @@ void ClipHeartbeat(v1::HeartbeatRequest& request);
 
 // Cleans what a worker says of itself; CheckWorkerTexts() checks lengths.
 void CleanRegister(v1::RegisterRequest& request);
+
+// Checks that no number of an epoch is negative: they are counted from 1; 0
+// stands for none. Errors: INVALID_ARGUMENT naming the field.
+absl::Status CheckEpochs(const v1::ReportProgressRequest& request);
 
 // Checks the number of an epoch: 1 to `epochs` (0: no end). `what` is of it.
 // Errors: INVALID_ARGUMENT.

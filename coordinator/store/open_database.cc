@@ -23,7 +23,6 @@ constexpr int64_t kLogBytes = int64_t{10} << 20;
 
 // PRAGMA application_id of a copy: "copy".
 constexpr int64_t kCopyMark = 0x636f7079;
-constexpr char kMarkCopy[] = "PRAGMA application_id = 0x636f7079";
 
 absl::StatusOr<int64_t> Number(Connection& connection, const char* sql) {
   Statement read = connection.Prepare(sql);
@@ -169,7 +168,8 @@ absl::Status CopyDatabase(Connection& connection, const std::string& to) {
   {
     FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> copy,
                               Connection::Open(to, /*read_only=*/false));
-    FOLDFARM_RETURN_IF_ERROR(copy->Execute(kMarkCopy));
+    FOLDFARM_RETURN_IF_ERROR(
+        copy->Execute(absl::StrCat("PRAGMA application_id = ", kCopyMark)));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<AppendFile> file,
                             AppendFile::Open(to));

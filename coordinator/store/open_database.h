@@ -28,8 +28,8 @@ inline constexpr char kSyncPragma[] = "PRAGMA synchronous = FULL;";
 
 // Of a new database; one that is there keeps the pages that it has. A commit
 // writes each page that it touches, whole, and most touch a row here and a row
-// there: half of SQLite's usual page halves what goes to the disk, and loses
-// nothing in return. (Below that, rows begin to need more than one.)
+// there; a flush takes the longer the more there is. SQLite's usual page has
+// twice the size. (In a smaller one rows of metrics begin to need a second.)
 inline constexpr char kPagePragma[] = "PRAGMA page_size = 2048;";
 
 // Exit status of a coordinator whose disk failed (EX_IOERR of sysexits.h).

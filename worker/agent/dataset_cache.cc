@@ -82,9 +82,8 @@ absl::StatusOr<std::string> DatasetCache::Get(const v1::ArtifactRef& artifact,
   const std::string part = absl::StrCat(path, kPartSuffix);
   if (!FileExists(path)) {
     // What is fetched already counts among the files.
-    const int64_t missing = std::max<int64_t>(0, artifact.size_bytes()) -
-                            std::max<int64_t>(0, StampOf(part).first);
-    Evict(max_bytes_ - std::max<int64_t>(0, missing));
+    const int64_t kept = FileSize(part).value_or(0);
+    Evict(max_bytes_ - std::max<int64_t>(0, artifact.size_bytes() - kept));
   }
   const auto fetch = [&] {
     return RetryOutages(control, StopReason::kDrain,

@@ -48,6 +48,22 @@ class JobQueueControlTest : public QueueFixture {
     return lease;
   }
 
+  // A job that failed behind epoch 5 is retried for 8 epochs and succeeds.
+  // Returns its last lease.
+  v1::Lease SucceedOtherwise(bool from_scratch) {
+    EXPECT_TRUE(Submit(Spec("m", 1), "r").ok());
+    const int64_t worker = Register("w");
+    const JobRow before = Job(FailBehind(worker, 5));
+    RetryWish wish;
+    wish.overrides = {"train.epochs=8"};
+    wish.from_scratch = from_scratch;
+    EXPECT_EQ(*queue_->Retry(SweepId{1}, before.id, wish), 1);
+    v1::Lease lease = Acquire(worker)[0];
+    EXPECT_EQ(lease.spec().job(), "s1/m0/0");
+    EXPECT_TRUE(Finish(Success(worker, lease)).ok());
+    return lease;
+  }
+
   // How many jobs of s1's model, trained for `epochs`, are there already.
   int Reused(int epochs) {
     v1::SweepSpec spec = Spec("m", 1);
@@ -230,30 +246,12 @@ TEST_F(JobQueueControlTest, ARefusedOptionLeavesNothingToUndo) {
 }
 
 TEST_F(JobQueueControlTest, WhatWasResumedWithOtherOptionsIsReusedForNone) {
-  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
-  const int64_t worker = Register("w");
-  const JobRow before = Job(FailBehind(worker, 5));
-  RetryWish wish;
-  wish.overrides = {"train.epochs=8"};
-  ASSERT_EQ(*queue_->Retry(SweepId{1}, before.id, wish), 1);
-  const v1::Lease lease = Acquire(worker)[0];
-  EXPECT_EQ(lease.spec().job(), "s1/m0/0");
-  EXPECT_EQ(lease.checkpoint_epoch(), 5);
-  ASSERT_TRUE(Finish(Success(worker, lease)).ok());
+  EXPECT_EQ(SucceedOtherwise(/*from_scratch=*/false).checkpoint_epoch(), 5);
   EXPECT_EQ(Reused(8), 0);
 }
 
 TEST_F(JobQueueControlTest, WhatIsTrainedAnewWithOtherOptionsIsReused) {
-  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
-  const int64_t worker = Register("w");
-  const JobRow before = Job(FailBehind(worker, 5));
-  RetryWish wish;
-  wish.overrides = {"train.epochs=8"};
-  wish.from_scratch = true;
-  ASSERT_EQ(*queue_->Retry(SweepId{1}, before.id, wish), 1);
-  const v1::Lease lease = Acquire(worker)[0];
-  EXPECT_EQ(lease.checkpoint_epoch(), 0);
-  ASSERT_TRUE(Finish(Success(worker, lease)).ok());
+  EXPECT_EQ(SucceedOtherwise(/*from_scratch=*/true).checkpoint_epoch(), 0);
   EXPECT_EQ(Reused(8), 1);
 }
 
