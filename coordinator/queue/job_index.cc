@@ -1,5 +1,8 @@
 #include "coordinator/queue/job_index.h"
 
+#include <algorithm>
+#include <tuple>
+
 namespace foldfarm {
 
 void JobIndex::Clear() {
@@ -9,11 +12,11 @@ void JobIndex::Clear() {
   ready_exec_ = 0;
   absl::MutexLock lock(&mu_);
   ready_by_priority_.clear();
+  reservations_.clear();
 }
 
 void JobIndex::Count(const Entry& entry, int change) {
   (entry.needs_exec ? ready_exec_ : ready_) += change;
-  absl::MutexLock lock(&mu_);
   const auto it = ready_by_priority_.try_emplace(entry.priority, 0).first;
   it->second += change;
   if (it->second == 0) ready_by_priority_.erase(it);
@@ -24,10 +27,16 @@ std::map<int, int> JobIndex::ReadyByPriority() const {
   return ready_by_priority_;
 }
 
+std::map<JobId, JobIndex::Reservation> JobIndex::Reservations() const {
+  absl::MutexLock lock(&mu_);
+  return reservations_;
+}
+
 void JobIndex::AddReady(const Entry& entry) {
   SweepState& sweep = sweeps_[entry.sweep];
   sweep.priority = entry.priority;
   auto& jobs = sweep.ReadyFor(entry)[entry.slots];
+  absl::MutexLock lock(&mu_);
   if (jobs.emplace(entry.position, entry).second) Count(entry, +1);
 }
 
@@ -53,7 +62,11 @@ void JobIndex::Remove(const Entry& entry) {
   if (list == jobs.end()) return;
   const auto known = list->second.find(entry.position);
   if (known == list->second.end()) return;
-  Count(known->second, -1);
+  {
+    absl::MutexLock lock(&mu_);
+    Count(known->second, -1);
+    reservations_.erase(entry.job);
+  }
   list->second.erase(known);
   if (list->second.empty()) jobs.erase(list);
 }
@@ -75,27 +88,77 @@ void JobIndex::Wake(absl::Time now) {
     AddReady(waiting_.begin()->second);
     waiting_.erase(waiting_.begin());
   }
+  absl::MutexLock lock(&mu_);
+  for (auto it = reservations_.begin(); it != reservations_.end();) {
+    it = it->second.until <= now ? reservations_.erase(it) : std::next(it);
+  }
 }
 
 absl::Time JobIndex::NextWake() const {
-  return waiting_.empty() ? absl::InfiniteFuture() : waiting_.begin()->first;
+  absl::Time next =
+      waiting_.empty() ? absl::InfiniteFuture() : waiting_.begin()->first;
+  absl::MutexLock lock(&mu_);
+  for (const auto& [job, kept] : reservations_) {
+    next = std::min(next, kept.until);
+  }
+  return next;
 }
 
-std::map<int, JobIndex::Entry>* JobIndex::First(ReadyJobs& jobs, int free_slots,
-                                                std::map<int, Entry>* best) {
-  for (auto& [slots, list] : jobs) {
-    if (slots > free_slots) break;
-    if (best == nullptr || list.begin()->first < best->begin()->first) {
-      best = &list;
+bool JobIndex::IsKeptByOther(JobId job, WorkerSession session) const {
+  const auto kept = reservations_.find(job);
+  return kept != reservations_.end() && kept->second.session != session;
+}
+
+int JobIndex::Share(SweepId sweep, const SweepState& state,
+                    WorkerSession asker) const {
+  int slots = state.running_slots;
+  for (const auto& [job, kept] : reservations_) {
+    if (kept.sweep != sweep) continue;
+    // What it has begun to keep is kept on, among equals: slots that go now
+    // here and now there are never enough.
+    if (kept.session == asker) return -1;
+    slots += kept.slots;
+  }
+  return slots;
+}
+
+JobIndex::Place JobIndex::FindBySlots(SweepState& sweep, const Asker& asker,
+                                      int more_than, int at_most) const {
+  Place first;
+  for (ReadyJobs* const ready : {&sweep.ready, &sweep.ready_exec}) {
+    if (ready == &sweep.ready_exec && !asker.allow_exec) continue;
+    for (auto list = ready->upper_bound(more_than);
+         list != ready->end() && list->first <= at_most; ++list) {
+      auto job = list->second.begin();
+      if (more_than >= asker.free_slots) {
+        job = std::find_if(job, list->second.end(), [&](const auto& entry) {
+          return !IsKeptByOther(entry.second.job, asker.session);
+        });
+        if (job == list->second.end()) continue;
+      }
+      if (first.jobs == nullptr || job->first < first.job->first) {
+        first = {&list->second, job};
+      }
     }
   }
-  return best;
+  return first;
 }
 
-std::optional<JobIndex::Entry> JobIndex::Take(int free_slots, bool allow_exec) {
-  if (empty(allow_exec)) return std::nullopt;
+JobIndex::Place JobIndex::Find(SweepState& sweep, const Asker& asker) const {
+  const Place fits = FindBySlots(sweep, asker, 0, asker.free_slots);
+  if (fits.jobs != nullptr) return fits;
+  return FindBySlots(sweep, asker, asker.free_slots, asker.slots);
+}
+
+std::optional<JobIndex::Entry> JobIndex::Take(const Asker& asker) {
+  if (asker.free_slots < 1 || empty(asker.allow_exec)) return std::nullopt;
+  absl::MutexLock lock(&mu_);
+  // The least is first; among equals the older sweep.
+  const auto rank = [&](SweepId id, const SweepState& sweep) {
+    return std::make_tuple(-sweep.priority, Share(id, sweep, asker.session));
+  };
   auto best = sweeps_.end();
-  std::map<int, Entry>* best_list = nullptr;
+  Place place;
   for (auto it = sweeps_.begin(); it != sweeps_.end();) {
     SweepState& sweep = it->second;
     if (sweep.ready.empty() && sweep.ready_exec.empty()) {
@@ -103,24 +166,40 @@ std::optional<JobIndex::Entry> JobIndex::Take(int free_slots, bool allow_exec) {
       it = sweep.running_slots == 0 ? sweeps_.erase(it) : std::next(it);
       continue;
     }
-    std::map<int, Entry>* list = First(sweep.ready, free_slots, nullptr);
-    if (allow_exec) list = First(sweep.ready_exec, free_slots, list);
-    if (list != nullptr &&
-        (best_list == nullptr || sweep.priority > best->second.priority ||
-         (sweep.priority == best->second.priority &&
-          sweep.running_slots < best->second.running_slots))) {
+    if (const Place found = Find(sweep, asker);
+        found.jobs != nullptr &&
+        (place.jobs == nullptr ||
+         rank(it->first, sweep) < rank(best->first, best->second))) {
       best = it;
-      best_list = list;
+      place = found;
     }
     ++it;
   }
-  if (best_list == nullptr) return std::nullopt;
-  const Entry entry = best_list->begin()->second;
-  best_list->erase(best_list->begin());
-  if (best_list->empty()) best->second.ReadyFor(entry).erase(entry.slots);
+  if (place.jobs == nullptr) return std::nullopt;
+  const Entry entry = place.job->second;
+  place.jobs->erase(place.job);
+  if (place.jobs->empty()) best->second.ReadyFor(entry).erase(entry.slots);
   Count(entry, -1);
+  reservations_.erase(entry.job);
   best->second.running_slots += entry.slots;
   return entry;
+}
+
+void JobIndex::PutBack(Entry entry) {
+  EndRunning(entry.sweep, entry.slots);
+  entry.not_before = absl::InfinitePast();  // It was ready.
+  Add(entry);
+}
+
+void JobIndex::Reserve(const Entry& entry, WorkerSession session,
+                       absl::Time until) {
+  PutBack(entry);
+  absl::MutexLock lock(&mu_);
+  for (auto it = reservations_.begin(); it != reservations_.end();) {
+    it =
+        it->second.session == session ? reservations_.erase(it) : std::next(it);
+  }
+  reservations_[entry.job] = {session, entry.sweep, entry.slots, until};
 }
 
 }  // namespace foldfarm

@@ -3,11 +3,15 @@
 //
 // Order: the sweep of highest priority; among equals the one with the fewest
 // running slots (fair share), then the older; within a sweep its own order. A
-// job that does not fit into the free slots, or that runs a user's program
-// where the worker does not, is passed over.
+// job that does not fit into the free slots gives way to others of its sweep,
+// but not to other sweeps for ever: where a worker has slots enough, it keeps
+// the free ones for it (a reservation, of one job on one worker) until there
+// are as many as it needs. A job that runs a user's program where the worker
+// does not is passed over.
 //
-// Derived from the job table and rebuilt from it at any time. Not thread-safe,
-// but for ReadyByPriority().
+// Derived from the job table and rebuilt from it at any time; reservations are
+// in memory alone. Not thread-safe, but for ReadyByPriority() and
+// Reservations().
 #ifndef FOLDFARM_COORDINATOR_QUEUE_JOB_INDEX_H_
 #define FOLDFARM_COORDINATOR_QUEUE_JOB_INDEX_H_
 
@@ -38,6 +42,22 @@ class JobIndex {
     absl::Time not_before = absl::InfinitePast();
   };
 
+  // Who asks for a job.
+  struct Asker {
+    WorkerSession session;
+    int free_slots = 1;
+    // All that it has.
+    int slots = 1;
+    bool allow_exec = true;
+  };
+  // A worker that keeps its free slots for a job.
+  struct Reservation {
+    WorkerSession session;
+    SweepId sweep;
+    int slots = 0;
+    absl::Time until;
+  };
+
   void Clear();
 
   // A job became PENDING.
@@ -49,9 +69,10 @@ class JobIndex {
   void AddRunning(SweepId sweep, int priority, int slots);
   void EndRunning(SweepId sweep, int slots);
 
-  // Makes the jobs ready whose time has come.
+  // Makes the jobs ready whose time has come, and ends reservations of workers
+  // that ask no more.
   void Wake(absl::Time now);
-  // When the next job becomes ready by itself.
+  // When it next has something to do.
   absl::Time NextWake() const;
 
   // Whether no job is ready for a worker that runs users' programs, or not.
@@ -59,12 +80,21 @@ class JobIndex {
     return ready_ == 0 && (!allow_exec || ready_exec_ == 0);
   }
 
-  // Takes the next job that fits; it counts as running from here.
-  std::optional<Entry> Take(int free_slots, bool allow_exec = true);
+  // Takes the next job; it counts as running from here. One that needs more
+  // slots than are free is to be put back with Reserve(): the worker gets
+  // nothing else meanwhile.
+  std::optional<Entry> Take(const Asker& asker);
+  // Undoes Take().
+  void PutBack(Entry entry);
+  // Puts back what does not fit yet; `session` keeps its free slots for it
+  // until `until`, and for no other job.
+  void Reserve(const Entry& entry, WorkerSession session, absl::Time until);
 
   // How many jobs are ready, by their sweep's priority. Thread-safe: what
   // people are told of a transaction that is under way may be undone.
   std::map<int, int> ReadyByPriority() const;
+  // Thread-safe.
+  std::map<JobId, Reservation> Reservations() const;
 
  private:
   // By slots, then by place.
@@ -80,12 +110,25 @@ class JobIndex {
       return entry.needs_exec ? ready_exec : ready;
     }
   };
+  using Jobs = std::map<int, Entry>;
+  // A job among those of its sweep and its slots.
+  struct Place {
+    Jobs* jobs = nullptr;  // Null: none.
+    Jobs::iterator job;
+  };
   void AddReady(const Entry& entry);
-  // The first job of `jobs` that fits and comes before that of `best`, which
-  // may be null; else `best`.
-  static std::map<int, Entry>* First(ReadyJobs& jobs, int free_slots,
-                                     std::map<int, Entry>* best);
-  void Count(const Entry& entry, int change);
+  // The first job of `sweep` that fits; else, if the asker has slots enough,
+  // the first that does not fit yet and that nobody else keeps slots for.
+  Place Find(SweepState& sweep, const Asker& asker) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Place FindBySlots(SweepState& sweep, const Asker& asker, int more_than,
+                    int at_most) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsKeptByOther(JobId job, WorkerSession session) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Slots that a sweep has, or that other workers keep for it.
+  int Share(SweepId sweep, const SweepState& state, WorkerSession asker) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Count(const Entry& entry, int change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   std::map<SweepId, SweepState> sweeps_;
   std::multimap<absl::Time, Entry> waiting_;
@@ -95,6 +138,7 @@ class JobIndex {
 
   mutable absl::Mutex mu_;
   std::map<int, int> ready_by_priority_ ABSL_GUARDED_BY(mu_);
+  std::map<JobId, Reservation> reservations_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace foldfarm

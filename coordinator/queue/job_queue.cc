@@ -292,13 +292,15 @@ absl::Status JobQueue::ChangeJob(Tx& tx, JobRow& job, JobEvent event,
   return absl::OkStatus();
 }
 
-absl::Status JobQueue::BeforeBatch(Tx& tx) {
-  FOLDFARM_RETURN_IF_ERROR(ExpireLeases(tx));
+absl::Status JobQueue::BeforeBatch(Tx&) {
   index_.Wake(clock_.Now());
   return absl::OkStatus();
 }
 
 absl::Status JobQueue::AfterBatch(Tx& tx) {
+  // After a disk that hung for longer than a lease, the heartbeats that came
+  // meanwhile are in this batch: whoever sent one is alive.
+  FOLDFARM_RETURN_IF_ERROR(ExpireLeases(tx));
   FOLDFARM_RETURN_IF_ERROR(ServeWaiters(tx));
   absl::Time due = std::min(next_expiry_, index_.NextWake());
   for (const Waiter& waiter : waiters_) due = std::min(due, waiter.deadline);

@@ -229,6 +229,8 @@ FarmLoad JobQueue::Load() const {
   FarmLoad farm;
   farm.now = clock_.Now();
   farm.ready_by_priority = index_.ReadyByPriority();
+  const std::map<JobId, JobIndex::Reservation> reservations =
+      index_.Reservations();
   absl::MutexLock lock(&mu_);
   absl::flat_hash_map<WorkerSession, int> busy;
   for (const auto& [token, lease] : leases_) {
@@ -243,8 +245,16 @@ FarmLoad JobQueue::Load() const {
       farm.others_are_held = true;
       continue;
     }
-    farm.workers.push_back({worker.row.slots, worker.row.slots - busy[session],
-                            worker.row.allow_exec});
+    FarmLoad::Worker& one = farm.workers.emplace_back();
+    one.name = worker.row.name;
+    one.slots = worker.row.slots;
+    one.free_slots = worker.row.slots - busy[session];
+    one.allow_exec = worker.row.allow_exec;
+    for (const auto& [job, reservation] : reservations) {
+      if (reservation.session != session) continue;
+      one.reserved_job = job;
+      one.reserved_slots = reservation.slots;
+    }
   }
   farm.too_long = too_long_;
   return farm;

@@ -19,6 +19,9 @@ constexpr double kMaxWaitSeconds = 60;
 constexpr int kMaxLeases = 256;
 // Jobs that one call looks at in vain for a worker with a time limit.
 constexpr size_t kMaxTooLong = 64;
+// How long a worker's slots are kept free for a job after it last asked: longer
+// than kMaxWaitSeconds.
+constexpr absl::Duration kReservation = absl::Seconds(90);
 
 }  // namespace
 
@@ -129,7 +132,7 @@ absl::Status JobQueue::Grant(
     google::protobuf::RepeatedPtrField<v1::Lease>* leases) {
   if (index_.empty()) return absl::OkStatus();
   std::string worker;
-  bool allow_exec = false;
+  JobIndex::Asker asker{.session = session, .free_slots = free_slots};
   absl::Time stop_time;
   {
     absl::MutexLock lock(&mu_);
@@ -140,10 +143,11 @@ absl::Status JobQueue::Grant(
     }
     worker = it->second.row.name;
     stop_time = it->second.row.stop_time;
-    allow_exec = it->second.row.allow_exec;
-    free_slots = std::min(free_slots, it->second.row.slots);
+    asker.allow_exec = it->second.row.allow_exec;
+    asker.slots = it->second.row.slots;
+    asker.free_slots = std::min(free_slots, asker.slots);
   }
-  if (index_.empty(allow_exec)) return absl::OkStatus();
+  if (index_.empty(asker.allow_exec)) return absl::OkStatus();
   FOLDFARM_RETURN_IF_ERROR(tx.BeginWrite());
   const int most =
       max_leases > 0 ? std::min(max_leases, kMaxLeases) : kMaxLeases;
@@ -151,8 +155,7 @@ absl::Status JobQueue::Grant(
   // Jobs that the worker cannot bring to a checkpoint before it stops.
   std::vector<JobIndex::Entry> too_long;
   while (leases->size() < most && too_long.size() < kMaxTooLong) {
-    const std::optional<JobIndex::Entry> entry =
-        index_.Take(free_slots, allow_exec);
+    const std::optional<JobIndex::Entry> entry = index_.Take(asker);
     if (!entry.has_value()) break;
     FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job,
                               tx.FindJob(entry->job));
@@ -166,6 +169,10 @@ absl::Status JobQueue::Grant(
         now + TimeToCheckpoint(*job, *sweep) > stop_time) {
       too_long.push_back(*entry);
       continue;
+    }
+    if (entry->slots > asker.free_slots) {
+      index_.Reserve(*entry, session, now + kReservation);
+      break;
     }
     AttemptRow attempt;
     attempt.job = job->id;
@@ -187,12 +194,10 @@ absl::Status JobQueue::Grant(
     FOLDFARM_RETURN_IF_ERROR(
         FillLease(tx, *job, attempt, *sweep, *leases->Add()));
     SetLease(attempt, *job, sweep);
-    free_slots -= job->slots;
+    asker.free_slots -= job->slots;
   }
-  for (JobIndex::Entry& entry : too_long) {
-    index_.EndRunning(entry.sweep, entry.slots);
-    entry.not_before = absl::InfinitePast();  // It was ready.
-    index_.Add(entry);
+  for (const JobIndex::Entry& entry : too_long) {
+    index_.PutBack(entry);
     absl::MutexLock lock(&mu_);
     too_long_[entry.job] = {worker, stop_time};
   }

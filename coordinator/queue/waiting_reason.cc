@@ -30,10 +30,20 @@ std::string WaitingReasonOf(const JobRow& job, int priority,
   }
   int most = -1;
   int most_free = -1;
+  const FarmLoad::Worker* keeps_for_another = nullptr;
   for (const FarmLoad::Worker& worker : farm.workers) {
     if (job.needs_exec && !worker.allow_exec) continue;
     most = std::max(most, worker.slots);
-    most_free = std::max(most_free, worker.free_slots);
+    if (worker.reserved_job == job.id) {
+      return absl::StrCat("worker ", worker.name,
+                          " keeps its free slots for it, ", worker.free_slots,
+                          " of ", job.slots, " so far");
+    }
+    if (!worker.reserved_job.has_value()) {
+      most_free = std::max(most_free, worker.free_slots);
+    } else if (worker.free_slots >= job.slots) {
+      keeps_for_another = &worker;
+    }
   }
   if (most < 0) {
     return "it runs a user's program and no worker online was started with "
@@ -58,6 +68,11 @@ std::string WaitingReasonOf(const JobRow& job, int priority,
     return absl::StrCat("worker ", it->second.worker, " stops at ",
                         ClockTime(it->second.stop_time),
                         ", before the job would reach a checkpoint");
+  }
+  if (most_free < job.slots && keeps_for_another != nullptr) {
+    return absl::StrCat("worker ", keeps_for_another->name,
+                        " keeps its free slots for a job that needs ",
+                        keeps_for_another->reserved_slots);
   }
   if (most_free < job.slots) {
     return absl::StrCat("no worker has ", Slots(job.slots), " free");

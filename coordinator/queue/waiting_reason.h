@@ -3,6 +3,7 @@
 #define FOLDFARM_COORDINATOR_QUEUE_WAITING_REASON_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,10 @@ struct FarmLoad {
     int slots = 0;
     int free_slots = 0;
     bool allow_exec = false;
+    std::string name;
+    // The job that it keeps its free slots for, and how many that needs.
+    std::optional<JobId> reserved_job;
+    int reserved_slots = 0;
   };
   absl::Time now = absl::InfinitePast();
   std::vector<Worker> workers;

@@ -111,6 +111,7 @@ TEST_F(JobQueueTest, AStaleTokenCannotReportProgress) {
   const int64_t worker = Register("w");
   const v1::Lease lost = Acquire(worker)[0];
   clock_.Advance(options_.lease_duration + absl::Seconds(1));
+  queue_->RunDue();
   v1::ReportProgressRequest report;
   report.set_token(lost.token());
   report.add_epochs()->set_epoch(5);

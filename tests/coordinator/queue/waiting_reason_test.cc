@@ -53,6 +53,20 @@ TEST_F(WaitingReasonTest, SaysThatAllSlotsAreTaken) {
             "has 4");
 }
 
+TEST_F(WaitingReasonTest, SaysForWhomAWorkerKeepsItsFreeSlots) {
+  farm_.workers = {{.slots = 4,
+                    .free_slots = 1,
+                    .name = "w",
+                    .reserved_job = job_.id,
+                    .reserved_slots = 2}};
+  job_.slots = 2;
+  EXPECT_EQ(Reason(), "worker w keeps its free slots for it, 1 of 2 so far");
+  farm_.workers[0].reserved_job = JobId{8};
+  EXPECT_EQ(Reason(), "no worker has 2 slots free");
+  job_.slots = 1;
+  EXPECT_EQ(Reason(), "worker w keeps its free slots for a job that needs 2");
+}
+
 TEST_F(WaitingReasonTest, OnlyWorkersThatMayTakeTheJobCount) {
   job_.needs_exec = true;
   EXPECT_EQ(Reason(),

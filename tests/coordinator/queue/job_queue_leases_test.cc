@@ -1,0 +1,132 @@
+// Leases: which job a worker with some free slots gets, and when they run out.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "tests/coordinator/queue/queue_fixture.h"
+
+namespace foldfarm {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class LeasesTest : public QueueFixture {
+ protected:
+  v1::SweepSpec WideSpec(const std::string& name, int slots) {
+    v1::SweepSpec spec = Spec(name, 1);
+    spec.mutable_models(0)->set_slots(slots);
+    return spec;
+  }
+  // Ends an attempt and asks for work for the slot that it had.
+  std::vector<v1::Lease> FinishAndAsk(int64_t session, const v1::Lease& lease) {
+    v1::FinishAttemptRequest request = Success(session, lease);
+    request.set_free_slots(1);
+    request.set_next_leases(1);
+    const auto response = Finish(request);
+    EXPECT_TRUE(response.ok()) << response.status();
+    return {response->next_leases().begin(), response->next_leases().end()};
+  }
+};
+
+TEST_F(LeasesTest, AJobOfSeveralSlotsDoesNotStarveBehindManySmallOnes) {
+  ASSERT_TRUE(Submit(Spec("small", 10), "r1").ok());
+  const int64_t worker = Register("w", /*slots=*/2);
+  const auto running = Acquire(worker, 2);
+  ASSERT_THAT(running, SizeIs(2));
+  v1::SweepSpec wide = WideSpec("wide", 2);
+  wide.set_priority(5);
+  ASSERT_TRUE(Submit(wide, "r2").ok());
+
+  EXPECT_THAT(FinishAndAsk(worker, running[0]), IsEmpty());
+  EXPECT_EQ(WaitingReason(Jobs(2)[0]),
+            "worker w keeps its free slots for it, 1 of 2 so far");
+  EXPECT_THAT(Acquire(worker, 1), IsEmpty());
+  EXPECT_THAT(FinishAndAsk(worker, running[1]), IsEmpty());
+  const auto leases = Acquire(worker, 2);
+  ASSERT_THAT(leases, SizeIs(1));
+  EXPECT_EQ(leases[0].spec().job(), "s2/wide0/0");
+  EXPECT_EQ(leases[0].slots(), 2);
+}
+
+TEST_F(LeasesTest, SlotsAreKeptForNoJobThatIsGone) {
+  ASSERT_TRUE(Submit(Spec("small", 10), "r1").ok());
+  const int64_t worker = Register("w", /*slots=*/2);
+  const auto running = Acquire(worker, 2);
+  ASSERT_TRUE(Submit(WideSpec("wide", 2), "r2").ok());
+  ASSERT_THAT(FinishAndAsk(worker, running[0]), IsEmpty());
+  EXPECT_THAT(
+      WaitingReason(Jobs(1).back()),
+      HasSubstr("worker w keeps its free slots for a job that needs 2"));
+  ASSERT_TRUE(queue_->Cancel(SweepId{2}, std::nullopt).ok());
+  EXPECT_THAT(Acquire(worker, 1), SizeIs(1));
+}
+
+TEST_F(LeasesTest, AWorkerThatStopsBeforeACheckpointKeepsNoSlots) {
+  // An epoch of the wide model takes an hour.
+  ASSERT_TRUE(Submit(WideSpec("wide", 2), "r1").ok());
+  const int64_t first = Register("first", /*slots=*/2);
+  const auto known = Acquire(first, 2);
+  ASSERT_THAT(known, SizeIs(1));
+  v1::ReportProgressRequest report;
+  report.set_token(known[0].token());
+  v1::EpochMetrics& epoch = *report.add_epochs();
+  epoch.set_epoch(1);
+  (*epoch.mutable_values())["seconds"] = 3600;
+  ASSERT_TRUE(Call(&JobQueue::ReportProgress, report).ok());
+
+  ASSERT_TRUE(Submit(Spec("small", 10), "r2").ok());
+  v1::RegisterRequest request;
+  request.set_name("w");
+  request.set_slots(2);
+  request.set_seconds_left(600);
+  const int64_t worker = Call(&JobQueue::Register, request)->session();
+  ASSERT_TRUE(queue_->SetPriority(SweepId{1}, 5).ok());
+  EXPECT_THAT(Acquire(worker, 1), SizeIs(1));
+  EXPECT_THAT(queue_->WaitingReason(Jobs(1)[1], 5, queue_->Load()),
+              HasSubstr("worker w stops at"));
+}
+
+TEST_F(LeasesTest, AHeartbeatThatWaitedForAHungDiskKeepsItsLease) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  absl::Notification hangs, goes_on;
+  std::thread disk([&] {
+    store_
+        ->RunAndWait([&](Tx& tx) {
+          tx.AfterCommit([&](const absl::Status&) {
+            hangs.Notify();
+            goes_on.WaitForNotification();
+          });
+          return absl::OkStatus();
+        })
+        .IgnoreError();
+  });
+  hangs.WaitForNotification();
+  v1::HeartbeatRequest request;
+  request.set_session(worker);
+  request.add_tokens(lease.token());
+  absl::Notification answered;
+  queue_->Heartbeat(request,
+                    [&](absl::StatusOr<v1::HeartbeatResponse> response) {
+                      EXPECT_TRUE(response.ok()) << response.status();
+                      EXPECT_EQ(response->answers(0).action(),
+                                v1::HeartbeatResponse::CONTINUE);
+                      answered.Notify();
+                    });
+  clock_.Advance(options_.lease_duration + absl::Seconds(1));
+  goes_on.Notify();
+  answered.WaitForNotification();
+  disk.join();
+  EXPECT_EQ(Job(lease).state, v1::Job::RUNNING);
+}
+
+}  // namespace
+}  // namespace foldfarm
