@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "common/base/backoff.h"
 #include "common/base/files.h"
@@ -16,11 +15,6 @@
 
 namespace foldfarm {
 namespace {
-
-absl::Duration FromProto(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) +
-         absl::Nanoseconds(duration.nanos());
-}
 
 // How long a drain may take: a short time limit is not all for draining.
 absl::Duration DrainWindow(const AgentOptions& options) {
@@ -125,42 +119,6 @@ void Agent::Kill() {
   changed_.SignalAll();
 }
 
-absl::Status Agent::Register(int64_t known) {
-  absl::MutexLock registering(&register_mu_);
-  v1::RegisterRequest request;
-  {
-    absl::MutexLock lock(&mu_);
-    if (session_ != known) return absl::OkStatus();  // Another thread did.
-    for (const auto& [token, held] : held_) request.add_held_tokens(token);
-  }
-  request.set_name(options_.name);
-  request.set_host(options_.host);
-  request.set_version(options_.version);
-  request.set_slots(options_.slots);
-  request.set_allow_exec(options_.allow_exec);
-  if (drain_at_ != absl::InfiniteDuration()) {
-    request.set_seconds_left(
-        std::max(0.001, absl::ToDoubleSeconds(drain_at_ - clock_.Monotonic())));
-  }
-  for (const std::string& device : options_.devices) {
-    request.add_devices(device);
-  }
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::RegisterResponse response,
-                            api_.Register(request));
-  absl::MutexLock lock(&mu_);
-  session_ = response.session();
-  const absl::Duration interval =
-      FromProto(response.lease_terms().heartbeat_interval());
-  if (interval > absl::ZeroDuration()) heartbeat_interval_ = interval;
-  for (const int64_t token : response.stale_tokens()) {
-    StopToken(token, StopReason::kAbandon);
-  }
-  changed_.SignalAll();
-  SPDLOG_INFO("worker={} session={} registered, {} slots on {}", options_.name,
-              session_, options_.slots, absl::StrJoin(options_.devices, ","));
-  return absl::OkStatus();
-}
-
 bool Agent::LeaseLoop() {
   bool doubtful = false;
   int failures = 0;
@@ -188,7 +146,6 @@ bool Agent::LeaseLoop() {
         return doubtful;
       }
       request.set_session(session_);
-      request.set_free_slots(slots_.free());
       if (options_.max_jobs > 0) {
         request.set_max_leases(options_.max_jobs - started_jobs_);
       }
@@ -206,21 +163,27 @@ bool Agent::LeaseLoop() {
       PauseUnlessDraining(pause);
       absl::MutexLock lock(&mu_);
       if (draining_) return doubtful;
-      request.set_free_slots(slots_.free());
     }
     absl::Status status;
     if (doubtful) status = Register(request.session());
     if (status.ok()) {
       doubtful = false;
-      request.set_session(session());
+      {
+        absl::MutexLock lock(&mu_);
+        request.set_session(session_);
+        request.set_free_slots(slots_.free());
+        offered_slots_ = request.free_slots();
+      }
       absl::StatusOr<v1::AcquireLeasesResponse> response =
           api_.AcquireLeases(request);
       status = response.status();
+      absl::MutexLock lock(&mu_);
+      const bool ended = std::exchange(offered_slots_, 0) == 0;
       if (response.ok()) {
         failures = 0;
-        absl::MutexLock lock(&mu_);
         // Answered for another reason than work, perhaps: ask which.
-        if (response->leases().empty() && (!held_.empty() || drained_)) {
+        if (response->leases().empty() && !ended &&
+            (!held_.empty() || drained_)) {
           BeatNow();
         }
         Start({response->leases().begin(), response->leases().end()});
@@ -303,6 +266,11 @@ void Agent::RunAttempt(Held& held) {
   ended_.push_back(std::move(held.thread));
   held_.erase(token);  // `held` is gone.
   Start(std::move(next));
+  if (offered_slots_ > 0 && slots_.free() > offered_slots_) {
+    // A job may need more than was offered.
+    offered_slots_ = 0;
+    api_.EndWait();
+  }
   changed_.SignalAll();
 }
 

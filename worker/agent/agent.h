@@ -160,6 +160,8 @@ class Agent {
   int64_t session_ ABSL_GUARDED_BY(mu_) = 0;  // 0: not registered.
   absl::Duration heartbeat_interval_ ABSL_GUARDED_BY(mu_) = absl::Seconds(10);
   SlotPool slots_ ABSL_GUARDED_BY(mu_);
+  // That the AcquireLeases under way offers; 0: none is, or it was ended.
+  int offered_slots_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<int64_t, std::unique_ptr<Held>> held_ ABSL_GUARDED_BY(mu_);
   std::list<std::thread> ended_ ABSL_GUARDED_BY(mu_);
   int started_jobs_ ABSL_GUARDED_BY(mu_) = 0;

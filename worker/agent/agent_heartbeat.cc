@@ -1,9 +1,13 @@
-// The part of Agent that keeps its leases and hears what to stop.
+// The part of Agent that registers, keeps its leases and hears what to stop.
+#include <algorithm>
 #include <map>
+#include <string>
 #include <vector>
 
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "common/base/log.h"
+#include "common/base/status_macros.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/process_usage.h"
 #include "worker/agent/worker_fault.h"
@@ -16,7 +20,48 @@ constexpr absl::Duration kNewsWait = absl::Seconds(60);
 // From an answer to the next call: a coordinator that stops answers at once.
 constexpr absl::Duration kNewsPause = absl::Milliseconds(50);
 
+absl::Duration FromProto(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) +
+         absl::Nanoseconds(duration.nanos());
+}
+
 }  // namespace
+
+absl::Status Agent::Register(int64_t known) {
+  absl::MutexLock registering(&register_mu_);
+  v1::RegisterRequest request;
+  {
+    absl::MutexLock lock(&mu_);
+    if (session_ != known) return absl::OkStatus();  // Another thread did.
+    for (const auto& [token, held] : held_) request.add_held_tokens(token);
+  }
+  request.set_name(options_.name);
+  request.set_host(options_.host);
+  request.set_version(options_.version);
+  request.set_slots(options_.slots);
+  request.set_allow_exec(options_.allow_exec);
+  if (drain_at_ != absl::InfiniteDuration()) {
+    request.set_seconds_left(
+        std::max(0.001, absl::ToDoubleSeconds(drain_at_ - clock_.Monotonic())));
+  }
+  for (const std::string& device : options_.devices) {
+    request.add_devices(device);
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::RegisterResponse response,
+                            api_.Register(request));
+  absl::MutexLock lock(&mu_);
+  session_ = response.session();
+  const absl::Duration interval =
+      FromProto(response.lease_terms().heartbeat_interval());
+  if (interval > absl::ZeroDuration()) heartbeat_interval_ = interval;
+  for (const int64_t token : response.stale_tokens()) {
+    StopToken(token, StopReason::kAbandon);
+  }
+  changed_.SignalAll();
+  SPDLOG_INFO("worker={} session={} registered, {} slots on {}", options_.name,
+              session_, options_.slots, absl::StrJoin(options_.devices, ","));
+  return absl::OkStatus();
+}
 
 void Agent::HeartbeatLoop() {
   int failures = 0;

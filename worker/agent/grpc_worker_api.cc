@@ -117,6 +117,7 @@ absl::StatusOr<v1::AcquireLeasesResponse> GrpcWorkerApi::Acquire(
   {
     absl::MutexLock lock(&mu_);
     if (wait.cancelled) return cancelled;
+    if (std::exchange(wait.ended, false)) return v1::AcquireLeasesResponse();
     wait.call = call.id();
   }
   auto response = calls_.Call(
@@ -199,6 +200,15 @@ void GrpcWorkerApi::Cancel(Wait& wait) {
   absl::MutexLock lock(&mu_);
   wait.cancelled = true;
   if (wait.call != 0) calls_.Cancel(wait.call);
+}
+
+void GrpcWorkerApi::EndWait() {
+  absl::MutexLock lock(&mu_);
+  if (leases_.call == 0) {
+    leases_.ended = true;
+  } else {
+    calls_.Cancel(leases_.call);
+  }
 }
 
 void GrpcWorkerApi::CancelNews() { Cancel(news_); }

@@ -68,13 +68,15 @@ class GrpcWorkerApi : public WorkerApi {
                         const Cancelled& cancelled) override;
   absl::Status AwaitNews(const v1::AcquireLeasesRequest& request) override;
   void CancelNews() override;
+  void EndWait() override;
   void CancelWaits() override;
 
  private:
   // A call that waits, and how it is cut short. Guarded by mu_.
   struct Wait {
     bool cancelled = false;
-    uint64_t call = 0;  // Its number; 0: none waits.
+    bool ended = false;  // Before it came, once.
+    uint64_t call = 0;   // Its number; 0: none waits.
   };
   // A call that does not wait.
   absl::StatusOr<v1::WorkResponse> Call(v1::WorkRequest request,

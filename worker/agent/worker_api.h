@@ -55,6 +55,10 @@ class WorkerApi {
   // Makes AwaitNews return, now and from now on.
   virtual void CancelNews() {}
 
+  // Makes the AcquireLeases that waits, or comes next, return at once with what
+  // it was granted or nothing (CANCELLED when nobody says which).
+  virtual void EndWait() = 0;
+
   // Makes AcquireLeases return at once, now with what it was granted or nothing
   // (CANCELLED when nobody says which), and from now on with CANCELLED.
   virtual void CancelWaits() = 0;

@@ -86,33 +86,6 @@ TEST_F(AgentTest, AFileThatWouldReplaceTheFarmsEndsTheAttemptForGood) {
   }
 }
 
-TEST_F(AgentTest, FinishingBringsTheNextLeaseAndManyJobsKeepAllSlotsBusy) {
-  options_.slots = 3;
-  options_.devices = {"cuda:0", "cuda:1"};
-  std::vector<int64_t> tokens;
-  for (int i = 0; i < 20; ++i)
-    tokens.push_back(coordinator_.AddLease("succeed"));
-  Start();
-  for (const int64_t token : tokens) {
-    ASSERT_TRUE(WaitForFinish(token));
-    EXPECT_EQ(Finish(token).outcome(), v1::Attempt::SUCCEEDED);
-  }
-  absl::MutexLock lock(&coordinator_.mu);
-  EXPECT_EQ(coordinator_.calls["Download"], 1) << "one dataset for all";
-  EXPECT_LT(coordinator_.calls["AcquireLeases"], 20);
-  EXPECT_EQ(coordinator_.heard[tokens[0]].device, "cuda:0");
-  EXPECT_EQ(coordinator_.heard[tokens[1]].device, "cuda:1");
-}
-
-TEST_F(AgentTest, AJobOfTwoSlotsGetsTheThreadsOfBoth) {
-  options_.slots = 2;
-  options_.threads_per_slot = 3;
-  const int64_t token = coordinator_.AddLease("succeed", /*slots=*/2);
-  Start();
-  ASSERT_TRUE(WaitForFinish(token));
-  EXPECT_THAT(Heard(token).lines, ElementsAre("info: threads 6"));
-}
-
 TEST_F(AgentTest, AFailureCarriesItsWordsAndTheEndOfTheLog) {
   const int64_t bad = coordinator_.AddLease("bad_configuration");
   const int64_t failed = coordinator_.AddLease("fail");

@@ -143,13 +143,16 @@ class FakeCoordinator : public WorkerApi {
     if (absl::Status status = Enter("AcquireLeases"); !status.ok()) {
       return status;
     }
-    const auto ready = [this] {
-      return cancelled_ || !queue.empty() || fault != nullptr ||
+    const auto ready = [this, &request] {
+      return cancelled_ || ended_ || fault != nullptr ||
+             (!queue.empty() &&
+              queue.front().slots() <= request.free_slots()) ||
              news == "AcquireLeases";
     };
     mu.AwaitWithTimeout(absl::Condition(&ready),
                         absl::Seconds(request.wait_seconds()));
     if (news == "AcquireLeases") news.clear();
+    ended_ = false;
     if (cancelled_) return absl::CancelledError("hung up");
     if (request.session() != session) return absl::NotFoundError("session");
     v1::AcquireLeasesResponse response;
@@ -269,6 +272,11 @@ class FakeCoordinator : public WorkerApi {
     return WriteFileAtomically(path, bytes);
   }
 
+  void EndWait() override {
+    absl::MutexLock lock(&mu);
+    ended_ = true;
+  }
+
   void CancelWaits() override {
     absl::MutexLock lock(&mu);
     cancelled_ = true;
@@ -315,6 +323,7 @@ class FakeCoordinator : public WorkerApi {
 
   int64_t last_token_ ABSL_GUARDED_BY(mu) = 0;
   bool cancelled_ ABSL_GUARDED_BY(mu) = false;
+  bool ended_ ABSL_GUARDED_BY(mu) = false;
   bool news_cancelled_ ABSL_GUARDED_BY(mu) = false;
 };
 
