@@ -108,8 +108,11 @@ StreamHub::Reactor* FarmServiceImpl::GetLogs(
   if (!request.ok()) {
     return streams_.Open("bad request", Failing(request.status()));
   }
+  // Before `request` is moved: arguments are evaluated in any order.
+  const std::string subject =
+      absl::StrCat(request->follow() ? "growing log " : "log ", request->job());
   return streams_.Open(
-      absl::StrCat(request->follow() ? "growing log " : "log ", request->job()),
+      subject,
       [this, request = *std::move(request)](const StreamCursor& from) {
         return ReadLog(request, from);
       },

@@ -83,6 +83,29 @@ TEST_F(StreamHubTest, ALogIsSentWholeAndInOrder) {
   EXPECT_TRUE(WaitForOpenStreams(0));
 }
 
+// Also while nothing changes, so that one reading serves many readers.
+TEST_F(StreamHubTest, EveryJobHasALogOfItsOwn) {
+  LeaseWithLog();
+  const auto read = [this](const std::string& job, int& lines) {
+    v1::GetLogsRequest request;
+    request.set_job(job);
+    grpc::ClientContext context;
+    SetTimeout(context, kTimeout);
+    const auto reader = farm_->GetLogs(&context, request);
+    v1::GetLogsResponse response;
+    for (lines = 0; reader->Read(&response);) lines += response.lines_size();
+    return ToStatus(reader->Finish());
+  };
+  int lines = 0;
+  EXPECT_TRUE(read("s1/model0/0", lines).ok());
+  EXPECT_EQ(lines, kLines);
+  EXPECT_TRUE(read("s1/model0/1", lines).ok());
+  EXPECT_EQ(lines, 0);
+  EXPECT_TRUE(absl::IsNotFound(read("s1/model0/7", lines)));
+  EXPECT_TRUE(read("s1/model0/0", lines).ok());
+  EXPECT_EQ(lines, kLines);
+}
+
 TEST_F(StreamHubTest, AReaderThatStandsStillHoldsNobodyUpAndIsEnded) {
   EndStandingStreams();
   const v1::Lease lease = LeaseWithLog();
