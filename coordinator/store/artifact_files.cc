@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 #include <vector>
 
@@ -22,22 +21,6 @@ absl::Status CheckDigest(absl::string_view digest) {
   return absl::InvalidArgumentError(
       absl::StrCat("artifact digest is \"", digest.substr(0, 80),
                    "\", expected 64 lower-case hex digits (SHA-256)"));
-}
-
-// Feeds a file that is there to a hasher.
-absl::Status HashFile(const std::string& path, Hasher& hasher) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) return ErrnoStatus(path, "cannot open");
-  std::vector<char> buffer(1 << 20);
-  size_t got;
-  while ((got = std::fread(buffer.data(), 1, buffer.size(), file)) > 0) {
-    hasher.Update(absl::string_view(buffer.data(), got));
-  }
-  const bool failed = std::ferror(file) != 0;
-  const absl::Status error =
-      failed ? ErrnoStatus(path, "cannot read") : absl::OkStatus();
-  std::fclose(file);
-  return error;
 }
 
 }  // namespace
@@ -300,11 +283,10 @@ ArtifactFiles::BeginUpload(const std::string& digest, int64_t size_bytes,
                                               ": offset is ", offset,
                                               ", expected ", file->size()));
   }
-  Hasher hasher = Hasher::Sha256();
+  std::optional<Hasher> hasher;
   if (offset == 0) {
     FOLDFARM_RETURN_IF_ERROR(file->Truncate(0));
-  } else {
-    FOLDFARM_RETURN_IF_ERROR(HashFile(PartPath(digest), hasher));
+    hasher.emplace(Hasher::Sha256());
   }
   release.files = nullptr;
   return std::unique_ptr<Upload>(new Upload(
@@ -313,7 +295,8 @@ ArtifactFiles::BeginUpload(const std::string& digest, int64_t size_bytes,
 
 ArtifactFiles::Upload::Upload(ArtifactFiles& files, std::string digest,
                               int64_t size_bytes,
-                              std::unique_ptr<AppendFile> file, Hasher hasher)
+                              std::unique_ptr<AppendFile> file,
+                              std::optional<Hasher> hasher)
     : files_(files),
       digest_(std::move(digest)),
       size_bytes_(size_bytes),
@@ -334,7 +317,7 @@ absl::Status ArtifactFiles::Upload::Append(absl::string_view data) {
         absl::StrCat("artifact ", digest_, ": got ", size, " bytes, expected ",
                      size_bytes_, "; start over at offset 0"));
   }
-  hasher_.Update(data);
+  if (hasher_.has_value()) hasher_->Update(data);
   FOLDFARM_RETURN_IF_ERROR(file_->Append(data));
   absl::MutexLock lock(&files_.mu_);
   const auto claim = files_.uploading_.find(digest_);
@@ -348,16 +331,19 @@ absl::Status ArtifactFiles::Upload::Finish() {
         "artifact ", digest_, ": the stream ended at ", file_->size(), " of ",
         size_bytes_, " bytes; go on there"));
   }
-  const std::string got = hasher_.FinishHex();
   const std::string part = files_.PartPath(digest_);
-  if (got != digest_) {
+  const absl::StatusOr<std::string> got =
+      hasher_.has_value() ? absl::StatusOr<std::string>(hasher_->FinishHex())
+                          : Sha256HexOfFile(part);
+  if (got.ok() && *got != digest_) {
     unlink(part.c_str());
     return absl::DataLossError(absl::StrCat("artifact ", digest_,
-                                            ": the bytes have digest ", got,
+                                            ": the bytes have digest ", *got,
                                             "; start over at offset 0"));
   }
   const std::string path = files_.FinalPath(digest_);
-  absl::Status published = files_.MakeFolder(DirectoryOf(path));
+  absl::Status published = got.status();
+  if (published.ok()) published = files_.MakeFolder(DirectoryOf(path));
   if (published.ok()) published = PublishFile(part, path);
   if (!published.ok()) {
     unlink(part.c_str());

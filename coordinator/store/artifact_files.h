@@ -4,6 +4,11 @@
 // A file appears under its digest only whole, checked and flushed, so the
 // folder itself says what is stored; no table repeats it.
 //
+// A stream that goes on where another broke off begins at once: what was kept
+// is read with the rest when the file is whole. It may be tens of GiB, and
+// whoever heard nothing of the stream for as long as they take would give it
+// up.
+//
 // A failed flush is the end of its bytes: the kernel reports it once, so that a
 // second flush that succeeds says nothing. The file is dropped and sent anew.
 //
@@ -66,7 +71,8 @@ class ArtifactFiles {
     ~Upload();
     // REQUIRES: Finish() has not returned OK.
     absl::Status Append(absl::string_view data);
-    // Checks size and digest, flushes, and makes the file appear.
+    // Checks size and digest, flushes, and makes the file appear. Reads the
+    // whole file first when the upload did not begin at its start.
     // Errors: DATA_LOSS when the bytes are not the digest's (they are dropped);
     // OUT_OF_RANGE when bytes are missing (they are kept); RESOURCE_EXHAUSTED
     // when the disk is full, UNAVAILABLE when it fails (they are dropped).
@@ -75,12 +81,13 @@ class ArtifactFiles {
    private:
     friend class ArtifactFiles;
     Upload(ArtifactFiles& files, std::string digest, int64_t size_bytes,
-           std::unique_ptr<AppendFile> file, Hasher hasher);
+           std::unique_ptr<AppendFile> file, std::optional<Hasher> hasher);
     ArtifactFiles& files_;
     const std::string digest_;
     const int64_t size_bytes_;
     std::unique_ptr<AppendFile> file_;
-    Hasher hasher_;
+    // Of all bytes so far; none: Finish() reads them from the file.
+    std::optional<Hasher> hasher_;
     // The file is stored; the digest may be another upload's by now.
     bool finished_ = false;
   };

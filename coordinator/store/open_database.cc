@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -75,6 +76,49 @@ absl::Status CheckFileSystem(const std::string& path,
       ", where the database's shared memory and locks are not safe; choose a "
       "folder on a local disk (backups may go there), or say "
       "--allow-network-fs if no other host ever uses it"));
+}
+
+// Refuses what is no database of this program or an older one, and changes
+// neither it nor its log. Who opens it to write does, just by closing it again:
+// the log is copied into the database and goes.
+absl::Status CheckFormat(const std::string& path) {
+  // Not there, or only made.
+  if (FileSize(path).value_or(0) == 0) return absl::OkStatus();
+  // What is committed may be in the log alone. To read that, the database's
+  // shared memory (-shm) is made anew; it holds nothing of its own.
+  const bool logged = FileSize(absl::StrCat(path, "-wal")).value_or(0) > 0;
+  FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection,
+                            logged ? Connection::Open(path, /*read_only=*/true)
+                                   : Connection::OpenAsItLies(path));
+  connection->KeepLogOnClose();
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t version,
+                            Number(*connection, "PRAGMA user_version"));
+  // Says so, and stops there.
+  if (version > SchemaVersion()) return Migrate(*connection);
+  // A farm's first tables and its version come in one transaction.
+  const bool made = version > 0;
+  Statement tables = connection->Prepare(
+      "SELECT name FROM sqlite_schema WHERE type = 'table' AND (name = 'job' "
+      "OR NOT ?) LIMIT 1");
+  tables.Bind(made);
+  FOLDFARM_ASSIGN_OR_RETURN(const bool found, tables.Step());
+  if (version >= 0 && found == made) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "is a database of another program: its version is ", version, " and ",
+      found ? absl::StrCat("it has a table \"",
+                           absl::CHexEscape(tables.Text(0).substr(0, 80)), "\"")
+            : std::string("it has no table \"job\""),
+      "; choose another folder for the farm"));
+}
+
+// Names the database, and says what to do about a damaged one.
+absl::Status Explain(const absl::Status& status, const std::string& path) {
+  if (!absl::IsDataLoss(status)) return Annotate(status, path);
+  return absl::DataLossError(absl::StrCat(
+      path, ": ", status.message(),
+      "; the database is damaged. Keep a copy of the folder, then put the "
+      "newest backup in its place (foldfarm backup made it); deploy/README.md "
+      "says how to save what can be read without one"));
 }
 
 // Copies that nobody came to fetch whole.
@@ -180,13 +224,13 @@ absl::Status CopyDatabase(Connection& connection, const std::string& to) {
 absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
     const std::string& path, const StoreOptions& options) {
   FOLDFARM_RETURN_IF_ERROR(CheckFileSystem(path, options));
+  FOLDFARM_RETURN_IF_ERROR(Explain(CheckFormat(path), path));
   RemoveCopies(path);
   FOLDFARM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
                             Connection::Open(path, /*read_only=*/false));
   const auto prepare = [&]() -> absl::Status {
     FOLDFARM_ASSIGN_OR_RETURN(const int64_t version,
                               Number(*connection, "PRAGMA user_version"));
-    if (version > SchemaVersion()) return Migrate(*connection);
     FOLDFARM_RETURN_IF_ERROR(connection->Execute(
         absl::StrCat(kPagePragma,
                      "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; "
@@ -219,15 +263,7 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenDatabase(
         connection->Execute("PRAGMA wal_checkpoint(TRUNCATE)"));
     return ReserveLog(path);
   };
-  absl::Status status = prepare();
-  if (absl::IsDataLoss(status)) {
-    status = absl::DataLossError(absl::StrCat(
-        status.message(),
-        "; the database is damaged. Keep a copy of the folder, then put the "
-        "newest backup in its place (foldfarm backup made it), or save what "
-        "can be read: sqlite3 farm.db .recover | sqlite3 new.db"));
-  }
-  if (!status.ok()) return Annotate(status, path);
+  FOLDFARM_RETURN_IF_ERROR(Explain(prepare(), path));
   return connection;
 }
 

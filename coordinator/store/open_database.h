@@ -1,6 +1,7 @@
 // What happens to a database before it is used, in this order:
 //   1. a folder on a network file system is refused;
-//   2. a database of a newer program is refused, before a byte of it changes;
+//   2. a database of a newer program, or of another, is refused before a byte
+//      of it or of its log changes;
 //   3. the log of a coordinator that died is copied into the database and
 //      flushed, whatever an earlier flush of it has said;
 //   4. the database is read for damage;

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "coordinator/store/log_files.h"
 
 namespace foldfarm {
@@ -154,15 +156,30 @@ absl::Time Statement::Time(int column) const {
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
     const std::string& path, bool read_only) {
+  return OpenName(path, path,
+                  read_only ? SQLITE_OPEN_READONLY
+                            : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenAsItLies(
+    const std::string& path) {
+  const std::string uri = absl::StrCat(
+      // What follows two slashes is a host, here none.
+      absl::StartsWith(path, "/") ? "file://" : "file:",
+      absl::StrReplaceAll(path, {{"%", "%25"}, {"?", "%3f"}, {"#", "%23"}}),
+      "?immutable=1");
+  return OpenName(path, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenName(
+    const std::string& path, const std::string& name, int flags) {
   // Nobody asks how much memory SQLite holds, and counting takes a lock for
   // each piece. Must come before SQLite's first use.
   static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   static_cast<void>(configured);
   sqlite3* db = nullptr;
-  const int flags = (read_only ? SQLITE_OPEN_READONLY
-                               : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
-                    SQLITE_OPEN_NOMUTEX;
-  const int code = sqlite3_open_v2(path.c_str(), &db, flags, GatheringVfs());
+  const int code = sqlite3_open_v2(name.c_str(), &db,
+                                   flags | SQLITE_OPEN_NOMUTEX, GatheringVfs());
   if (code != SQLITE_OK) {
     const absl::Status status =
         SqliteStatus(db, code, absl::StrCat("cannot open ", path));

@@ -101,6 +101,11 @@ class Connection {
  public:
   static absl::StatusOr<std::unique_ptr<Connection>> Open(
       const std::string& path, bool read_only);
+  // Reads the file alone, as it lies there: neither its log nor its rollback
+  // journal, without locks, and nothing is made beside it.
+  // REQUIRES: nobody writes it.
+  static absl::StatusOr<std::unique_ptr<Connection>> OpenAsItLies(
+      const std::string& path);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -128,6 +133,9 @@ class Connection {
   bool in_transaction() const;
 
  private:
+  // `name` is the path or its URI; `flags` are SQLITE_OPEN_...
+  static absl::StatusOr<std::unique_ptr<Connection>> OpenName(
+      const std::string& path, const std::string& name, int flags);
   explicit Connection(sqlite3* db);
   sqlite3* const db_;
   int log_pages_ = 0;

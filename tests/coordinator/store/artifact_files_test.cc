@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <fstream>
 #include <limits>
 #include <string>
 #include <thread>
@@ -86,6 +87,28 @@ TEST_F(ArtifactFilesTest, ABrokenUploadGoesOnWhereItStopped) {
   ASSERT_TRUE(upload->Append(text_.substr(10)).ok());
   ASSERT_TRUE(upload->Finish().ok());
   EXPECT_EQ(*ReadFile(*files_->Find(digest_)), text_);
+}
+
+TEST_F(ArtifactFilesTest, WhatAnUploadGoesOnFromIsReadWithTheRest) {
+  constexpr char kKept[] = "weights";
+  constexpr char kDamaged[] = "wEIGHTS";
+  const std::string part =
+      JoinPath(directory_, absl::StrCat("uploads/", digest_, ".part"));
+  // An upload that finds `before` and whose file has `after` in its place when
+  // it is whole.
+  const auto go_on = [&](const std::string& before, const std::string& after) {
+    EXPECT_TRUE(WriteFileAtomically(part, before).ok());
+    auto upload = *files_->BeginUpload(digest_, size_, 7);
+    std::fstream file(part, std::ios::in | std::ios::out | std::ios::binary);
+    file << after << std::flush;
+    EXPECT_TRUE(file.good());
+    EXPECT_TRUE(upload->Append(text_.substr(7)).ok());
+    return upload->Finish();
+  };
+  EXPECT_EQ(go_on(kKept, kDamaged).code(), Code::kDataLoss);
+  ExpectNothingStored();
+  EXPECT_TRUE(go_on(kDamaged, kKept).ok());
+  ExpectStoredOnce();
 }
 
 TEST_F(ArtifactFilesTest, BytesOfAnotherDigestAreDropped) {

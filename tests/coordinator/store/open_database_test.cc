@@ -158,21 +158,6 @@ TEST_F(OpenDatabaseTest, AFarmOfTodayIsNotBackedUp) {
   }
 }
 
-TEST_F(OpenDatabaseTest, ANewerDatabaseIsRefusedUntouched) {
-  {
-    auto connection = *Connection::Open(database(), false);
-    ASSERT_TRUE(
-        connection->Execute("CREATE TABLE t(x); PRAGMA user_version = 1000")
-            .ok());
-  }
-  const std::string before = *ReadFile(database());
-  const absl::Status status = Store::Open(directory_).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()),
-              HasSubstr("start the newer foldfarm-coordinator"));
-  EXPECT_EQ(*ReadFile(database()), before);
-}
-
 TEST_F(OpenDatabaseTest, ADamagedDatabaseIsRefusedWithAdvice) {
   Fill(2000);
   // The middle of the file is another file's.
@@ -183,12 +168,6 @@ TEST_F(OpenDatabaseTest, ADamagedDatabaseIsRefusedWithAdvice) {
   const absl::Status status = Store::Open(directory_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("newest backup"));
-}
-
-TEST_F(OpenDatabaseTest, AFileThatIsNoDatabaseIsRefused) {
-  ASSERT_TRUE(WriteFileDurably(database(), std::string(8192, 'x')).ok());
-  EXPECT_EQ(Store::Open(directory_).status().code(),
-            absl::StatusCode::kDataLoss);
 }
 
 TEST_F(OpenDatabaseTest, NetworkFileSystemsAreKnownByTheirType) {

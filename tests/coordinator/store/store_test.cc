@@ -148,18 +148,19 @@ TEST_F(StoreTest, AFileThatAttemptsStartWithCountsAsUsed) {
 TEST_F(StoreTest, AMigrationThatFailsLeavesTheOldVersion) {
   {
     auto connection = *Connection::Open(database(), false);
-    // In the way of the first step's last table.
-    ASSERT_TRUE(connection->Execute("CREATE TABLE event(x)").ok());
+    ASSERT_TRUE(Migrate(*connection, 1).ok());
+    // In the way of the second step's last table.
+    ASSERT_TRUE(connection->Execute("CREATE TABLE input(x)").ok());
   }
   EXPECT_FALSE(Store::Open(directory_).ok());
   auto connection = *Connection::Open(database(), true);
   Statement version = connection->Prepare("PRAGMA user_version");
   ASSERT_TRUE(*version.Step());
-  EXPECT_EQ(version.Int(0), 0);
-  Statement job = connection->Prepare(
-      "SELECT count(*) FROM sqlite_master WHERE name = 'job'");
-  ASSERT_TRUE(*job.Step());
-  EXPECT_EQ(job.Int(0), 0);
+  EXPECT_EQ(version.Int(0), 1);
+  Statement weights = connection->Prepare(
+      "SELECT count(*) FROM sqlite_master WHERE name = 'weights'");
+  ASSERT_TRUE(*weights.Step());
+  EXPECT_EQ(weights.Int(0), 0);
 }
 
 TEST_F(StoreTest, ASecondCoordinatorFailsAtOnceAndSaysWhy) {
