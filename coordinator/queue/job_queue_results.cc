@@ -204,9 +204,13 @@ void JobQueue::FinishAttempt(v1::FinishAttemptRequest request,
   ClipFinish(request);
   absl::Status valid;
   if (request.outcome() == v1::Attempt::SUCCEEDED) {
+    valid = CheckMetrics(request);
     // Files are read here, before the writer's turn.
-    valid = CheckArtifactNames({request.artifacts().data(),
-                                static_cast<size_t>(request.artifacts_size())});
+    if (valid.ok()) {
+      valid =
+          CheckArtifactNames({request.artifacts().data(),
+                              static_cast<size_t>(request.artifacts_size())});
+    }
     if (valid.ok()) valid = CheckStored(request.artifacts(), "the result");
     if (valid.ok()) valid = CheckResult(request);
     if (!valid.ok() && valid.code() != absl::StatusCode::kInvalidArgument) {

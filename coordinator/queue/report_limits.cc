@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kMaxLine = 8192;
 constexpr size_t kMaxShort = 256;
 constexpr int kMaxLogTail = 200;
-constexpr int kMaxMetrics = 256;
+constexpr size_t kMaxMetrics = 256;
 constexpr size_t kMaxMetricName = 128;
 constexpr int kMaxDevices = 1024;
 constexpr int64_t kEndOfTime = 253402300799;  // 9999-12-31T23:59:59Z
@@ -32,6 +32,25 @@ void CleanNames(google::protobuf::Map<std::string, double>& metrics) {
     metrics.erase(name);
     metrics.insert({CleanText(name, name.size()), value});
   }
+}
+
+// Checks the number of metrics and the lengths of their names. `what` has them.
+absl::Status CheckValues(
+    absl::string_view what,
+    const google::protobuf::Map<std::string, double>& values) {
+  if (values.size() > kMaxMetrics) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " has ", values.size(),
+                     " metrics, expected at most ", kMaxMetrics));
+  }
+  for (const auto& [name, value] : values) {
+    if (name.size() <= kMaxMetricName) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": the name of a metric, \"",
+                     ClipUtf8(name, kMaxMetricName / 2), "...\", has ",
+                     name.size(), " bytes, expected at most ", kMaxMetricName));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckLength(absl::string_view what, const std::string& text) {
@@ -108,21 +127,12 @@ absl::Status CheckEpoch(absl::string_view what, int epoch, int epochs) {
 }
 
 absl::Status CheckMetrics(const v1::EpochMetrics& metrics, int epochs) {
-  const int epoch = metrics.epoch();
-  FOLDFARM_RETURN_IF_ERROR(CheckEpoch("metrics", epoch, epochs));
-  if (metrics.values_size() > kMaxMetrics) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("epoch ", epoch, " has ", metrics.values_size(),
-                     " metrics, expected at most ", kMaxMetrics));
-  }
-  for (const auto& [name, value] : metrics.values()) {
-    if (name.size() <= kMaxMetricName) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("epoch ", epoch, ": the name of a metric, \"",
-                     name.substr(0, kMaxMetricName / 2), "...\", has ",
-                     name.size(), " bytes, expected at most ", kMaxMetricName));
-  }
-  return absl::OkStatus();
+  FOLDFARM_RETURN_IF_ERROR(CheckEpoch("metrics", metrics.epoch(), epochs));
+  return CheckValues(absl::StrCat("epoch ", metrics.epoch()), metrics.values());
+}
+
+absl::Status CheckMetrics(const v1::FinishAttemptRequest& request) {
+  return CheckValues("the result", request.metrics());
 }
 
 absl::Status CheckWorkerTexts(const v1::RegisterRequest& request) {

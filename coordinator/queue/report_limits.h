@@ -47,6 +47,10 @@ absl::Status CheckEpoch(absl::string_view what, int epoch, int epochs);
 // bytes.
 absl::Status CheckMetrics(const v1::EpochMetrics& metrics, int epochs);
 
+// Checks the metrics of a whole attempt: as many as of an epoch, with names as
+// long. Errors: INVALID_ARGUMENT.
+absl::Status CheckMetrics(const v1::FinishAttemptRequest& request);
+
 // Checks the lengths of what a worker says of itself.
 // Errors: INVALID_ARGUMENT.
 absl::Status CheckWorkerTexts(const v1::RegisterRequest& request);

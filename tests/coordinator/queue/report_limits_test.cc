@@ -13,6 +13,7 @@ namespace {
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Eq;
+using ::testing::HasSubstr;
 using ::testing::Pair;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
@@ -85,6 +86,59 @@ TEST(ReportLimitsTest, WhatIsCleanStaysWhereItIs) {
 }
 
 using HostileWorkerTest = QueueFixture;
+
+TEST_F(HostileWorkerTest, FillsNoResultWithMetrics) {
+  ASSERT_TRUE(Submit(Spec("m", 2), "r").ok());
+  const int64_t session = Register("w");
+  // Of an attempt that says it succeeded.
+  struct Outcome {
+    absl::Status status, repeated;
+    JobRow job;
+    size_t stored = 0;
+  };
+  const auto finish = [&](int metrics, size_t name_bytes) {
+    const v1::Lease lease = Acquire(session)[0];
+    v1::FinishAttemptRequest request = Success(session, lease);
+    request.clear_metrics();
+    for (int i = 0; i < metrics; ++i) {
+      std::string name = absl::StrCat(i, "-");
+      name.resize(name_bytes, 'x');
+      (*request.mutable_metrics())[name] = i;
+    }
+    Outcome outcome;
+    outcome.status = Finish(request).status();
+    outcome.repeated = Finish(request).status();
+    outcome.job = Job(lease);
+    EXPECT_TRUE(store_
+                    ->Read([&](const Reader& reader) -> absl::Status {
+                      outcome.stored =
+                          reader.FindAttempt(FencingToken{lease.token()})
+                              ->value()
+                              .metrics.size();
+                      return absl::OkStatus();
+                    })
+                    .ok());
+    return outcome;
+  };
+  const Outcome most = finish(256, 128);
+  EXPECT_TRUE(most.status.ok()) << most.status;
+  EXPECT_EQ(most.job.state, v1::Job::SUCCEEDED);
+  EXPECT_EQ(most.stored, 256u);
+
+  const Outcome many = finish(257, 8);
+  EXPECT_EQ(many.status.message(),
+            "the result has 257 metrics, expected at most 256");
+  const Outcome wordy = finish(1, 129);
+  EXPECT_THAT(std::string(wordy.status.message()),
+              HasSubstr("has 129 bytes, expected at most 128"));
+  for (const Outcome& refused : {many, wordy}) {
+    EXPECT_EQ(refused.status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(refused.repeated.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(refused.job.state, v1::Job::PENDING);
+    EXPECT_EQ(refused.job.failed_count, 1);
+    EXPECT_EQ(refused.stored, 0u);
+  }
+}
 
 TEST_F(HostileWorkerTest, ReachesNoTerminal) {
   ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
