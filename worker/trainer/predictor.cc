@@ -12,7 +12,7 @@
 #include "worker/gbm/tree_predictor.h"
 #include "worker/models/band_features.h"
 #include "worker/models/model.h"
-#include "worker/training/autocast.h"
+#include "worker/training/probabilities.h"
 #include "worker/training/tensor_io.h"
 
 namespace foldfarm {
@@ -30,9 +30,7 @@ class NetworkPredictor : public Predictor {
   }
 
   absl::StatusOr<at::Tensor> Probabilities(const at::Tensor& images) override {
-    const at::NoGradGuard no_grad;
-    const AutocastScope autocast(bf16_, images.is_cuda());
-    return model_->Forward(images).to(at::kFloat).sigmoid_();
+    return foldfarm::Probabilities(*model_, images, bf16_);
   }
 
   absl::StatusOr<at::Tensor> LogOdds(const at::Tensor& images) override {

@@ -3,8 +3,8 @@
 #include <torch/torch.h>
 
 #include "common/base/status_macros.h"
-#include "worker/training/autocast.h"
 #include "worker/training/metrics.h"
+#include "worker/training/probabilities.h"
 #include "worker/training/torch_setup.h"
 
 namespace foldfarm {
@@ -14,14 +14,6 @@ namespace {
 constexpr int64_t kScoreBatch = 64;
 
 }  // namespace
-
-// In eval mode, without gradient.
-at::Tensor HeldOut::Probabilities(const at::Tensor& images) const {
-  const at::NoGradGuard no_grad;
-  model->module().eval();
-  const AutocastScope autocast(bf16, images.is_cuda());
-  return model->Forward(images).to(at::kFloat).sigmoid_();
-}
 
 absl::Status HeldOut::Score(int epoch, const StopRequested& stop,
                             Metrics& metrics) const {
@@ -34,7 +26,7 @@ absl::Status HeldOut::Score(int epoch, const StopRequested& stop,
     if (stop()) return absl::CancelledError("stopped while scoring");
     at::Tensor images, unused_labels;
     renderer->Draw(part, DrawMode::kValidate, images, unused_labels);
-    parts.push_back(Probabilities(images));
+    parts.push_back(Probabilities(*model, images, bf16));
   }
   const at::Tensor all = at::cat(parts).cpu().contiguous();
   const float* values = all.data_ptr<float>();
@@ -55,7 +47,7 @@ absl::StatusOr<Predictions> HeldOut::Predict(int tta,
        .tta = tta,
        .seed = seed},
       [this](const at::Tensor& images) -> absl::StatusOr<at::Tensor> {
-        return Probabilities(images);
+        return Probabilities(*model, images, bf16);
       },
       stop);
 }

@@ -36,9 +36,6 @@ struct HeldOut {
 
   // Draws every sample `tta` times.
   absl::StatusOr<Predictions> Predict(int tta, const StopRequested& stop) const;
-
- private:
-  at::Tensor Probabilities(const at::Tensor& images) const;
 };
 
 }  // namespace foldfarm

@@ -34,12 +34,21 @@ void ConfigureTorch(int threads, const std::string& device) {
   }
 }
 
+int CountGpus() { return static_cast<int>(torch::cuda::device_count()); }
+
 absl::Status CheckDevice(const std::string& device) {
-  if (at::Device(device).is_cuda() && !torch::cuda::is_available()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("device is ", device, ", but this trainer sees no GPU"));
+  const at::Device wanted(device);
+  if (!wanted.is_cuda()) return absl::OkStatus();
+  const int gpus = CountGpus();
+  // "cuda" alone has the index -1: any.
+  if (std::max(static_cast<int>(wanted.index()), 0) < gpus) {
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  // The worker knows these words and blames itself: worker_fault.cc.
+  return absl::FailedPreconditionError(absl::StrCat(
+      "device is ", device, ", but this trainer sees ",
+      gpus == 0 ? "no GPU"
+                : absl::StrCat("only ", gpus, gpus == 1 ? " GPU" : " GPUs")));
 }
 
 void SeedWeights(uint32_t seed) {

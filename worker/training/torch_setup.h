@@ -9,6 +9,9 @@
 
 namespace foldfarm {
 
+// How many GPUs Torch sees; 0 in a build without CUDA.
+int CountGpus();
+
 // Errors: FAILED_PRECONDITION for a GPU that this trainer does not see. Torch's
 // exception passes through for what is no device's name.
 absl::Status CheckDevice(const std::string& device);
