@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,8 @@ namespace foldfarm {
 namespace {
 
 constexpr size_t kMaxName = 100;
+// Of a label in the name of a file.
+constexpr size_t kMaxLabel = 80;
 
 // Files that the worker or the trainer writes; checkpoint folders begin with
 // "checkpoint".
@@ -40,6 +43,15 @@ absl::Status Refuse(absl::string_view name, absl::string_view why) {
 }
 
 }  // namespace
+
+std::string TreesFile(absl::string_view label, size_t place) {
+  std::string name(label.substr(0, kMaxLabel));
+  for (char& c : name) {
+    if (!absl::ascii_isalnum(c) && c != '.' && c != '_' && c != '-') c = '_';
+  }
+  if (name != label) absl::StrAppend(&name, "~", place);
+  return absl::StrCat("model-", name, ".ubj");
+}
 
 absl::Status CheckFileName(absl::string_view name) {
   if (name.empty() || name.size() > kMaxName) {

@@ -6,6 +6,9 @@
 #ifndef FOLDFARM_COMMON_BASE_ATTEMPT_FILES_H_
 #define FOLDFARM_COMMON_BASE_ATTEMPT_FILES_H_
 
+#include <cstddef>
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
@@ -17,6 +20,16 @@ inline constexpr absl::string_view kOofFile = "oof.safetensors";
 // What an attempt that predicts leaves (AttemptSpec.predict_samples).
 inline constexpr absl::string_view kPredictionsFile = "predictions.safetensors";
 inline constexpr absl::string_view kWeightsFile = "weights.safetensors";
+
+// Most files of a result or a checkpoint. Boosted trees leave one a label, and
+// two besides.
+inline constexpr size_t kMaxResultFiles = 256;
+inline constexpr size_t kMostLabelsOfTrees = kMaxResultFiles - 2;
+
+// The boosted trees of one label: "model-clay.ubj". Where the label's name
+// cannot be a file's as it is, its place among the model's labels tells the
+// file apart, after a '~', which no other has: "model-iron_oxide~2.ubj".
+std::string TreesFile(absl::string_view label, size_t place);
 
 // Checks that `name` names a file in the folder and nothing outside it: 1 to
 // 100 bytes of UTF-8, no '/', '\', control character or leading or trailing

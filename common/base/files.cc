@@ -136,11 +136,13 @@ absl::Status PublishFile(const std::string& from, const std::string& to) {
     unlink(from.c_str());
     return status;
   }
+  struct stat former;
+  const bool replaces = lstat(to.c_str(), &former) == 0;
   if (rename(from.c_str(), to.c_str()) != 0) {
     return ErrnoStatus(to, "cannot rename to");
   }
-  absl::Status flushed = SyncDirectory(DirectoryOf(to));
-  if (!flushed.ok()) unlink(to.c_str());
+  const absl::Status flushed = SyncDirectory(DirectoryOf(to));
+  if (!flushed.ok() && !replaces) unlink(to.c_str());
   return flushed;
 }
 

@@ -34,8 +34,10 @@ absl::Status WriteFileAtomically(const std::string& path,
                                  absl::string_view data);
 
 // Flushes a finished file and makes it appear as `to`: fsync, rename, fsync of
-// the folder. What a flush failed for is removed, for the kernel reports that
-// once: a second flush that succeeds would not say that the bytes are on disk.
+// the folder. A file that a flush failed for is removed, for the kernel reports
+// that once: a second flush that succeeds would not say that the bytes are on
+// disk. But where `to` was there before, what replaced it stays: without it
+// nothing would be left.
 absl::Status PublishFile(const std::string& from, const std::string& to);
 
 // fsync of a folder, after names in it changed.

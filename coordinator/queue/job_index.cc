@@ -12,7 +12,8 @@ void JobIndex::Clear() {
   ready_exec_ = 0;
   absl::MutexLock lock(&mu_);
   ready_by_priority_.clear();
-  reservations_.clear();
+  // Reservations stay: what is ready again is still to be kept for, and the
+  // others run out.
 }
 
 void JobIndex::Count(const Entry& entry, int change) {
@@ -104,9 +105,11 @@ absl::Time JobIndex::NextWake() const {
   return next;
 }
 
-bool JobIndex::IsKeptByOther(JobId job, WorkerSession session) const {
-  const auto kept = reservations_.find(job);
-  return kept != reservations_.end() && kept->second.session != session;
+bool JobIndex::IsKeptByOther(SweepId sweep, WorkerSession session) const {
+  return std::any_of(
+      reservations_.begin(), reservations_.end(), [&](const auto& entry) {
+        return entry.second.sweep == sweep && entry.second.session != session;
+      });
 }
 
 int JobIndex::Share(SweepId sweep, const SweepState& state,
@@ -122,20 +125,14 @@ int JobIndex::Share(SweepId sweep, const SweepState& state,
   return slots;
 }
 
-JobIndex::Place JobIndex::FindBySlots(SweepState& sweep, const Asker& asker,
-                                      int more_than, int at_most) const {
+JobIndex::Place JobIndex::FindBySlots(SweepState& sweep, bool allow_exec,
+                                      int more_than, int at_most) {
   Place first;
   for (ReadyJobs* const ready : {&sweep.ready, &sweep.ready_exec}) {
-    if (ready == &sweep.ready_exec && !asker.allow_exec) continue;
+    if (ready == &sweep.ready_exec && !allow_exec) continue;
     for (auto list = ready->upper_bound(more_than);
          list != ready->end() && list->first <= at_most; ++list) {
-      auto job = list->second.begin();
-      if (more_than >= asker.free_slots) {
-        job = std::find_if(job, list->second.end(), [&](const auto& entry) {
-          return !IsKeptByOther(entry.second.job, asker.session);
-        });
-        if (job == list->second.end()) continue;
-      }
+      const auto job = list->second.begin();
       if (first.jobs == nullptr || job->first < first.job->first) {
         first = {&list->second, job};
       }
@@ -144,10 +141,14 @@ JobIndex::Place JobIndex::FindBySlots(SweepState& sweep, const Asker& asker,
   return first;
 }
 
-JobIndex::Place JobIndex::Find(SweepState& sweep, const Asker& asker) const {
-  const Place fits = FindBySlots(sweep, asker, 0, asker.free_slots);
-  if (fits.jobs != nullptr) return fits;
-  return FindBySlots(sweep, asker, asker.free_slots, asker.slots);
+JobIndex::Place JobIndex::Find(SweepId id, SweepState& sweep,
+                               const Asker& asker) const {
+  const Place fits = FindBySlots(sweep, asker.allow_exec, 0, asker.free_slots);
+  if (fits.jobs != nullptr || asker.slots <= asker.free_slots ||
+      IsKeptByOther(id, asker.session)) {
+    return fits;
+  }
+  return FindBySlots(sweep, asker.allow_exec, asker.free_slots, asker.slots);
 }
 
 std::optional<JobIndex::Entry> JobIndex::Take(const Asker& asker) {
@@ -166,7 +167,7 @@ std::optional<JobIndex::Entry> JobIndex::Take(const Asker& asker) {
       it = sweep.running_slots == 0 ? sweeps_.erase(it) : std::next(it);
       continue;
     }
-    if (const Place found = Find(sweep, asker);
+    if (const Place found = Find(it->first, sweep, asker);
         found.jobs != nullptr &&
         (place.jobs == nullptr ||
          rank(it->first, sweep) < rank(best->first, best->second))) {
@@ -180,7 +181,6 @@ std::optional<JobIndex::Entry> JobIndex::Take(const Asker& asker) {
   place.jobs->erase(place.job);
   if (place.jobs->empty()) best->second.ReadyFor(entry).erase(entry.slots);
   Count(entry, -1);
-  reservations_.erase(entry.job);
   best->second.running_slots += entry.slots;
   return entry;
 }
@@ -193,13 +193,30 @@ void JobIndex::PutBack(Entry entry) {
 
 void JobIndex::Reserve(const Entry& entry, WorkerSession session,
                        absl::Time until) {
-  PutBack(entry);
+  EndReservationsOf(session);
+  absl::MutexLock lock(&mu_);
+  reservations_[entry.job] = {session, entry.sweep, entry.priority, entry.slots,
+                              until};
+}
+
+void JobIndex::EndReservation(JobId job) {
+  absl::MutexLock lock(&mu_);
+  reservations_.erase(job);
+}
+
+void JobIndex::EndReservationsOf(WorkerSession session) {
   absl::MutexLock lock(&mu_);
   for (auto it = reservations_.begin(); it != reservations_.end();) {
     it =
         it->second.session == session ? reservations_.erase(it) : std::next(it);
   }
-  reservations_[entry.job] = {session, entry.sweep, entry.slots, until};
+}
+
+void JobIndex::MoveReservations(WorkerSession from, WorkerSession to) {
+  absl::MutexLock lock(&mu_);
+  for (auto& [job, kept] : reservations_) {
+    if (kept.session == from) kept.session = to;
+  }
 }
 
 }  // namespace foldfarm

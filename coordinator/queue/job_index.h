@@ -2,12 +2,13 @@
 // which they are leased.
 //
 // Order: the sweep of highest priority; among equals the one with the fewest
-// running slots (fair share), then the older; within a sweep its own order. A
-// job that does not fit into the free slots gives way to others of its sweep,
-// but not to other sweeps for ever: where a worker has slots enough, it keeps
-// the free ones for it (a reservation, of one job on one worker) until there
-// are as many as it needs. A job that runs a user's program where the worker
-// does not is passed over.
+// slots, running or kept for it (fair share), then the older; within a sweep
+// its own order. A job that does not fit into the free slots gives way to
+// others of its sweep, but not to other sweeps for ever: a worker with slots
+// enough keeps the free ones for it (a reservation, one a sweep and one a
+// worker) until there are as many as it needs. What a worker has begun to keep
+// it keeps, until a sweep of higher priority comes. A job that runs a user's
+// program where the worker does not is passed over.
 //
 // Derived from the job table and rebuilt from it at any time; reservations are
 // in memory alone. Not thread-safe, but for ReadyByPriority() and
@@ -54,6 +55,7 @@ class JobIndex {
   struct Reservation {
     WorkerSession session;
     SweepId sweep;
+    int priority = 0;
     int slots = 0;
     absl::Time until;
   };
@@ -81,14 +83,19 @@ class JobIndex {
   }
 
   // Takes the next job; it counts as running from here. One that needs more
-  // slots than are free is to be put back with Reserve(): the worker gets
-  // nothing else meanwhile.
+  // slots than are free is to be put back, and reserved for some worker.
   std::optional<Entry> Take(const Asker& asker);
   // Undoes Take().
   void PutBack(Entry entry);
-  // Puts back what does not fit yet; `session` keeps its free slots for it
-  // until `until`, and for no other job.
+
+  // `session` keeps its free slots for the job until `until`, and for no other.
   void Reserve(const Entry& entry, WorkerSession session, absl::Time until);
+  // The job is leased.
+  void EndReservation(JobId job);
+  // The worker gets no leases any more.
+  void EndReservationsOf(WorkerSession session);
+  // The worker has registered anew.
+  void MoveReservations(WorkerSession from, WorkerSession to);
 
   // How many jobs are ready, by their sweep's priority. Thread-safe: what
   // people are told of a transaction that is under way may be undone.
@@ -117,13 +124,14 @@ class JobIndex {
     Jobs::iterator job;
   };
   void AddReady(const Entry& entry);
-  // The first job of `sweep` that fits; else, if the asker has slots enough,
-  // the first that does not fit yet and that nobody else keeps slots for.
-  Place Find(SweepState& sweep, const Asker& asker) const
+  // The first job of a sweep that fits; else, if the asker has slots enough and
+  // nobody else keeps some for the sweep, the first that does not fit yet.
+  Place Find(SweepId id, SweepState& sweep, const Asker& asker) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  Place FindBySlots(SweepState& sweep, const Asker& asker, int more_than,
-                    int at_most) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool IsKeptByOther(JobId job, WorkerSession session) const
+  static Place FindBySlots(SweepState& sweep, bool allow_exec, int more_than,
+                           int at_most);
+  // Whether another worker keeps slots for one of its jobs.
+  bool IsKeptByOther(SweepId sweep, WorkerSession session) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Slots that a sweep has, or that other workers keep for it.
   int Share(SweepId sweep, const SweepState& state, WorkerSession asker) const

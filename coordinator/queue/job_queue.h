@@ -7,9 +7,10 @@
 // writes.
 //
 // All decisions run as work of the store, one after another:
-//   1. BeforeBatch: leases whose time is up end as LOST, backoffs end;
+//   1. BeforeBatch: backoffs end;
 //   2. the calls that wait (finish, report, submit...), each in a savepoint;
-//   3. AfterBatch: jobs that became ready go to workers that wait for them;
+//   3. AfterBatch: leases whose time is up, and that no call of the batch has
+//      extended, end as LOST; jobs that became ready go to workers that wait;
 //   4. one commit, then all answers. So a submitted job is on its way to a
 //      waiting worker after a single fsync.
 // Nothing polls: a timer thread wakes the writer when the next lease, backoff
@@ -207,6 +208,15 @@ class JobQueue : public StoreListener {
   absl::Status Grant(Tx& tx, WorkerSession session, int free_slots,
                      int max_leases, FencingToken granted_by,
                      google::protobuf::RepeatedPtrField<v1::Lease>* leases);
+  // job_queue_slots.cc
+  // How long the job still trains, by its own pace or its model's; infinite:
+  // nobody knows.
+  absl::Duration TimeLeft(const JobRow& job) const;
+  // Has the worker that will have enough slots soonest keep those that are free
+  // for a ready job. Whether that is `asker`.
+  absl::StatusOr<bool> ReserveSlots(Tx& tx, const JobIndex::Entry& entry,
+                                    const JobRow& job, const SweepData& sweep,
+                                    WorkerSession asker);
   absl::Status FillLease(Tx& tx, const JobRow& job, const AttemptRow& attempt,
                          const SweepData& sweep, v1::Lease& lease);
   absl::Status ServeWaiters(Tx& tx);
@@ -299,8 +309,10 @@ class JobQueue : public StoreListener {
 
   // job_queue_inputs.cc
   // Fills in the digests of weights that models name, and returns the files
-  // that the attempts of each model start with, all stored.
-  absl::StatusOr<std::vector<InputRow>> ResolveInputs(v1::SweepSpec& spec);
+  // that the attempts of each model start with, all stored; none when they are
+  // only checked and need not be.
+  absl::StatusOr<std::vector<InputRow>> ResolveInputs(v1::SweepSpec& spec,
+                                                      bool check_only);
   // A stored file as an input. Errors: FAILED_PRECONDITION, INVALID_ARGUMENT.
   absl::StatusOr<v1::ArtifactRef> StoredInput(absl::string_view name,
                                               const std::string& digest);

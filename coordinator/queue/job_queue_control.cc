@@ -47,6 +47,28 @@ absl::StatusOr<v1::ModelSpec> Override(
   return changed;
 }
 
+// Refuses what the trainer would: fewer epochs than the checkpoint has that the
+// job goes on from.
+absl::Status CheckEpochsLeft(const RetryWish& wish, const JobRow& row,
+                             const v1::ModelSpec& former,
+                             const v1::ModelSpec& changed) {
+  const int epochs = EpochsOf(changed);
+  if (wish.from_scratch || epochs >= row.checkpoint_epoch ||
+      epochs == EpochsOf(former)) {
+    return absl::OkStatus();
+  }
+  const v1::ArchSpec& arch = changed.arch();
+  // What counts the epochs of all stages, or of trees, has no one name.
+  const absl::string_view what =
+      arch.has_exec()                                   ? "arch.exec.epochs is "
+      : !arch.has_xgboost() && changed.stages().empty() ? "train.epochs is "
+                                                        : "its epochs are ";
+  return absl::InvalidArgumentError(absl::StrCat(
+      JobName(row.sweep, row.model, row.fold), ": its checkpoint is of epoch ",
+      row.checkpoint_epoch, ", ", what, epochs, "; expected at least ",
+      row.checkpoint_epoch, ", or say --from-scratch"));
+}
+
 // Changes of `row` what `wish` says of its options, and its key. `source` is
 // what it trains on from, if it does. Writes nothing.
 absl::Status ChangeOptions(const Reader& reader, const RetryWish& wish,
@@ -178,8 +200,10 @@ absl::StatusOr<int> JobQueue::Retry(SweepId sweep, std::optional<JobId> job,
     // An option that only some models have is refused before any is changed.
     for (const JobRow& row : jobs) {
       if (wish.overrides.empty() || !is_meant(row)) continue;
-      FOLDFARM_RETURN_IF_ERROR(
-          Override(ModelOf(row, data->spec), wish.overrides).status());
+      const v1::ModelSpec& former = ModelOf(row, data->spec);
+      FOLDFARM_ASSIGN_OR_RETURN(const v1::ModelSpec changed,
+                                Override(former, wish.overrides));
+      FOLDFARM_RETURN_IF_ERROR(CheckEpochsLeft(wish, row, former, changed));
     }
     for (JobRow row : jobs) {
       if (!is_meant(row)) continue;

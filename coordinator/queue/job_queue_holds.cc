@@ -78,6 +78,9 @@ absl::Status JobQueue::Hold(Tx& tx, WorkerHoldRow row) {
               row.quarantined ? "in quarantine" : "drained by a person",
               row.reason.empty() ? "" : ": ", row.reason);
   absl::MutexLock lock(&mu_);
+  for (const auto& [session, worker] : workers_) {
+    if (worker.row.name == row.name) index_.EndReservationsOf(session);
+  }
   TellWorkers(row.name);
   holds_[row.name] = std::move(row);
   return absl::OkStatus();

@@ -19,9 +19,8 @@ constexpr double kMaxWaitSeconds = 60;
 constexpr int kMaxLeases = 256;
 // Jobs that one call looks at in vain for a worker with a time limit.
 constexpr size_t kMaxTooLong = 64;
-// How long a worker's slots are kept free for a job after it last asked: longer
-// than kMaxWaitSeconds.
-constexpr absl::Duration kReservation = absl::Seconds(90);
+// Jobs of several slots for which one call looks for a worker.
+constexpr int kMaxReserved = 4;
 
 }  // namespace
 
@@ -152,6 +151,7 @@ absl::Status JobQueue::Grant(
   const int most =
       max_leases > 0 ? std::min(max_leases, kMaxLeases) : kMaxLeases;
   const absl::Time now = clock_.Now();
+  int reserved = 0;
   // Jobs that the worker cannot bring to a checkpoint before it stops.
   std::vector<JobIndex::Entry> too_long;
   while (leases->size() < most && too_long.size() < kMaxTooLong) {
@@ -171,9 +171,15 @@ absl::Status JobQueue::Grant(
       continue;
     }
     if (entry->slots > asker.free_slots) {
-      index_.Reserve(*entry, session, now + kReservation);
-      break;
+      index_.PutBack(*entry);
+      FOLDFARM_ASSIGN_OR_RETURN(
+          const bool kept, ReserveSlots(tx, *entry, *job, *sweep, session));
+      if (kept) break;
+      // Another worker does it sooner; this one goes on with what fits.
+      if (++reserved == kMaxReserved) asker.slots = asker.free_slots;
+      continue;
     }
+    index_.EndReservation(entry->job);
     AttemptRow attempt;
     attempt.job = job->id;
     attempt.number = ++job->attempt_count;

@@ -1,4 +1,5 @@
 // The part of JobQueue that people ask: datasets, submit, cancel, retry.
+#include <map>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -16,141 +17,48 @@
 namespace foldfarm {
 namespace {
 
-// Of datasets, kept in memory.
-constexpr size_t kMostDatasets = 16;
+// What was trained before, by its place in the plan.
+absl::StatusOr<std::map<size_t, JobRow>> FindReused(
+    Tx& tx, const v1::SubmitSweepRequest& request, const SweepPlan& plan) {
+  std::map<size_t, JobRow> reused;
+  if (request.no_reuse()) return reused;
+  for (size_t i = 0; i < plan.jobs.size(); ++i) {
+    FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> source,
+                              tx.FindResult(plan.jobs[i].result_key));
+    if (source.has_value()) reused[i] = *std::move(source);
+  }
+  return reused;
+}
 
-// Counts and prevalences of a prepared dataset.
-absl::Status Describe(const std::string& path, v1::Dataset& dataset) {
-  absl::StatusOr<std::shared_ptr<const TensorFile>> file =
-      TensorFile::Open(path);
-  FOLDFARM_RETURN_IF_ERROR(file.status());
-  FOLDFARM_ASSIGN_OR_RETURN(const DatasetHeader header,
-                            ParseDatasetHeader((*file)->metadata(), path));
-  const int64_t n = static_cast<int64_t>(header.samples.size());
-  const int64_t l = static_cast<int64_t>(header.labels.size());
-  FOLDFARM_ASSIGN_OR_RETURN(const absl::Span<const uint8_t> labels,
-                            (*file)->U8("labels", {n, l}));
-  std::map<std::pair<std::string, std::string>, int> counts;
-  std::vector<int> positive(header.labels.size());
-  int labelled = 0;
-  for (size_t i = 0; i < header.samples.size(); ++i) {
-    const SampleInfo& sample = header.samples[i];
-    ++counts[{sample.split, sample.instrument_type}];
-    if (!sample.labelled) continue;
-    ++labelled;
-    for (size_t k = 0; k < header.labels.size(); ++k) {
-      positive[k] += labels[i * header.labels.size() + k];
-    }
+// What an unfinished job of the same key had trained.
+struct Begun {
+  JobRow job;
+  std::vector<v1::ArtifactRef> checkpoint;  // Empty: nothing, or not all there.
+};
+
+absl::StatusOr<Begun> FindBegun(Tx& tx, ArtifactFiles& files,
+                                const std::string& result_key) {
+  Begun begun;
+  FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job,
+                            tx.FindBegun(result_key));
+  if (!job.has_value()) return begun;
+  begun.job = *std::move(job);
+  FOLDFARM_ASSIGN_OR_RETURN(
+      begun.checkpoint,
+      tx.ListArtifacts(begun.job.id, ArtifactKind::kCheckpoint));
+  for (const v1::ArtifactRef& file : begun.checkpoint) {
+    if (!files.Find(file.digest()).ok()) return Begun();
   }
-  for (const auto& [key, samples] : counts) {
-    v1::SampleCount& count = *dataset.add_counts();
-    count.set_split(key.first);
-    count.set_instrument_type(key.second);
-    count.set_samples(samples);
-  }
-  for (size_t k = 0; k < header.labels.size(); ++k) {
-    v1::LabelPrevalence& label = *dataset.add_labels();
-    label.set_label(header.labels[k]);
-    label.set_positive(positive[k]);
-    label.set_samples(labelled);
-  }
-  return absl::OkStatus();
+  return begun;
 }
 
 }  // namespace
 
-absl::StatusOr<v1::Dataset> JobQueue::RegisterDataset(
-    const v1::RegisterDatasetRequest& request) {
-  if (!IsValidName(request.name(), 100)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("dataset name is \"", request.name(),
-                     "\", expected 1 to 100 of [A-Za-z0-9._-]"));
-  }
-  FOLDFARM_ASSIGN_OR_RETURN(const ArtifactFiles::Stat stat,
-                            files_.GetStat(request.digest()));
-  if (!stat.complete) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("dataset ", request.name(), ": artifact ",
-                     request.digest(), " is not stored; upload it first"));
-  }
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
-                            files_.Find(request.digest()));
-  v1::Dataset dataset;
-  dataset.set_name(request.name());
-  dataset.set_digest(request.digest());
-  dataset.set_size_bytes(stat.size_bytes);
-  SetTime(clock_.Now(), dataset.mutable_create_time());
-  if (const absl::Status status = Describe(path, dataset); !status.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("dataset ", request.name(),
-                     " is not a prepared dataset: ", status.message()));
-  }
-  FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
-    FOLDFARM_ASSIGN_OR_RETURN(const std::optional<DatasetRow> known,
-                              tx.FindDataset(request.name()));
-    // Again: what was not named yet may have been collected meanwhile.
-    FOLDFARM_RETURN_IF_ERROR(files_.Find(request.digest()).status());
-    if (!known.has_value()) return tx.InsertDataset(dataset).status();
-    if (known->dataset.digest() != request.digest()) {
-      return absl::AlreadyExistsError(absl::StrCat(
-          "dataset ", request.name(), " is ", known->dataset.digest(),
-          " already; choose another name"));
-    }
-    dataset = known->dataset;
-    return absl::OkStatus();
-  }));
-  SPDLOG_INFO("dataset={} digest={} registered", dataset.name(),
-              dataset.digest());
-  return dataset;
-}
-
-absl::StatusOr<JobQueue::StoredDataset> JobQueue::OpenDataset(
-    const std::string& name) {
-  std::optional<StoredDataset> known;
-  {
-    // A name never stands for another dataset later, nor a digest for another
-    // file.
-    absl::MutexLock lock(&mu_);
-    const auto found = datasets_.find(name);
-    if (found != datasets_.end()) known = found->second;
-  }
-  if (known.has_value()) {
-    FOLDFARM_RETURN_IF_ERROR(files_.Find(known->row.dataset.digest()).status());
-    return *std::move(known);
-  }
-  std::optional<DatasetRow> row;
-  std::vector<std::string> names;
-  FOLDFARM_RETURN_IF_ERROR(
-      store_.Read([&](const Reader& reader) -> absl::Status {
-        FOLDFARM_ASSIGN_OR_RETURN(row, reader.FindDataset(name));
-        if (row.has_value()) return absl::OkStatus();
-        FOLDFARM_ASSIGN_OR_RETURN(const std::vector<DatasetRow> all,
-                                  reader.ListDatasets());
-        for (const DatasetRow& one : all) names.push_back(one.dataset.name());
-        return absl::OkStatus();
-      }));
-  if (!row.has_value()) {
-    return absl::NotFoundError(
-        absl::StrCat("no dataset \"", name, "\"", NearMisses(name, names),
-                     "; `foldfarm dataset list` names those there are"));
-  }
-  FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
-                            files_.Find(row->dataset.digest()));
-  FOLDFARM_ASSIGN_OR_RETURN(const auto metadata,
-                            TensorFile::ReadMetadata(path));
-  FOLDFARM_ASSIGN_OR_RETURN(DatasetHeader parsed,
-                            ParseDatasetHeader(metadata, path));
-  StoredDataset dataset{*std::move(row), std::make_shared<const DatasetHeader>(
-                                             std::move(parsed))};
-  absl::MutexLock lock(&mu_);
-  if (datasets_.size() >= kMostDatasets) datasets_.clear();
-  datasets_[name] = dataset;
-  return dataset;
-}
-
 absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitSweep(
     const v1::SubmitSweepRequest& request) {
-  FOLDFARM_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
+  if (!request.validate_only()) {
+    FOLDFARM_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
+  }
   if (request.spec().has_prediction()) {
     return absl::InvalidArgumentError(
         "spec.prediction is set, which is the farm's own; SubmitPrediction "
@@ -160,7 +68,7 @@ absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitSweep(
                             OpenDataset(request.dataset()));
   v1::SweepSpec spec = request.spec();
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<InputRow> inputs,
-                            ResolveInputs(spec));
+                            ResolveInputs(spec, request.validate_only()));
   FOLDFARM_ASSIGN_OR_RETURN(
       SweepPlan plan,
       PlanSweep(spec, *dataset.header, dataset.row.dataset.digest()));
@@ -182,8 +90,16 @@ absl::StatusOr<v1::SubmitSweepResponse> JobQueue::SubmitSweep(
 
   v1::SubmitSweepResponse response;
   FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
+    if (request.validate_only()) {
+      response.set_jobs(static_cast<int>(plan.jobs.size()));
+      FOLDFARM_ASSIGN_OR_RETURN(const auto reused,
+                                FindReused(tx, request, plan));
+      response.set_reused(static_cast<int>(reused.size()));
+      return absl::OkStatus();
+    }
     return DoSubmit(tx, request, spec, dataset.row, plan, inputs, response);
   }));
+  if (request.validate_only()) return response;
   SPDLOG_INFO("sweep={} name={} jobs={} reused={} submitted", response.sweep(),
               request.spec().name(), response.jobs(), response.reused());
   return response;
@@ -204,15 +120,7 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
     return absl::OkStatus();
   }
   const absl::Time now = clock_.Now();
-  // What was trained before, by place.
-  std::map<size_t, JobRow> reused;
-  if (!request.no_reuse()) {
-    for (size_t i = 0; i < plan.jobs.size(); ++i) {
-      FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> source,
-                                tx.FindResult(plan.jobs[i].result_key));
-      if (source.has_value()) reused[i] = *std::move(source);
-    }
-  }
+  FOLDFARM_ASSIGN_OR_RETURN(const auto reused, FindReused(tx, request, plan));
   SweepRow row;
   row.request_id = request.request_id();
   row.name = spec.name();
@@ -271,7 +179,25 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
       job.log_loss = source->second.log_loss;
       job.end_time = now;
     }
+    Begun begun;
+    if (source == reused.end() && checkpoint.empty() && !request.no_reuse()) {
+      FOLDFARM_ASSIGN_OR_RETURN(begun,
+                                FindBegun(tx, files_, planned.result_key));
+    }
+    if (!begun.checkpoint.empty()) {
+      job.checkpoint_epoch = begun.job.checkpoint_epoch;
+      job.epoch = job.checkpoint_epoch;
+      checkpoint = begun.checkpoint;
+    }
     FOLDFARM_ASSIGN_OR_RETURN(job.id, tx.InsertJob(job));
+    if (!begun.checkpoint.empty()) {
+      FOLDFARM_RETURN_IF_ERROR(tx.InsertEvent(
+          now, job.id, job.token, job.state,
+          absl::StrCat(
+              "goes on from the checkpoint of ",
+              JobName(begun.job.sweep, begun.job.model, begun.job.fold),
+              ", epoch ", begun.job.checkpoint_epoch)));
+    }
     if (!checkpoint.empty()) {
       FOLDFARM_RETURN_IF_ERROR(
           tx.SetArtifacts(job.id, ArtifactKind::kCheckpoint, checkpoint));

@@ -82,7 +82,10 @@ absl::Status JobQueue::DoRegister(Tx& tx, const v1::RegisterRequest& request,
         released.push_back(token);
       }
     }
-    for (const WorkerSession old : former) workers_.erase(old);
+    for (const WorkerSession old : former) {
+      workers_.erase(old);
+      index_.MoveReservations(old, session);
+    }
     workers_[session] = view;
     for (const FencingToken token : kept) {
       leases_[token].session = session;
@@ -167,6 +170,7 @@ absl::Status JobQueue::DoHeartbeat(Tx& tx, const v1::HeartbeatRequest& request,
     news_.erase(session);
     WorkerView& worker = workers_[session];
     worker.draining = request.draining();
+    if (worker.draining) index_.EndReservationsOf(session);
     response.set_drained(holds_.count(worker.row.name) > 0);
     for (const int64_t token : request.tokens()) {
       v1::HeartbeatResponse::Answer& answer = *response.add_answers();

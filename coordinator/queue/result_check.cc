@@ -133,9 +133,9 @@ absl::Status CheckPredictions(const std::string& path,
 }  // namespace
 
 absl::Status CheckArtifactNames(absl::Span<const v1::ArtifactRef* const> refs) {
-  if (refs.size() > static_cast<size_t>(kMaxArtifacts)) {
+  if (refs.size() > kMaxResultFiles) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "it has ", refs.size(), " files, expected at most ", kMaxArtifacts));
+        "it has ", refs.size(), " files, expected at most ", kMaxResultFiles));
   }
   absl::flat_hash_set<absl::string_view> names;
   for (const v1::ArtifactRef* ref : refs) {

@@ -13,11 +13,8 @@
 
 namespace foldfarm {
 
-// Most files of a result or a checkpoint.
-inline constexpr int kMaxArtifacts = 64;
-
 // Checks the names of a result's or checkpoint's files: plain, each once, at
-// most kMaxArtifacts. Errors: INVALID_ARGUMENT.
+// most kMaxResultFiles (attempt_files.h). Errors: INVALID_ARGUMENT.
 absl::Status CheckArtifactNames(absl::Span<const v1::ArtifactRef* const> refs);
 
 // Checks that a result has what its model must leave: out-of-fold predictions

@@ -6,6 +6,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/attempt_files.h"
 #include "common/base/digest.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
@@ -194,6 +195,12 @@ absl::Status CheckModelLabels(const v1::ModelSpec& model,
     }
   }
   const std::vector<std::string> own = LabelsOf(model, labels);
+  if (model.arch().has_xgboost() && own.size() > kMostLabelsOfTrees) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model ", model.name(), ": boosted trees of ", own.size(),
+                     " labels, expected at most ", kMostLabelsOfTrees,
+                     "; give it some of them (labels)"));
+  }
   const auto check_weights = [&](const v1::TrainSpec& train) -> absl::Status {
     for (const auto& [label, weight] : train.positive_weights()) {
       FOLDFARM_RETURN_IF_ERROR(known(label, "positive_weights", own));

@@ -281,6 +281,16 @@ absl::StatusOr<std::optional<JobRow>> Reader::FindResult(
   return First<JobRow>(s, ReadJob);
 }
 
+absl::StatusOr<std::optional<JobRow>> Reader::FindBegun(
+    const std::string& result_key) const {
+  Statement s = connection_.Prepare(
+      FOLDFARM_SELECT_JOB
+      "WHERE j.result_key = ? AND j.state IN (1, 2, 5) AND j.checkpoint_epoch "
+      "> 0 ORDER BY j.checkpoint_epoch DESC LIMIT 1");
+  s.Bind(result_key);
+  return First<JobRow>(s, ReadJob);
+}
+
 absl::StatusOr<std::vector<JobRow>> Reader::ListJobs(
     SweepId sweep, int64_t after_change) const {
   Statement s = connection_.Prepare(

@@ -53,6 +53,10 @@ class Reader {
   // A succeeded job with this key.
   absl::StatusOr<std::optional<JobRow>> FindResult(
       const std::string& result_key) const;
+  // The job with this key that has trained longest without an end: not
+  // succeeded, nor failed, which may be its checkpoint's fault.
+  absl::StatusOr<std::optional<JobRow>> FindBegun(
+      const std::string& result_key) const;
   // In the sweep's order; only those whose `change` is greater.
   absl::StatusOr<std::vector<JobRow>> ListJobs(SweepId sweep,
                                                int64_t after_change = 0) const;

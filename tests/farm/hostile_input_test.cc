@@ -171,9 +171,9 @@ TEST_F(HostileInputTest, ResultsWithNamesThatLeadElsewhereAreRefused) {
              request.mutable_artifacts(2)->set_name(name);
            });
   }
-  finish(absl::StatusCode::kInvalidArgument, "65 files",
+  finish(absl::StatusCode::kInvalidArgument, "257 files",
          [&](v1::FinishAttemptRequest& request) {
-           while (request.artifacts_size() < 65) {
+           while (request.artifacts_size() < 257) {
              v1::ArtifactRef& file = *request.add_artifacts();
              file = request.artifacts(1);
              file.set_name(absl::StrCat("f", request.artifacts_size()));

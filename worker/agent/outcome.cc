@@ -23,8 +23,12 @@ std::string DescribeEnd(const TrainerExit& exit, const std::string& who) {
   }
   switch (exit.state.exit_status) {
     case kExitDone:
-      return absl::StrCat(who,
-                          " exited with status 0 but never said \"finished\"");
+      return absl::StrCat(
+          who, " exited with status 0 but ",
+          exit.misunderstood.empty()
+              ? "never said \"finished\""
+              : absl::StrCat("its last word was not understood: ",
+                             exit.misunderstood));
     case kExitBadConfiguration:
       return absl::StrCat(who, " refused the configuration (status 64)");
     case kExitOutOfMemory:

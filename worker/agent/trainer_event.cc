@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/attempt_files.h"
 #include "common/base/ids.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
@@ -22,7 +23,6 @@ using Kind = TrainerEvent::Kind;
 // The sweep's own bound on epochs.
 constexpr int64_t kMaxEpoch = 1'000'000;
 constexpr size_t kMaxMetrics = 64;
-constexpr size_t kMaxFiles = 16;
 constexpr size_t kMaxName = 100;
 constexpr size_t kMaxMessage = 4096;
 
@@ -77,7 +77,7 @@ absl::StatusOr<std::map<std::string, double>> GetMetrics(const Json& json) {
 absl::StatusOr<std::string> CheckedName(const Json& json) {
   if (json.is_string()) {
     const auto& name = json.get_ref<const std::string&>();
-    if (IsValidName(name, kMaxName)) return name;
+    if (CheckFileName(name).ok()) return name;
   }
   return Malformed(
       absl::StrCat(CleanText(JsonText(json), kMaxName),
@@ -116,9 +116,11 @@ absl::StatusOr<TrainerEvent> Decode(const Json& json) {
   } else if (kind == "finished") {
     event.kind = Kind::kFinished;
     const Json files = json.value("files", Json::array());
-    if (!files.is_array() || files.size() > kMaxFiles) {
-      return Malformed(absl::StrCat("expected an array \"files\" of at most ",
-                                    kMaxFiles, " names"));
+    if (!files.is_array() || files.size() > kMaxResultFiles) {
+      return Malformed(absl::StrCat(
+          "\"finished\": expected an array \"files\" of at most ",
+          kMaxResultFiles, " names, got ",
+          files.is_array() ? absl::StrCat(files.size()) : JsonText(files)));
     }
     for (const Json& file : files) {
       FOLDFARM_ASSIGN_OR_RETURN(std::string name, CheckedName(file));

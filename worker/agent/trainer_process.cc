@@ -225,11 +225,13 @@ absl::StatusOr<TrainerExit> RunTrainer(const TrainerOptions& options,
       listener.OnLine(level, CleanText(line, kMaxLogLine));
     };
   };
+  std::string misunderstood;
   FOLDFARM_ASSIGN_OR_RETURN(
       auto events,
       Input::Create(kMaxEventLine, [&](absl::string_view line, bool) {
         if (line.empty()) return;
         const absl::StatusOr<TrainerEvent> event = ParseTrainerEvent(line);
+        misunderstood = std::string(event.status().message());
         if (event.ok()) {
           listener.OnEvent(*event);
         } else {
@@ -293,6 +295,7 @@ absl::StatusOr<TrainerExit> RunTrainer(const TrainerOptions& options,
   exit.out_of_memory = exit.state.signal == SIGKILL && !stopper.killed() &&
                        OutOfMemoryKills() > kills_before;
   exit.timed_out = stopper.timed_out();
+  exit.misunderstood = misunderstood;
   return exit;
 }
 

@@ -55,6 +55,8 @@ struct TrainerExit {
   bool out_of_memory = false;
   // It was told to stop because it had run as long as it may.
   bool timed_out = false;
+  // Why the last thing it said could not be read; empty: it could.
+  std::string misunderstood;
 };
 
 // Starts the trainer and returns when it has ended and everything it said was

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/base/attempt_files.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
@@ -29,15 +29,6 @@ constexpr size_t kToldFeatures = 50;
 
 // The saved bytes of every model.
 using Models = std::vector<std::string>;
-
-// A label's name as part of a file's.
-std::string FileNameOf(const std::string& label) {
-  std::string name = label;
-  for (char& c : name) {
-    if (!absl::ascii_isalnum(c) && c != '.' && c != '_' && c != '-') c = '_';
-  }
-  return absl::StrCat("model-", name, ".ubj");
-}
 
 absl::Status CheckOptions(const TreeInput& input) {
   const XgboostOptions& options = input.options;
@@ -383,7 +374,7 @@ absl::StatusOr<std::vector<std::string>> BoostedTrees::SaveResults(
     FOLDFARM_RETURN_IF_ERROR(booster.SetFeatureNames(input_.feature_names));
     FOLDFARM_ASSIGN_OR_RETURN(const std::string bytes, booster.Save());
     files.push_back(multi_output() ? "model.ubj"
-                                   : FileNameOf(input_.labels[model]));
+                                   : TreesFile(input_.labels[model], model));
     FOLDFARM_RETURN_IF_ERROR(
         WriteFileDurably(JoinPath(directory, files.back()), bytes));
 

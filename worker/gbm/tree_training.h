@@ -95,7 +95,9 @@ class TreeTraining {
   // "booster.LABEL" or "booster"; metadata: feature_names, labels, and
   // feature_gain, what the best features saved by label) and the same models as
   // XGBoost's own files, model-LABEL.ubj or model.ubj, with the features'
-  // names. Returns the files' names.
+  // names. A label that is long or has other characters than [A-Za-z0-9._-] is
+  // shortened to them, with its place: model-iron_oxide~2.ubj. Returns the
+  // files' names.
   virtual absl::StatusOr<std::vector<std::string>> SaveResults(
       const std::string& directory) const = 0;
 

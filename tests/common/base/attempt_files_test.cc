@@ -33,6 +33,15 @@ TEST(CheckFileNameTest, ARefusalQuotesTheNameWithoutItsControlCharacters) {
               testing::HasSubstr("\"a\\x1b[2J\""));
 }
 
+TEST(TreesFileTest, LabelsThatCannotBeFileNamesHaveFilesOfTheirOwn) {
+  EXPECT_EQ(TreesFile("clay", 0), "model-clay.ubj");
+  EXPECT_EQ(TreesFile("iron oxide", 2), "model-iron_oxide~2.ubj");
+  EXPECT_NE(TreesFile("\u043e\u043a", 3), TreesFile("\u0433\u043b", 4));
+  const std::string longest = TreesFile(std::string(1000, 'x'), 253);
+  EXPECT_TRUE(CheckFileName(longest).ok()) << longest;
+  EXPECT_NE(longest, TreesFile(std::string(80, 'x'), 0));
+}
+
 TEST(CheckResultFileNameTest, OnlyWhatStandsInAPredictingFolderIsRefused) {
   for (const char* name :
        {"weights.safetensors", "model.ubj", "init.weights", "history.json"}) {

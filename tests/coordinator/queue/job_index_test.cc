@@ -104,8 +104,11 @@ std::string Next(JobIndex& index, const JobIndex::Asker& asker) {
   if (!entry.has_value()) return "nothing";
   std::string next = absl::StrCat(entry->sweep.value, ".", entry->position);
   if (entry->slots > asker.free_slots) {
+    index.PutBack(*entry);
     index.Reserve(*entry, asker.session, kUntil);
     absl::StrAppend(&next, " kept");
+  } else {
+    index.EndReservation(entry->job);
   }
   return next;
 }
@@ -204,6 +207,22 @@ TEST(JobIndexTest, SlotsAreKeptNoLongerThanTheirWorkerAsks) {
   index.Remove(Entry(2, 0, /*slots=*/2));
   EXPECT_TRUE(index.Reservations().empty());
   EXPECT_EQ(Next(index, Asker(1, 2, /*session=*/2)), "1.1");
+}
+
+TEST(JobIndexTest, ReservationsFollowTheirWorker) {
+  JobIndex index;
+  AddSmallAndWide(index);
+  EXPECT_EQ(Next(index, Asker(1, 2, /*session=*/1)), "2.0 kept");
+  // It has registered anew.
+  index.MoveReservations({1}, {7});
+  EXPECT_EQ(Next(index, Asker(1, 2, /*session=*/2)), "1.0");
+  EXPECT_EQ(Next(index, Asker(1, 2, /*session=*/7)), "2.0 kept");
+  // A job that is taken and put back is kept for as before.
+  index.PutBack(*index.Take(Asker(2, 2, /*session=*/2)));
+  EXPECT_EQ(Next(index, Asker(1, 2, /*session=*/2)), "1.1");
+  // The worker is drained.
+  index.EndReservationsOf({7});
+  EXPECT_EQ(Next(index, Asker(1, 2, /*session=*/2)), "2.0 kept");
 }
 
 TEST(JobIndexTest, ABackoffEndsAtItsTime) {

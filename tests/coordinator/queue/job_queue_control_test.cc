@@ -280,6 +280,30 @@ TEST_F(JobQueueControlTest, FurtherRetriesDoNotForgetHowItBegan) {
   EXPECT_EQ(key_with({}, /*from_scratch=*/true), before.result_key);
 }
 
+TEST_F(JobQueueControlTest, FewerEpochsThanTheCheckpointHasAreRefused) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  const JobRow before = Job(FailBehind(worker, 5));
+  RetryWish wish;
+  wish.overrides = {"train.epochs=4"};
+  for (const std::optional<JobId>& job :
+       {std::optional<JobId>(before.id), std::optional<JobId>()}) {
+    const absl::Status status = queue_->Retry(SweepId{1}, job, wish).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_EQ(std::string(status.message()),
+              "s1/m0/0: its checkpoint is of epoch 5, train.epochs is 4; "
+              "expected at least 5, or say --from-scratch");
+    EXPECT_EQ(Jobs(1)[0].state, Job::FAILED);
+  }
+  // Nothing is left to train, which is no mistake.
+  wish.overrides = {"train.epochs=5"};
+  EXPECT_EQ(*queue_->Retry(SweepId{1}, before.id, wish), 1);
+  EXPECT_EQ(FailBehind(worker, 5).spec().job(), "s1/m0/0");
+  wish.overrides = {"train.epochs=4"};
+  wish.from_scratch = true;
+  EXPECT_EQ(*queue_->Retry(SweepId{1}, before.id, wish), 1);
+}
+
 TEST_F(JobQueueControlTest, OnlyAJobThatIsOverIsRetried) {
   ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
   const int64_t worker = Register("w");

@@ -55,6 +55,42 @@ TEST_F(LeasesTest, AJobOfSeveralSlotsDoesNotStarveBehindManySmallOnes) {
   EXPECT_EQ(leases[0].slots(), 2);
 }
 
+TEST_F(LeasesTest, TheWorkerThatHasEnoughSoonestKeepsItsSlots) {
+  ASSERT_TRUE(Submit(Spec("m", 2), "r1").ok());
+  const int64_t slow = Register("slow", /*slots=*/2);
+  const int64_t fast = Register("fast", /*slots=*/2);
+  const auto long_ones = Acquire(slow, 2);
+  const auto short_ones = Acquire(fast, 2);
+  ASSERT_THAT(long_ones, SizeIs(2));
+  ASSERT_THAT(short_ones, SizeIs(2));
+  const auto report = [this](const v1::Lease& lease, double seconds) {
+    v1::ReportProgressRequest request;
+    request.set_token(lease.token());
+    v1::EpochMetrics& epoch = *request.add_epochs();
+    epoch.set_epoch(1);
+    (*epoch.mutable_values())["seconds"] = seconds;
+    ASSERT_TRUE(Call(&JobQueue::ReportProgress, request).ok());
+  };
+  for (const v1::Lease& lease : long_ones) report(lease, 3600);
+  for (const v1::Lease& lease : short_ones) report(lease, 1);
+  ASSERT_TRUE(Submit(Spec("small", 10), "r2").ok());
+  v1::SweepSpec wide = WideSpec("wide", 2);
+  wide.set_priority(5);
+  ASSERT_TRUE(Submit(wide, "r3").ok());
+
+  // One of its slots is free, but the other only hours later.
+  const auto small = FinishAndAsk(slow, long_ones[0]);
+  ASSERT_THAT(small, SizeIs(1));
+  EXPECT_EQ(small[0].spec().job(), "s2/small0/0");
+  EXPECT_EQ(WaitingReason(Jobs(3)[0]),
+            "worker fast keeps its free slots for it, 0 of 2 so far");
+  EXPECT_THAT(FinishAndAsk(fast, short_ones[0]), IsEmpty());
+  EXPECT_THAT(FinishAndAsk(fast, short_ones[1]), IsEmpty());
+  const auto leases = Acquire(fast, 2);
+  ASSERT_THAT(leases, SizeIs(1));
+  EXPECT_EQ(leases[0].spec().job(), "s3/wide0/0");
+}
+
 TEST_F(LeasesTest, SlotsAreKeptForNoJobThatIsGone) {
   ASSERT_TRUE(Submit(Spec("small", 10), "r1").ok());
   const int64_t worker = Register("w", /*slots=*/2);

@@ -22,6 +22,33 @@ TEST_F(JobQueueSweepsTest, SubmittingTwiceWithOneRequestIdMakesOneSweep) {
   EXPECT_TRUE(Jobs(2).empty());
 }
 
+TEST_F(JobQueueSweepsTest, ASweepThatIsOnlyCheckedLeavesNothing) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w");
+  ASSERT_TRUE(Finish(Success(worker, Acquire(worker)[0])).ok());
+  v1::SubmitSweepRequest request;
+  request.set_dataset("tiny");
+  request.set_validate_only(true);
+  *request.mutable_spec() = Spec("m", 2);
+  // Its file is not there yet.
+  request.mutable_spec()->mutable_models(1)->mutable_init()->set_digest(
+      std::string(64, 'a'));
+  const auto reply = queue_->SubmitSweep(request);
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->sweep(), "");
+  EXPECT_EQ(reply->jobs(), 4);
+  EXPECT_EQ(reply->reused(), 1);
+  EXPECT_TRUE(Jobs(2).empty());
+
+  request.mutable_spec()->mutable_folds()->set_count(99);
+  EXPECT_TRUE(absl::IsInvalidArgument(queue_->SubmitSweep(request).status()));
+  request.mutable_spec()->mutable_folds()->set_count(2);
+  v1::InitSpec& init =
+      *request.mutable_spec()->mutable_models(0)->mutable_init();
+  init.set_weights("nobodys");
+  EXPECT_TRUE(absl::IsNotFound(queue_->SubmitSweep(request).status()));
+}
+
 TEST_F(JobQueueSweepsTest, AWaitingWorkerGetsWorkAsSoonAsItIsSubmitted) {
   v1::AcquireLeasesRequest request;
   request.set_session(Register("w"));
@@ -107,6 +134,44 @@ TEST_F(JobQueueSweepsTest, AResultWithTheSameKeyIsReused) {
   EXPECT_EQ(job.log_loss, 0.5);
   const auto third = Submit(grown, "three", /*no_reuse=*/true);
   EXPECT_EQ(third->reused(), 0);
+}
+
+TEST_F(JobQueueSweepsTest, WhatAnUnfinishedJobOfTheSameKeyBeganGoesOn) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r1").ok());
+  const int64_t worker = Register("w", 4);
+  const v1::Lease lease = Acquire(worker)[0];
+  v1::ReportProgressRequest report;
+  report.set_token(lease.token());
+  *report.add_checkpoint() = Keep("weights", "weights.safetensors");
+  *report.add_checkpoint() = Keep("state", "state.safetensors");
+  report.set_checkpoint_epoch(4);
+  ASSERT_TRUE(Call(&JobQueue::ReportProgress, report).ok());
+  // The edited sweep, which has the model still.
+  ASSERT_TRUE(Submit(Spec("m", 2), "r2").ok());
+  ASSERT_TRUE(queue_->Cancel(SweepId{1}, std::nullopt).ok());
+  EXPECT_EQ(Jobs(2)[0].checkpoint_epoch, 4);
+  EXPECT_EQ(Jobs(2)[1].checkpoint_epoch, 0) << "another model";
+  const v1::Lease next = Acquire(worker)[0];
+  EXPECT_EQ(next.spec().job(), "s2/m0/0");
+  EXPECT_EQ(next.checkpoint_epoch(), 4);
+  EXPECT_EQ(next.checkpoint_size(), 2);
+  // Unless people want it anew.
+  ASSERT_TRUE(Submit(Spec("m", 1), "r3", /*no_reuse=*/true).ok());
+  EXPECT_EQ(Jobs(3)[0].checkpoint_epoch, 0);
+}
+
+TEST_F(JobQueueSweepsTest, ACheckpointOfAJobThatFailedIsNotGoneOnFrom) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r1").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  v1::ReportProgressRequest report;
+  report.set_token(lease.token());
+  *report.add_checkpoint() = Keep("weights", "weights.safetensors");
+  report.set_checkpoint_epoch(4);
+  ASSERT_TRUE(Call(&JobQueue::ReportProgress, report).ok());
+  ASSERT_TRUE(Finish(Failure(worker, lease, v1::FAILURE_KIND_PERMANENT)).ok());
+  ASSERT_TRUE(Submit(Spec("m", 1), "r2").ok());
+  EXPECT_EQ(Jobs(2)[0].checkpoint_epoch, 0);
 }
 
 TEST_F(JobQueueSweepsTest, AnotherSeedIsAnotherResult) {

@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "common/base/attempt_files.h"
 
 namespace foldfarm {
 namespace {
@@ -129,6 +133,22 @@ TEST(SweepPlanTest, TheOrderInWhichLabelsAreNamedDoesNotMatter) {
   model.add_labels("c");
   model.add_labels("a");
   EXPECT_THAT(LabelsOf(model, dataset.labels), testing::ElementsAre("a", "c"));
+}
+
+TEST(SweepPlanTest, TreesOfMoreLabelsThanAResultHasFilesAreRefused) {
+  std::vector<std::string> labels;
+  for (size_t i = 0; i <= kMostLabelsOfTrees; ++i) {
+    labels.push_back(absl::StrCat("l", i));
+  }
+  v1::ModelSpec model;
+  model.set_name("trees");
+  EXPECT_TRUE(CheckModelLabels(model, labels).ok());
+  model.mutable_arch()->mutable_xgboost();
+  EXPECT_THAT(std::string(CheckModelLabels(model, labels).message()),
+              HasSubstr("model trees: boosted trees of 255 labels, expected at "
+                        "most 254"));
+  labels.pop_back();
+  EXPECT_TRUE(CheckModelLabels(model, labels).ok());
 }
 
 TEST(SweepPlanTest, LabelsThatTheDatasetDoesNotHaveAreRefused) {

@@ -98,5 +98,13 @@ INSTANTIATE_TEST_SUITE_P(
              StopReason::kCancel, v1::Attempt::CANCELLED, kNoKind, ""}),
     [](const auto& info) { return std::string(info.param.name); });
 
+TEST(JudgeExitTest, SaysWhyTheLastWordWasNotUnderstood) {
+  TrainerExit exit;
+  exit.misunderstood = "\"finished\": expected an array";
+  EXPECT_EQ(JudgeExit(exit, std::nullopt, StopReason::kNone).error(),
+            "the trainer exited with status 0 but its last word was not "
+            "understood: \"finished\": expected an array");
+}
+
 }  // namespace
 }  // namespace foldfarm

@@ -7,6 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "common/base/attempt_files.h"
+
 namespace foldfarm {
 namespace {
 
@@ -53,6 +56,22 @@ TEST(TrainerEventTest, ReadsEveryKindOfTheContract) {
   event = Parsed(R"({"event":"failed","code":"INTERNAL","message":"why"})");
   EXPECT_EQ(event.kind, Kind::kFailed);
   EXPECT_EQ(event.code, "INTERNAL");
+}
+
+// Boosted trees leave a file a label.
+TEST(TrainerEventTest, AResultMayHaveManyFilesButNotAnyNumber) {
+  const auto finished = [](int files) {
+    std::string line = R"({"event":"finished","files":[)";
+    for (int i = 0; i < files; ++i) {
+      absl::StrAppend(&line, i == 0 ? "" : ",", "\"model-__~", i, ".ubj\"");
+    }
+    return ParseTrainerEvent(line + R"(],"metrics":{}})");
+  };
+  const auto event = finished(kMaxResultFiles);
+  ASSERT_TRUE(event.ok()) << event.status();
+  EXPECT_THAT(event->files, ::testing::SizeIs(kMaxResultFiles));
+  EXPECT_THAT(std::string(finished(kMaxResultFiles + 1).status().message()),
+              HasSubstr("at most 256 names, got 257"));
 }
 
 struct BadLine {

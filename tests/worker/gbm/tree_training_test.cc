@@ -314,7 +314,7 @@ TEST_F(TreeTrainingTest, ResultsHoldModelsNamesAndWhatTheFeaturesGained) {
   const auto files = training->SaveResults(folder_);
   ASSERT_TRUE(files.ok()) << files.status();
   EXPECT_THAT(*files, ElementsAre("weights.safetensors", "model-clay.ubj",
-                                  "model-salt.ubj", "model-iron_oxide.ubj"));
+                                  "model-salt.ubj", "model-iron_oxide~2.ubj"));
   for (const std::string& name : *files) EXPECT_TRUE(FileExists(Path(name)));
   const auto weights = *TensorFile::Open(Path("weights.safetensors"));
   EXPECT_EQ(*weights->Metadata("format"), "foldfarm-weights");
@@ -324,6 +324,21 @@ TEST_F(TreeTrainingTest, ResultsHoldModelsNamesAndWhatTheFeaturesGained) {
   EXPECT_THAT(*weights->Metadata("feature_gain"),
               HasSubstr("\"clay\":[[\"f0\","));
   EXPECT_TRUE(weights->U8("booster.iron oxide", {-1}).ok());
+}
+
+TEST_F(TreeTrainingTest, LabelsThatLookAlikeAsFileNamesHaveFilesOfTheirOwn) {
+  TreeInput input = MakeInput();
+  input.labels = {"оксид", "глина", std::string(120, 'x')};
+  const auto training = Make(std::move(input));
+  ASSERT_TRUE(training->TrainEpoch(Never).ok());
+  const auto files = training->SaveResults(folder_);
+  ASSERT_TRUE(files.ok()) << files.status();
+  EXPECT_THAT(
+      *files,
+      ElementsAre("weights.safetensors", "model-__________~0.ubj",
+                  "model-__________~1.ubj",
+                  absl::StrCat("model-", std::string(80, 'x'), "~2.ubj")));
+  EXPECT_FALSE(*ReadFile(Path((*files)[1])) == *ReadFile(Path((*files)[2])));
 }
 
 TEST_F(TreeTrainingTest, OptionsThatExcludeEachOtherAreRefused) {
