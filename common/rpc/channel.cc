@@ -1,12 +1,10 @@
 #include "common/rpc/channel.h"
 
-#include <grpc/support/time.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include <cstdlib>
 
-#include "absl/time/time.h"
 #include "common/rpc/channel_arguments.h"
 
 namespace foldfarm {
@@ -76,13 +74,6 @@ void ApplyServerLimits(grpc::ServerBuilder& builder) {
                              kHandshakeTimeoutMs);
   // Two coordinators on one port would split the workers between them.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-}
-
-void SetTimeout(grpc::ClientContext& context, absl::Duration timeout) {
-  if (timeout == absl::InfiniteDuration()) return;
-  // A time span: gRPC counts it from the start of the call.
-  context.set_deadline(
-      gpr_time_from_nanos(absl::ToInt64Nanoseconds(timeout), GPR_TIMESPAN));
 }
 
 }  // namespace foldfarm

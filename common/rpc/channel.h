@@ -21,6 +21,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/rpc/call_context.h"
 #include "common/rpc/status.h"
 
 namespace foldfarm {
@@ -42,10 +43,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& endpoint,
 // The server's half of the agreement: keepalive and message size.
 void ApplyServerLimits(grpc::ServerBuilder& builder);
 
-// Ends a call with DEADLINE_EXCEEDED when it takes longer; infinite: never.
-void SetTimeout(grpc::ClientContext& context, absl::Duration timeout);
-
-// Makes one unary call:
+// Makes one unary call, as a CallContext that CancelCalls() ends:
 //   UnaryCall(*stub, &v1::FarmService::StubInterface::ListJobs, request,
 //             absl::Seconds(10))
 template <typename Stub, typename Request, typename Response>
@@ -54,8 +52,7 @@ absl::StatusOr<Response> UnaryCall(
     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                  Response*),
     const std::type_identity_t<Request>& request, absl::Duration timeout) {
-  grpc::ClientContext context;
-  SetTimeout(context, timeout);
+  CallContext context(timeout);
   Response response;
   const grpc::Status status = (stub.*method)(&context, request, &response);
   if (!status.ok()) return ToStatus(status);

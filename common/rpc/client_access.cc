@@ -12,8 +12,11 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
@@ -98,6 +101,32 @@ class AddTokenFactory final : public ClientInterceptorFactoryInterface {
   TokenSource source_;
 };
 
+// The other side closed the connection and gave no reason.
+bool HungUp(absl::string_view said) {
+  return absl::StrContains(said, "Socket closed") ||
+         absl::StrContains(said, "Connection reset") ||
+         absl::StrContains(said, "Broken pipe");
+}
+
+bool IsDigits(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isdigit(static_cast<unsigned char>(c));
+  });
+}
+
+// A name, or an IP address; those of IPv6 are in brackets.
+bool IsHost(absl::string_view host) {
+  const bool bracketed = absl::ConsumePrefix(&host, "[");
+  if (bracketed &&
+      (!absl::ConsumeSuffix(&host, "]") || !absl::StrContains(host, ":"))) {
+    return false;
+  }
+  return !host.empty() && std::none_of(host.begin(), host.end(), [&](char c) {
+    return c == '/' || c == '[' || c == ']' || (c == ':' && !bracketed) ||
+           absl::ascii_isspace(static_cast<unsigned char>(c));
+  });
+}
+
 }  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& endpoint,
@@ -118,12 +147,10 @@ std::string TlsAdvice(const absl::Status& failed, const FarmChannel& options) {
   const absl::string_view said = failed.message();
   if (options.credentials == nullptr) {
     // A TLS server hangs up on plain bytes.
-    const bool hung_up = absl::StrContains(said, "Socket closed") ||
-                         absl::StrContains(said, "Connection reset") ||
-                         absl::StrContains(said, "server settings");
-    return hung_up ? "hung up at once; if it speaks TLS, name its CA with "
-                     "--tls-ca FILE (or FOLDFARM_TLS_CA)"
-                   : "";
+    return HungUp(said) || absl::StrContains(said, "server settings")
+               ? "hung up at once; if it speaks TLS, name its CA with "
+                 "--tls-ca FILE (or FOLDFARM_TLS_CA)"
+               : "";
   }
   if (absl::StrContains(said, "WRONG_VERSION_NUMBER") ||
       absl::StrContains(said, "wrong version number")) {
@@ -141,12 +168,32 @@ std::string TlsAdvice(const absl::Status& failed, const FarmChannel& options) {
            "another CA, or expired. Copy ca.crt of the farm anew, or renew the "
            "coordinator's certificate with deploy/certs";
   }
+  const absl::string_view question =
+      options.shows_certificate
+          ? "is your certificate (--tls-cert) of the CA that it asks for (its "
+            "--tls-client-ca)?"
+          : "does it ask for a certificate of yours (--tls-cert, --tls-key)?";
   if (absl::StrContains(said, "andshake")) {
-    return absl::StrCat(
-        "ended the TLS handshake (", std::string(said),
-        "); does it ask for a certificate of yours (--tls-cert, --tls-key)?");
+    return absl::StrCat("ended the TLS handshake (", said, "); ", question);
   }
-  return "";
+  // In TLS 1.3 a server looks at the client's certificate when the client takes
+  // the handshake for done: all that one hears then is the end.
+  return HungUp(said) ? absl::StrCat("hung up; ", question) : "";
+}
+
+absl::Status CheckEndpoint(absl::string_view endpoint) {
+  const size_t colon = endpoint.rfind(':');
+  if (colon != endpoint.npos && IsHost(endpoint.substr(0, colon))) {
+    const absl::string_view digits = endpoint.substr(colon + 1);
+    int port = 0;
+    if (IsDigits(digits) && absl::SimpleAtoi(digits, &port) && port >= 1 &&
+        port <= 65535) {
+      return absl::OkStatus();
+    }
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("got \"", absl::Utf8SafeCEscape(endpoint),
+                   "\", expected HOST:PORT, e.g. 127.0.0.1:7077"));
 }
 
 bool IsLoopbackHost(absl::string_view host) {
@@ -173,6 +220,7 @@ absl::StatusOr<FarmChannel> ToFarmChannel(const ClientAccess& access,
   FarmChannel options;
   if (!access.tls_ca.empty()) {
     FOLDFARM_ASSIGN_OR_RETURN(options.credentials, MakeTls(access));
+    options.shows_certificate = !access.tls_cert.empty();
   }
   std::string token = access.token;
   const char* from_environment = std::getenv("FOLDFARM_TOKEN");

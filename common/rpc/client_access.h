@@ -61,6 +61,8 @@ struct FarmChannel {
   // Asked before every call, one at a time, for the token that goes with it;
   // null: none does.
   std::function<std::string()> token = nullptr;
+  // The credentials have a certificate of the program's own.
+  bool shows_certificate = false;
 };
 
 // A channel as channel.h's, with the token on every call.
@@ -78,6 +80,11 @@ absl::StatusOr<FarmChannel> ToFarmChannel(const ClientAccess& access,
 // put behind "the coordinator at HOST:PORT "; else empty. `failed` is
 // UNAVAILABLE as gRPC reports it.
 std::string TlsAdvice(const absl::Status& failed, const FarmChannel& options);
+
+// Whether a client can call `endpoint`: HOST:PORT, an IPv6 address in brackets,
+// a port from 1 to 65535.
+// Errors: INVALID_ARGUMENT: `got "foo", expected HOST:PORT, ...`.
+absl::Status CheckEndpoint(absl::string_view endpoint);
 
 // Whether only this machine answers at `host`: localhost, 127.x.x.x, [::1].
 bool IsLoopbackHost(absl::string_view host);

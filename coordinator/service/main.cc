@@ -13,9 +13,11 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
+#include "common/base/option_checks.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/certificates.h"
 #include "common/rpc/client_access.h"
+#include "common/rpc/grpc_log.h"
 #include "common/rpc/tokens.h"
 #include "coordinator/service/server.h"
 #include "coordinator/web/http_access.h"
@@ -100,11 +102,11 @@ int Run(int argc, char** argv) {
   app.add_option("--lease-seconds", lease_seconds,
                  "A worker that is silent for so long loses its jobs")
       ->capture_default_str()
-      ->check(CLI::Range(0.1, 86400.0));
+      ->check(InRange(0.1, 86400));
   app.add_option("--heartbeat-seconds", heartbeat_seconds,
-                 "How often workers report; below a third of the lease")
+                 "How often workers report; at most half of the lease")
       ->capture_default_str()
-      ->check(CLI::Range(0.02, 86400.0));
+      ->check(InRange(0.02, 86400));
   app.add_option("--http", web_options.listen,
                  "Serve the page, /metrics and /healthz at HOST:PORT, e.g. "
                  "127.0.0.1:7078; off unless given. Beyond this machine it is "
@@ -121,16 +123,16 @@ int Run(int argc, char** argv) {
                  "GiB of artifacts that are stored at most; 0: as there is "
                  "room. Uploads beyond are refused")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(AtLeast(0));
   app.add_option("--spare", spare_gib,
                  "GiB that uploads leave free on the disk for the database")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(AtLeast(0));
   app.add_option("--gc-hours", gc_hours,
                  "Delete artifacts that nothing names at start and so often; "
                  "0: only foldfarm gc does")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(AtLeast(0));
   app.add_flag("--skip-check", skip_check,
                "Do not read the database for damage at start");
   app.add_flag("--allow-network-fs", options.store.allow_network_file_system,
@@ -151,12 +153,12 @@ int Run(int argc, char** argv) {
   app.add_option("--max-artifact", max_artifact_gib,
                  "Largest file that is stored, in GiB")
       ->capture_default_str()
-      ->check(CLI::Range(0.001, 1048576.0));
+      ->check(InRange(0.001, 1048576));
   app.add_option("--max-streams", options.max_streams,
                  "Sweeps and logs that are followed at a time; more are "
                  "refused")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
+      ->check(InRange(1, 1000000));
   app.add_option("--log-level", log_level,
                  "trace, debug, info, warning, error or off")
       ->capture_default_str();
@@ -174,6 +176,9 @@ int Run(int argc, char** argv) {
       "same, and\nDIR/http_endpoint where the page is. SIGTERM stops it; "
       "workers "
       "train on and come back.");
+  app.failure_message([](const CLI::App* refusing, const CLI::Error& error) {
+    return ExplainParseError(*refusing, error);
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -189,6 +194,7 @@ int Run(int argc, char** argv) {
       !status.ok()) {
     return fail(status, kExitUsage);
   }
+  SetGrpcLog();
   for (const auto& [flag, listen] : {std::pair("--listen", options.listen),
                                      std::pair("--http", web_options.listen)}) {
     if (listen.empty()) continue;
@@ -250,8 +256,11 @@ int Run(int argc, char** argv) {
                 kExitUsage);
   }
   constexpr double kGib = 1 << 30;
-  options.artifacts.max_bytes = static_cast<int64_t>(max_store_gib * kGib);
-  options.artifacts.spare_bytes = static_cast<int64_t>(spare_gib * kGib);
+  constexpr double kMostGib = 1e9;  // Whose bytes are still an int64_t.
+  options.artifacts.max_bytes =
+      static_cast<int64_t>(std::min(max_store_gib, kMostGib) * kGib);
+  options.artifacts.spare_bytes =
+      static_cast<int64_t>(std::min(spare_gib, kMostGib) * kGib);
   options.store.check_integrity = !skip_check;
   if (gc_hours > 0) options.garbage_interval = absl::Hours(gc_hours);
   options.queue.lease_duration = absl::Seconds(lease_seconds);

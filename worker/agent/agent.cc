@@ -62,16 +62,22 @@ absl::Status Agent::Run() {
     }
     PauseUnlessDraining(std::min({OutageDelay(failures), IdleTimeLeft(),
                                   drain_at_ - clock_.Monotonic()}));
-    if (clock_.Monotonic() >= drain_at_) Drain();
+    const bool out_of_time = clock_.Monotonic() >= drain_at_;
     const bool idle_for_too_long = IdleTimeLeft() <= absl::ZeroDuration();
     absl::MutexLock lock(&mu_);
     if (killed_) return absl::CancelledError("killed");
     if (draining_) return absl::OkStatus();
-    if (idle_for_too_long) {
-      SPDLOG_INFO("worker={} idle for {}, the coordinator never answered: {}",
-                  options_.name, absl::FormatDuration(options_.exit_when_idle),
-                  status.ToString());
-      return absl::OkStatus();
+    if (out_of_time || idle_for_too_long) {
+      // Not as one that did all there was to do.
+      SPDLOG_INFO("worker={} leaves without a job", options_.name);
+      return absl::UnavailableError(absl::StrCat(
+          "the coordinator never answered within ",
+          idle_for_too_long
+              ? absl::StrCat(absl::FormatDuration(options_.exit_when_idle),
+                             " (--exit-when-idle)")
+              : absl::StrCat("--time-limit ",
+                             absl::FormatDuration(options_.time_limit)),
+          ": ", status.message()));
     }
   }
   std::thread heartbeat([this] { HeartbeatLoop(); });
@@ -178,12 +184,11 @@ bool Agent::LeaseLoop() {
           api_.AcquireLeases(request);
       status = response.status();
       absl::MutexLock lock(&mu_);
-      const bool ended = std::exchange(offered_slots_, 0) == 0;
+      offered_slots_ = 0;
       if (response.ok()) {
         failures = 0;
         // Answered for another reason than work, perhaps: ask which.
-        if (response->leases().empty() && !ended &&
-            (!held_.empty() || drained_)) {
+        if (response->leases().empty() && (!held_.empty() || drained_)) {
           BeatNow();
         }
         Start({response->leases().begin(), response->leases().end()});

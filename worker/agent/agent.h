@@ -88,7 +88,8 @@ class Agent {
   // A coordinator that cannot be reached is waited for until then, or for
   // exit_when_idle.
   // Errors: the coordinator refuses this worker (INVALID_ARGUMENT,
-  // PERMISSION_DENIED, UNAUTHENTICATED); CANCELLED after Kill.
+  // PERMISSION_DENIED, UNAUTHENTICATED); UNAVAILABLE when it never answered
+  // within exit_when_idle or time_limit; CANCELLED after Kill.
   absl::Status Run();
 
   // Starts the drain; harmless when repeated.

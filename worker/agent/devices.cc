@@ -6,9 +6,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "common/base/files.h"
+#include "common/base/status_macros.h"
 
 namespace foldfarm {
 namespace {
@@ -55,6 +57,32 @@ absl::StatusOr<std::vector<std::string>> ParseDevices(absl::string_view text) {
                        "jobs on it"));
     }
     devices.push_back(std::move(device));
+  }
+  return devices;
+}
+
+absl::StatusOr<std::vector<std::string>> ChooseDevices(
+    absl::string_view text, const std::vector<std::string>& seen) {
+  if (text == "auto") {
+    std::vector<std::string> gpus;
+    for (const std::string& device : seen) {
+      if (device != "cpu") gpus.push_back(device);
+    }
+    return gpus.empty() ? std::vector<std::string>{"cpu"} : gpus;
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(std::vector<std::string> devices,
+                            ParseDevices(text));
+  for (const std::string& device : devices) {
+    if (device == "cpu" ||
+        std::find(seen.begin(), seen.end(), device) != seen.end()) {
+      continue;
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--device: the trainer does not see ", device, ", it sees ",
+        absl::StrJoin(seen, ", "),
+        seen.size() > 1 ? "; name one of these"
+                        : "; start the worker with --device cpu, or build the "
+                          "trainer against a CUDA LibTorch"));
   }
   return devices;
 }

@@ -16,6 +16,13 @@ namespace foldfarm {
 // Errors: INVALID_ARGUMENT for another name or one named twice.
 absl::StatusOr<std::vector<std::string>> ParseDevices(absl::string_view text);
 
+// The same, of `seen`: "cpu" and the GPUs that the trainer sees. "auto" is
+// every GPU of these, else the CPU.
+//
+// Errors: INVALID_ARGUMENT as above and for a GPU that is not in `seen`.
+absl::StatusOr<std::vector<std::string>> ChooseDevices(
+    absl::string_view text, const std::vector<std::string>& seen);
+
 // What a user's program on `device` gets as CUDA_VISIBLE_DEVICES: the one GPU,
 // out of those that the daemon's own value `inherited` (nullptr: unset) leaves;
 // empty for the CPU.

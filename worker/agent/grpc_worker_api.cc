@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
 #include "common/base/log.h"
@@ -72,14 +73,33 @@ void OutageLog::Note(const absl::Status& status, bool refused) {
 }
 
 GrpcWorkerApi::GrpcWorkerApi(std::shared_ptr<grpc::Channel> channel,
-                             const std::string& endpoint, Clock& clock)
+                             const std::string& endpoint, Clock& clock,
+                             const FarmChannel& access)
     : clock_(clock),
+      access_(access),
       outages_(endpoint, clock),
       worker_(v1::WorkerService::NewStub(channel)),
       artifacts_(v1::ArtifactService::NewStub(channel)),
       calls_(*worker_, clock) {}
 
-absl::Status GrpcWorkerApi::Judge(const absl::Status& status) {
+absl::Status GrpcWorkerApi::Explain(const absl::Status& status) const {
+  // One that let this worker in before and hangs up is merely stopped.
+  if (!absl::IsUnavailable(status) ||
+      (registered_ && !absl::StrContains(status.message(), "andshake"))) {
+    return status;
+  }
+  const std::string advice = TlsAdvice(status, access_);
+  if (advice.empty()) return status;
+  // Some of it quotes the message.
+  const std::string said(status.message());
+  return absl::UnavailableError(
+      absl::StrContains(advice, said)
+          ? absl::StrCat("the coordinator ", advice)
+          : absl::StrCat(said, "; the coordinator ", advice));
+}
+
+absl::Status GrpcWorkerApi::Judge(const absl::Status& failed) {
+  const absl::Status status = Explain(failed);
   const bool refused = registered_ && IsRefusal(status);
   outages_.Note(status, refused);
   if (!refused) return status;

@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "common/rpc/client_access.h"
 #include "foldfarm/v1/artifact.grpc.pb.h"
 #include "foldfarm/v1/worker.grpc.pb.h"
 #include "worker/agent/work_calls.h"
@@ -47,9 +48,10 @@ class OutageLog {
 
 class GrpcWorkerApi : public WorkerApi {
  public:
-  // `endpoint` is for messages.
+  // `endpoint` is for messages; so is `access`, what the channel was made of.
   GrpcWorkerApi(std::shared_ptr<grpc::Channel> channel,
-                const std::string& endpoint, Clock& clock);
+                const std::string& endpoint, Clock& clock,
+                const FarmChannel& access = {});
 
   absl::StatusOr<v1::RegisterResponse> Register(
       const v1::RegisterRequest& request) override;
@@ -84,6 +86,8 @@ class GrpcWorkerApi : public WorkerApi {
   absl::StatusOr<v1::AcquireLeasesResponse> Acquire(
       const v1::AcquireLeasesRequest& request, Wait& wait);
   void Cancel(Wait& wait);
+  // `status` with what to do about it, where the set-up of TLS is to blame.
+  absl::Status Explain(const absl::Status& status) const;
   // Logs how a call ended. Returns what its caller is told: UNAVAILABLE instead
   // of a refusal, once there was a registration.
   absl::Status Judge(const absl::Status& status);
@@ -91,6 +95,7 @@ class GrpcWorkerApi : public WorkerApi {
   absl::Status JudgeTransfer(const absl::Status& status);
 
   Clock& clock_;  // Borrowed; outlives this.
+  const FarmChannel access_;
   OutageLog outages_;
   const std::unique_ptr<v1::WorkerService::Stub> worker_;
   const std::unique_ptr<v1::ArtifactService::Stub> artifacts_;

@@ -15,13 +15,16 @@
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/log.h"
+#include "common/base/option_checks.h"
+#include "common/base/status_macros.h"
 #include "common/base/subprocess.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/client_access.h"
+#include "common/rpc/grpc_log.h"
 #include "worker/agent/agent.h"
-#include "worker/agent/devices.h"
 #include "worker/agent/exec_supervisor.h"
 #include "worker/agent/grpc_worker_api.h"
+#include "worker/agent/trainer_devices.h"
 
 namespace foldfarm {
 namespace {
@@ -48,9 +51,12 @@ With --allow-exec give the worker a user or a container of its own: a program
 can read and write whatever the worker can. It sees a clean environment, and
 nothing that it starts outlives its attempt.
 
-Exit status: 0 drained, 1 failed or killed, 2 usage.)";
+Exit status: 0 drained, 1 failed or killed, 2 usage, 3 no coordinator answered
+for as long as --exit-when-idle or --time-limit allows.)";
 
+constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+constexpr int kExitUnreachable = 3;  // As of `foldfarm`.
 
 struct Flags {
   std::string coordinator = "127.0.0.1:7077";
@@ -94,12 +100,12 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "Name on the farm, unique (default HOST-PID)");
   app.add_option("--slots", flags.slots,
                  "Jobs at a time (default one a device)")
-      ->check(CLI::Range(1, 1024));
+      ->check(InRange(1, 1024));
   app.add_option("--device", flags.device, "auto, cpu, or GPUs: cuda:0,cuda:1")
       ->capture_default_str();
   app.add_option("--threads", flags.threads,
                  "CPU threads a slot (default cores / slots)")
-      ->check(CLI::Range(1, 1024));
+      ->check(InRange(1, 1024));
   app.add_option("--dir", flags.dir,
                  "Folder for cached datasets and scratch files (default "
                  "$XDG_CACHE_HOME/foldfarm or ~/.cache/foldfarm)")
@@ -113,10 +119,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
                "this worker's rights");
   app.add_option("--max-jobs", flags.max_jobs,
                  "Exit after so many jobs (default: never)")
-      ->check(CLI::PositiveNumber);
+      ->check(MoreThan(0));
   app.add_option("--exit-when-idle", flags.exit_when_idle,
                  "Exit after so many seconds without a job (default: never)")
-      ->check(CLI::PositiveNumber);
+      ->check(MoreThan(0));
   app.add_option("--time-limit", flags.time_limit,
                  "Drain in time to exit after so long, e.g. 90m or 4h; jobs "
                  "that reach no checkpoint before are not taken (default: no "
@@ -124,13 +130,13 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--cache-size", flags.cache_gib,
                  "GiB of datasets to keep in --dir; what was not used for "
                  "longest goes first")
-      ->check(CLI::NonNegativeNumber)
+      ->check(AtLeast(0))
       ->capture_default_str();
   app.add_option(
          "--drain-timeout", flags.drain_timeout,
          "Seconds after SIGTERM to hand everything back in; at most half "
          "of --time-limit")
-      ->check(CLI::PositiveNumber)
+      ->check(MoreThan(0))
       ->capture_default_str();
   app.add_option("--log-level", flags.log_level,
                  "trace, debug, info, warning, error or off")
@@ -152,9 +158,12 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
         "\", expected letters, digits, '.', '_' and '-', at most 100"));
   }
   options.version = FOLDFARM_VERSION;
-  auto devices = ParseDevices(flags.device);
-  if (!devices.ok()) return devices.status();
-  options.devices = *std::move(devices);
+  options.trainer = flags.trainer.empty()
+                        ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
+                        : flags.trainer;
+  FOLDFARM_ASSIGN_OR_RETURN(options.devices,
+                            UsableDevices(flags.device, options.trainer,
+                                          flags.allow_exec, Clock::Real()));
   options.slots =
       flags.slots > 0 ? flags.slots : static_cast<int>(options.devices.size());
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
@@ -169,9 +178,6 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
     }
     options.dir = JoinPath(current, options.dir);
   }
-  options.trainer = flags.trainer.empty()
-                        ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
-                        : flags.trainer;
   options.allow_exec = flags.allow_exec;
   options.max_jobs = flags.max_jobs;
   if (flags.exit_when_idle > 0) {
@@ -222,6 +228,9 @@ int Main(int argc, char** argv) {
   CLI::App app(kDescription, "foldfarm-worker");
   Flags flags;
   AddFlags(app, flags);
+  app.failure_message([](const CLI::App* refusing, const CLI::Error& error) {
+    return ExplainParseError(*refusing, error);
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -233,9 +242,15 @@ int Main(int argc, char** argv) {
     std::cerr << "foldfarm-worker: " << status.message() << "\n";
     return kExitUsage;
   }
+  SetGrpcLog();
   const absl::StatusOr<AgentOptions> options = ToOptions(flags);
   if (!options.ok()) {
     std::cerr << "foldfarm-worker: " << options.status().message() << "\n";
+    return kExitUsage;
+  }
+  if (const absl::Status status = CheckEndpoint(flags.coordinator);
+      !status.ok()) {
+    std::cerr << "foldfarm-worker: --coordinator: " << status.message() << "\n";
     return kExitUsage;
   }
   const absl::StatusOr<FarmChannel> channel =
@@ -245,19 +260,22 @@ int Main(int argc, char** argv) {
     return kExitUsage;
   }
   GrpcWorkerApi api(MakeChannel(flags.coordinator, *channel), flags.coordinator,
-                    Clock::Real());
+                    Clock::Real(), *channel);
   auto agent = Agent::Create(*options, api, Clock::Real());
   if (!agent.ok()) {
     std::cerr << "foldfarm-worker: " << agent.status().message() << "\n";
-    return 1;
+    return kExitFailed;
   }
   std::thread watcher([&] { WatchSignals(signals, **agent); });
   const absl::Status status = (*agent)->Run();
   kill(getpid(), SIGUSR1);
   watcher.join();
   if (status.ok()) return 0;
-  std::cerr << "foldfarm-worker: " << status.message() << "\n";
-  return 1;
+  const bool unreachable = absl::IsUnavailable(status);
+  std::cerr << "foldfarm-worker: "
+            << (unreachable ? absl::StrCat(flags.coordinator, ": ") : "")
+            << status.message() << "\n";
+  return unreachable ? kExitUnreachable : kExitFailed;
 }
 
 }  // namespace

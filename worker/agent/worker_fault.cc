@@ -11,7 +11,8 @@ namespace {
 
 constexpr int64_t kLeastRoom = 1 << 20;
 
-// Texts of cudaGetErrorString and strerror, and what they mean.
+// Texts of cudaGetErrorString, of strerror and of our trainer (CheckDevice in
+// worker/training/torch_setup.cc), and what they mean.
 struct Sign {
   absl::string_view text;
   absl::string_view fault;
@@ -22,6 +23,9 @@ constexpr Sign kSigns[] = {
     {"no CUDA-capable device is detected", "the GPU is gone"},
     {"CUDA driver version is insufficient",
      "the GPU's driver is too old for the trainer"},
+    {", but this trainer sees ",
+     "the trainer does not see this worker's GPU; start the worker with "
+     "--device cpu, or build the trainer against a CUDA LibTorch"},
     {"system has unsupported display driver / cuda driver combination",
      "the GPU's driver does not fit the system"},
     {"No space left on device", "no room on the disk"},

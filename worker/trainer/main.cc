@@ -18,6 +18,7 @@
 #include "worker/trainer/draw.h"
 #include "worker/trainer/explain.h"
 #include "worker/trainer/predict_command.h"
+#include "worker/training/torch_setup.h"
 
 namespace {
 
@@ -34,6 +35,7 @@ constexpr char kUsage[] =
     "       foldfarm-trainer draw DIR\n"
     "       foldfarm-trainer describe < MODELS.json\n"
     "       foldfarm-trainer explain DIR\n"
+    "       foldfarm-trainer devices\n"
     "\n"
     "attempt: runs the attempt in DIR: attempt.json (the job), "
     "dataset.safetensors, "
@@ -58,10 +60,22 @@ constexpr char kUsage[] =
     "writes explain.safetensors there; foldfarm explain makes a picture of "
     "it.\n"
     "\n"
+    "devices: where attempts can run: cpu and the GPUs that Torch sees "
+    "(cuda:0),\n"
+    "one a line.\n"
+    "\n"
     "Exit: 0 done, 64 bad configuration, 70 failed, 71 out of memory, 75 "
     "stopped.\n"
     "\n"
     "Example: foldfarm-trainer attempt attempts/130_gru-0\n";
+
+bool IsHelp(absl::string_view word) { return word == "--help" || word == "-h"; }
+
+void PrintDevices() {
+  std::puts("cpu");
+  const int gpus = foldfarm::CountGpus();
+  for (int i = 0; i < gpus; ++i) std::printf("cuda:%d\n", i);
+}
 
 // Says what went wrong and returns the exit status that tells it.
 int Report(const absl::Status& status) {
@@ -110,8 +124,14 @@ int main(int argc, char** argv) {
     std::puts("foldfarm-trainer " FOLDFARM_VERSION);
     return foldfarm::kExitDone;
   }
-  if (command == "--help" || command == "-h") {
+  // `predict` has a help of its own.
+  if (IsHelp(command) ||
+      (argc > 2 && command != "predict" && IsHelp(argv[2]))) {
     std::fputs(kUsage, stdout);
+    return foldfarm::kExitDone;
+  }
+  if (argc == 2 && command == "devices") {
+    PrintDevices();
     return foldfarm::kExitDone;
   }
   if (argc == 3 && command == "draw") {

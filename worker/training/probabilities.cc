@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "worker/training/autocast.h"
+#include "worker/training/out_of_memory.h"
 
 namespace foldfarm {
 namespace {
@@ -16,8 +17,8 @@ namespace {
 std::optional<at::Tensor> TryAll(Model& model, const at::Tensor& images) {
   try {
     return model.Forward(images).to(at::kFloat).sigmoid();
-  } catch (const c10::OutOfMemoryError&) {
-    if (images.size(0) <= 1) throw;
+  } catch (const c10::Error& error) {
+    if (images.size(0) <= 1 || !IsOutOfMemory(error)) throw;
     return std::nullopt;
   }
 }

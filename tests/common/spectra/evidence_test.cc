@@ -101,6 +101,28 @@ TEST(SampleCheckTest, FewScansFewIonsAndReadingsLeftOutAreSaid) {
                           HasSubstr("60 % of its readings were taken at")));
 }
 
+TEST(SampleCheckTest, AnImportWarnsOfFewScansAndReadingsThatRepeat) {
+  ReadingSummary summary = Usual();
+  EXPECT_THAT(ImportWarnings(summary, Scans(29, 990)), IsEmpty());
+  summary.scans = 2;
+  summary.repeated = 970;
+  EXPECT_THAT(
+      ImportWarnings(summary, Scans(29, 33)),
+      ElementsAre(HasSubstr("2 scans, expected at least 30: models see nothing "
+                            "of it"),
+                  HasSubstr("97 % of its readings have the time and the m/z of "
+                            "another one")));
+}
+
+TEST(SampleCheckTest, AnImportKnowsNoModelsAndWarnsOnlyWhenNearlyAllIsEmpty) {
+  ReadingSummary summary = Usual();
+  summary.highest = 490;
+  EXPECT_THAT(ImportWarnings(summary, Scans(29, 490)), IsEmpty());
+  summary.highest = 130;
+  EXPECT_THAT(ImportWarnings(summary, Scans(29, 130)),
+              ElementsAre(HasSubstr("30 to 130 °C")));
+}
+
 TEST(SampleCheckTest, SummariesCountWhatPreparationLeavesOut) {
   Readings readings;
   const auto add = [&](double temperature, double mz) {

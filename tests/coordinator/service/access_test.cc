@@ -13,6 +13,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/digest.h"
+#include "common/base/files.h"
 #include "common/base/subprocess.h"
 #include "common/rpc/certificates.h"
 #include "common/rpc/client_access.h"
@@ -198,6 +200,40 @@ TEST_F(AccessTest, AnUploadThatStandsStillIsEnded) {
   const grpc::Status status = writer->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED)
       << status.error_message();
+}
+
+TEST_F(AccessTest, AnUploadThatGoesOnFromALotDoesNotStandStill) {
+  // Zeros, which take no room on the disk but time to read.
+  constexpr int64_t kKept = int64_t{1} << 30;
+  const std::string zeros(size_t{1} << 20, '\0');
+  const absl::Duration begin = Clock::Real().Monotonic();
+  Hasher hasher = Hasher::Sha256();
+  for (int64_t i = 0; i < kKept; i += int64_t{1} << 20) hasher.Update(zeros);
+  hasher.Update("end");
+  const std::string digest = hasher.FinishHex();
+
+  server_.reset();
+  options_.stall_limit = (Clock::Real().Monotonic() - begin) / 2;
+  Start();
+  As(kPerson);
+  {
+    auto part = *AppendFile::Open(
+        JoinPath(directory_, absl::StrCat("uploads/", digest, ".part")));
+    ASSERT_TRUE(part->Truncate(kKept).ok());
+  }
+  grpc::ClientContext context;
+  SetTimeout(context, kTimeout);
+  v1::UploadArtifactResponse response;
+  const auto writer = artifacts_->UploadArtifact(&context, &response);
+  v1::UploadArtifactRequest piece;
+  piece.mutable_header()->set_digest(digest);
+  piece.mutable_header()->set_size_bytes(kKept + 3);
+  piece.mutable_header()->set_offset(kKept);
+  piece.set_data("end");
+  ASSERT_TRUE(writer->Write(piece));
+  ASSERT_TRUE(writer->WritesDone());
+  const grpc::Status status = writer->Finish();
+  EXPECT_TRUE(status.ok()) << status.error_message();
 }
 
 TEST_F(AccessTest, AnArtifactAboveTheLimitIsRefused) {

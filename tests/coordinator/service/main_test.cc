@@ -18,11 +18,15 @@
 #include "common/base/subprocess.h"
 #include "common/rpc/channel.h"
 #include "foldfarm/v1/farm.grpc.pb.h"
+#include "tests/testing/certs.h"
 
 namespace foldfarm {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 class MainTest : public ::testing::Test {
  protected:
@@ -61,9 +65,11 @@ class MainTest : public ::testing::Test {
   std::string ReadAll() { return ReadUntil(std::string(1, '\0')); }
 
   // Starts a coordinator on a free port; returns its endpoint.
-  std::string Serve() {
-    child_ = Spawn({"--dir", directory_, "--listen", "127.0.0.1:0",
-                    "--log-level", "error"});
+  std::string Serve(const std::vector<std::string>& flags = {}) {
+    std::vector<std::string> arguments = {
+        "--dir", directory_, "--listen", "127.0.0.1:0", "--log-level", "error"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    child_ = Spawn(std::move(arguments));
     const std::string said = ReadUntil("\n");
     EXPECT_TRUE(absl::StartsWith(said, "listening on 127.0.0.1:")) << said;
     return said.substr(13, said.find('\n') - 13);
@@ -118,8 +124,56 @@ TEST_F(MainTest, WrongUsageIsExplained) {
   EXPECT_THAT(ReadAll(), HasSubstr("--dir is required"));
   EXPECT_EQ(child->Wait().exit_status, 2);
   const auto help = Spawn({"--help"});
-  EXPECT_THAT(ReadAll(), HasSubstr("Example:"));
+  EXPECT_THAT(ReadAll(), AllOf(HasSubstr("Example:"),
+                               HasSubstr("at most half of the lease")));
   EXPECT_EQ(help->Wait().exit_status, 0);
+}
+
+TEST_F(MainTest, AWrongNumberIsToldWithWhatIsExpected) {
+  const std::vector<std::vector<std::string>> cases = {
+      {"--spare", "-1", "got -1, expected at least 0"},
+      {"--max-store", "x", "got \"x\", expected a number, at least 0"},
+      {"--gc-hours", "-0.5", "got -0.5, expected at least 0"},
+      {"--max-artifact", "2e9", "got 2e9, expected 0.001 to 1048576"},
+      {"--lease-seconds", "0", "got 0, expected 0.1 to 86400"}};
+  for (const std::vector<std::string>& one : cases) {
+    const auto child = Spawn({"--dir", directory_, one[0], one[1]});
+    EXPECT_EQ(ReadAll(),
+              absl::StrCat("foldfarm-coordinator: ", one[0], ": ", one[2],
+                           "\nSee foldfarm-coordinator --help.\n"));
+    EXPECT_EQ(child->Wait().exit_status, 2);
+  }
+}
+
+TEST_F(MainTest, AMistypedOptionIsTold) {
+  const auto child = Spawn({"--dirr", directory_});
+  EXPECT_THAT(ReadAll(), StartsWith("foldfarm-coordinator: unknown option "
+                                    "\"--dirr\" (did you mean \"--dir\"?)\n"));
+  EXPECT_EQ(child->Wait().exit_status, 2);
+}
+
+TEST_F(MainTest, APortThatIsTakenIsToldInOneSentence) {
+  const std::string endpoint = Serve();
+  const auto second =
+      Spawn({"--dir", JoinPath(directory_, "second"), "--listen", endpoint});
+  EXPECT_THAT(ReadAll(), AllOf(HasSubstr("cannot listen on"),
+                               Not(HasSubstr("chttp2_server.cc"))));
+  EXPECT_EQ(second->Wait().exit_status, 1);
+}
+
+TEST_F(MainTest, WhoSpeaksNoTlsFillsNoLog) {
+  const std::string certs = JoinPath(directory_, "certs");
+  ASSERT_EQ(MakeCerts(certs, "localhost"), 0);
+  const std::string endpoint =
+      Serve({"--tls-cert", JoinPath(certs, "localhost.crt"), "--tls-key",
+             JoinPath(certs, "localhost.key")});
+  const auto stub = v1::FarmService::NewStub(MakeChannel(endpoint));
+  EXPECT_FALSE(UnaryCall(*stub, &v1::FarmService::StubInterface::ListSweeps,
+                         v1::ListSweepsRequest(), absl::Seconds(30))
+                   .ok());
+  child_->Signal(SIGTERM);
+  EXPECT_THAT(ReadAll(), Not(HasSubstr("ssl_transport_security.cc")));
+  EXPECT_EQ(child_->Wait().exit_status, 0);
 }
 
 // Calls that any gRPC tool makes, in bytes: their protos are not ours.

@@ -173,11 +173,30 @@ TEST_F(AgentTest, SaysWhatItsTrainersUse) {
   EXPECT_GT(usage.cpu_seconds(), 0);
 }
 
-TEST_F(AgentTest, AnExitWhenIdleDoesNotWaitForTheCoordinator) {
+// Else a batch job that reached nothing would count as done.
+TEST_F(AgentTest, ACoordinatorThatNeverAnsweredIsAFailure) {
+  coordinator_.GoAway();
   options_.exit_when_idle = absl::Milliseconds(50);
+  Start();
+  EXPECT_EQ(Join().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(Join().message()),
+              ::testing::AllOf(::testing::HasSubstr("--exit-when-idle"),
+                               ::testing::HasSubstr("connection refused")));
+  agent_.reset();
+  options_.exit_when_idle = absl::InfiniteDuration();
+  options_.time_limit = absl::Milliseconds(100);
+  Start();
+  EXPECT_EQ(Join().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(Join().message()),
+              ::testing::HasSubstr("--time-limit"));
+}
+
+TEST_F(AgentTest, DrainedBeforeItIsRegisteredItIsDone) {
   coordinator_.GoAway();
   Start();
-  EXPECT_TRUE(Join().ok());
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.calls["Register"] > 0; }));
+  EXPECT_TRUE(DrainAndJoin().ok());
 }
 
 TEST_F(AgentTest, KilledBeforeItIsRegisteredItSaysSo) {

@@ -24,6 +24,25 @@ TEST(ParseDevicesTest, ReadsListsAndRefusesWhatIsNoDevice) {
   }
 }
 
+TEST(ChooseDevicesTest, AutoIsEveryGpuThatIsSeenElseTheCpu) {
+  EXPECT_THAT(*ChooseDevices("auto", {"cpu"}), ElementsAre("cpu"));
+  EXPECT_THAT(*ChooseDevices("auto", {"cpu", "cuda:0", "cuda:1"}),
+              ElementsAre("cuda:0", "cuda:1"));
+}
+
+TEST(ChooseDevicesTest, WhatIsNamedMustBeSeen) {
+  EXPECT_THAT(*ChooseDevices("cuda:1,cpu", {"cpu", "cuda:0", "cuda:1"}),
+              ElementsAre("cuda:1", "cpu"));
+  const absl::Status none = ChooseDevices("cuda:0", {"cpu"}).status();
+  EXPECT_EQ(none.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(none.message()), HasSubstr("--device cpu"));
+  const absl::Status beyond =
+      ChooseDevices("cuda:0,cuda:3", {"cpu", "cuda:0"}).status();
+  EXPECT_EQ(beyond.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(beyond.message()),
+              HasSubstr("does not see cuda:3, it sees cpu, cuda:0;"));
+}
+
 TEST(SlotPoolTest, SpreadsAttemptsOverDevices) {
   SlotPool pool({"cuda:0", "cuda:1"}, 4);
   EXPECT_EQ(pool.Take(1).device, "cuda:0");

@@ -20,7 +20,9 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/client_access.h"
 #include "common/rpc/status.h"
+#include "tests/testing/certs.h"
 
 namespace foldfarm {
 namespace {
@@ -91,8 +93,8 @@ class GrpcWorkerApiTest : public ::testing::Test {
     builder.RegisterService(
         static_cast<v1::ArtifactService::Service*>(&service_));
     server_ = builder.BuildAndStart();
-    const std::string endpoint = absl::StrCat("127.0.0.1:", port);
-    api_ = std::make_unique<GrpcWorkerApi>(MakeChannel(endpoint), endpoint,
+    endpoint_ = absl::StrCat("127.0.0.1:", port);
+    api_ = std::make_unique<GrpcWorkerApi>(MakeChannel(endpoint_), endpoint_,
                                            Clock::Real());
   }
   ~GrpcWorkerApiTest() override {
@@ -135,6 +137,7 @@ class GrpcWorkerApiTest : public ::testing::Test {
   const std::shared_ptr<spdlog::logger> logger_;
   OneStatus service_;
   std::unique_ptr<grpc::Server> server_;
+  std::string endpoint_;
   std::unique_ptr<GrpcWorkerApi> api_;
 };
 
@@ -175,6 +178,49 @@ TEST_F(GrpcWorkerApiTest, AFolderThatMayNotBeWrittenIsNoRefusal) {
   EXPECT_FALSE(status.ok());
   EXPECT_NE(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ(CountInLog("refuses this worker"), 0) << log_.str();
+}
+
+// Certificates that a test of TLS needs.
+class WrongTlsTest : public GrpcWorkerApiTest {
+ protected:
+  void SetUp() override { ASSERT_EQ(MakeCerts(certs_, "localhost"), 0); }
+  std::string File(const std::string& name) const {
+    return JoinPath(certs_, name);
+  }
+  const std::string certs_ = JoinPath(directory_, "certs");
+};
+
+TEST_F(WrongTlsTest, ACoordinatorWithoutItIsExplained) {
+  ClientAccess access;
+  access.tls_ca = File("ca.crt");
+  const auto channel = ToFarmChannel(access, endpoint_);
+  ASSERT_TRUE(channel.ok()) << channel.status();
+  GrpcWorkerApi api(MakeChannel(endpoint_, *channel), endpoint_, Clock::Real(),
+                    *channel);
+  const absl::Status status = api.Register({}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("leave out --tls-ca"));
+  EXPECT_EQ(CountInLog("leave out --tls-ca"), 1) << log_.str();
+}
+
+TEST_F(WrongTlsTest, ACoordinatorWithItIsExplained) {
+  grpc::SslServerCredentialsOptions options;
+  options.pem_key_cert_pairs.push_back(
+      {ReadFile(File("localhost.key")).value(),
+       ReadFile(File("localhost.crt")).value()});
+  OneStatus service;
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::SslServerCredentials(options),
+                           &port);
+  builder.RegisterService(static_cast<v1::WorkerService::Service*>(&service));
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const std::string endpoint = absl::StrCat("127.0.0.1:", port);
+  GrpcWorkerApi api(MakeChannel(endpoint), endpoint, Clock::Real());
+  const absl::Status status = api.Register({}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--tls-ca FILE"));
+  EXPECT_EQ(CountInLog("--tls-ca FILE"), 1) << log_.str();
 }
 
 }  // namespace

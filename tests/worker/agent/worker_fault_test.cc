@@ -19,6 +19,16 @@ TEST(WorkerFaultTest, NamesWhatOnlyTheBoxCanCause) {
               HasSubstr("room"));
 }
 
+// The words of CheckDevice in worker/training/torch_setup.cc.
+TEST(WorkerFaultTest, AGpuThatTheTrainerDoesNotSeeIsOne) {
+  for (const char* words :
+       {"the trainer exited with status 70: FAILED_PRECONDITION: device is "
+        "cuda:0, but this trainer sees no GPU",
+        "device is cuda:3, but this trainer sees only 2 GPUs"}) {
+    EXPECT_THAT(WorkerFault(words), HasSubstr("--device cpu")) << words;
+  }
+}
+
 TEST(WorkerFaultTest, DoesNotBlameTheBoxForWhatAProgramCanCause) {
   for (const char* words :
        {"", "loss is nan", "CUDA error: device-side assert triggered",
