@@ -18,6 +18,7 @@
 #include "common/base/status_macros.h"
 #include "common/spectra/assemble.h"
 #include "common/spectra/prepare.h"
+#include "common/spectra/sample_check.h"
 #include "common/spectra/sample_file.h"
 #include "common/spectra/sample_table.h"
 #include "common/tensorfile/tensorfile.h"
@@ -150,6 +151,38 @@ absl::StatusOr<std::vector<SampleFile>> PrepareAll(
               : ""));
 }
 
+std::vector<OddSample> FindOdd(const std::vector<SampleRow>& rows,
+                               const std::vector<SampleFile>& prepared) {
+  std::vector<OddSample> odd;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const ReadingSummary& summary = prepared[i].summary;
+    const std::vector<std::string> warnings =
+        ImportWarnings(summary, prepared[i].tensors.temperature);
+    if (warnings.empty()) continue;
+    odd.push_back({rows[i].id, summary.scans, absl::StrJoin(warnings, "; ")});
+  }
+  std::stable_sort(
+      odd.begin(), odd.end(),
+      [](const OddSample& a, const OddSample& b) { return a.scans < b.scans; });
+  return odd;
+}
+
+std::vector<SharedFeatures> FindShared(const std::vector<SampleRow>& rows) {
+  std::map<std::string, std::string> by_path, by_md5;  // Ids.
+  std::vector<SharedFeatures> shared;
+  for (const SampleRow& row : rows) {
+    const auto path = by_path.emplace(row.features_path, row.id);
+    if (!path.second) {
+      shared.push_back({row.id, path.first->second});
+      continue;
+    }
+    if (row.md5.empty()) continue;
+    const auto md5 = by_md5.emplace(row.md5, row.id);
+    if (!md5.second) shared.push_back({row.id, md5.first->second});
+  }
+  return shared;
+}
+
 // Writes the dataset beside `output`, then renames it.
 absl::Status WriteDataset(const ImportOptions& options,
                           const TensorFileWriter& writer,
@@ -202,6 +235,10 @@ absl::StatusOr<ImportResult> ImportDataset(const ImportOptions& options,
   for (const SampleRow& row : table.samples) {
     ++result.counts[{row.split, row.instrument_type}];
     result.labelled += row.labelled ? 1 : 0;
+    if (row.split == "train") {
+      ++result.train;
+      if (table.has_label_files && !row.labelled) ++result.train_unlabelled;
+    }
     for (size_t l = 0; l < row.labels.size(); ++l) {
       result.labels[l].positive += row.labels[l];
     }
@@ -210,6 +247,8 @@ absl::StatusOr<ImportResult> ImportDataset(const ImportOptions& options,
     result.scans += static_cast<int64_t>(sample.tensors.temperature.size());
     result.fallback_baselines += sample.fallback_baselines;
   }
+  result.odd = FindOdd(table.samples, prepared);
+  result.shared = FindShared(table.samples);
   result.samples = static_cast<int64_t>(prepared.size());
   result.seconds = absl::ToDoubleSeconds(Clock::Real().Monotonic() - start);
   return result;

@@ -40,11 +40,28 @@ struct ImportedLabel {
   int64_t positive = 0;  // Labelled samples that have it.
 };
 
+// A sample that models learn little from.
+struct OddSample {
+  std::string id;
+  int64_t scans = 0;
+  // Why, one sentence or more without its name: see ImportWarnings.
+  std::string warning;
+};
+
+// A sample with the features file of another one.
+struct SharedFeatures {
+  std::string id;
+  std::string other;  // The first that has it.
+};
+
 struct ImportResult {
   std::string digest;  // SHA-256 of the file.
   int64_t size_bytes = 0;
   int64_t samples = 0;
   int64_t labelled = 0;
+  // Of split train; and of these, those that no label file has a row for (0
+  // where there is no label file at all).
+  int64_t train = 0, train_unlabelled = 0;
   int64_t scans = 0;
   // (split, instrument_type) -> samples.
   std::map<std::pair<std::string, std::string>, int64_t> counts;
@@ -53,6 +70,10 @@ struct ImportResult {
   // and their number by split.
   std::vector<std::string> missing;
   std::map<std::string, int64_t> missing_by_split;
+  // Those with the fewest scans first, then in metadata.csv's order.
+  std::vector<OddSample> odd;
+  // Of equal features_path or MD5, in metadata.csv's order.
+  std::vector<SharedFeatures> shared;
   // m/z curves whose baseline is a straight line or a minimum, because asPLS
   // broke down on them.
   int64_t fallback_baselines = 0;

@@ -10,15 +10,68 @@ namespace foldfarm {
 namespace {
 
 // From here on a sample is odd. In the data that the recipe was made for, 5 %
-// of the samples leave more columns empty; none has fewer scans, and 1 % fewer
-// m/z.
+// of the samples leave more columns empty, none nearly all; none has fewer
+// scans, 1 % fewer m/z, and none repeated readings.
 constexpr double kManyEmpty = 0.4;
+constexpr double kNearlyAllEmpty = 0.75;
 constexpr int64_t kFewScans = 30;
 constexpr int kFewMz = 20;
 constexpr double kManyBetween = 0.05;
+constexpr double kManyRepeated = 0.05;
 constexpr double kManyOutside = 0.5;
+// The first and the last scan are never shown.
+constexpr int64_t kFewestScans = 3;
 
 double Percent(double share) { return std::round(share * 100); }
+
+std::string DescribeEmpty(const ReadingSummary& summary, double empty,
+                          const TemperatureWindow& window) {
+  return absl::StrFormat(
+      "its readings span %.0f to %.0f °C, the models look at %.0f to %.0f "
+      "°C: %.0f %% of what they look at is empty",
+      summary.lowest, summary.highest, window.first,
+      window.first + window.step * (window.columns - 1), Percent(empty));
+}
+
+// What does not depend on the models.
+void AddReadingWarnings(const ReadingSummary& summary,
+                        std::vector<std::string>& warnings) {
+  if (summary.scans < kFewScans) {
+    warnings.push_back(absl::StrCat(
+        "it has ", summary.scans, summary.scans == 1 ? " scan" : " scans",
+        ", expected at least ", kFewScans, ": models see ",
+        summary.scans < kFewestScans
+            ? "nothing of it, as the first and the last scan are never shown"
+            : "little of it"));
+  }
+  if (summary.num_mz < kFewMz) {
+    warnings.push_back(absl::StrCat(
+        "it has readings of ", summary.num_mz,
+        " m/z, the models look at 100; what is missing looks like nothing"));
+  }
+  const auto share = [&](int64_t count) {
+    return static_cast<double>(count) /
+           static_cast<double>(std::max<int64_t>(summary.readings, 1));
+  };
+  if (share(summary.repeated) > kManyRepeated) {
+    warnings.push_back(absl::StrCat(
+        Percent(share(summary.repeated)),
+        " % of its readings have the time and the m/z of another one and were "
+        "left out; was the time rounded?"));
+  }
+  if (share(summary.between) > kManyBetween) {
+    warnings.push_back(absl::StrCat(
+        Percent(share(summary.between)),
+        " % of its readings have an m/z below 0 or between two whole numbers "
+        "(fraction 0.3 to 0.7) and were left out"));
+  }
+  if (share(summary.cold + summary.hot) > kManyOutside) {
+    warnings.push_back(
+        absl::StrCat(Percent(share(summary.cold + summary.hot)),
+                     " % of its readings were taken at 28 °C and below or at "
+                     "1000 °C and above and were left out"));
+  }
+}
 
 }  // namespace
 
@@ -28,6 +81,11 @@ ReadingSummary SummarizeReadings(const Readings& readings,
   summary.readings = static_cast<int64_t>(readings.size());
   summary.num_mz = static_cast<int>(sample.curves.size());
   summary.scans = static_cast<int64_t>(sample.temperature.size());
+  for (const MzCurve& curve : sample.curves) {
+    for (size_t i = 1; i < curve.scan.size(); ++i) {
+      summary.repeated += curve.scan[i] == curve.scan[i - 1] ? 1 : 0;
+    }
+  }
   if (readings.size() == 0) return summary;
   summary.lowest = summary.highest = readings.temperature[0];
   for (size_t i = 0; i < readings.size(); ++i) {
@@ -60,38 +118,22 @@ std::vector<std::string> SampleWarnings(const ReadingSummary& summary,
                                         absl::Span<const double> temperature,
                                         const TemperatureWindow& window) {
   std::vector<std::string> warnings;
-  const double last = window.first + window.step * (window.columns - 1);
   const double empty = EmptyColumns(temperature, window);
   if (empty > kManyEmpty) {
-    warnings.push_back(absl::StrFormat(
-        "its readings span %.0f to %.0f °C, the models look at %.0f to %.0f "
-        "°C: %.0f %% of what they look at is empty",
-        summary.lowest, summary.highest, window.first, last, Percent(empty)));
+    warnings.push_back(DescribeEmpty(summary, empty, window));
   }
-  if (summary.scans < kFewScans) {
-    warnings.push_back(absl::StrCat("it has ", summary.scans,
-                                    " scans, expected at least ", kFewScans));
-  }
-  if (summary.num_mz < kFewMz) {
-    warnings.push_back(absl::StrCat(
-        "it has readings of ", summary.num_mz,
-        " m/z, the models look at 100; what is missing looks like nothing"));
-  }
-  const auto share = [&](int64_t count) {
-    return static_cast<double>(count) /
-           static_cast<double>(std::max<int64_t>(summary.readings, 1));
-  };
-  if (share(summary.between) > kManyBetween) {
-    warnings.push_back(absl::StrCat(
-        Percent(share(summary.between)),
-        " % of its readings have an m/z below 0 or between two whole numbers "
-        "(fraction 0.3 to 0.7) and were left out"));
-  }
-  if (share(summary.cold + summary.hot) > kManyOutside) {
-    warnings.push_back(
-        absl::StrCat(Percent(share(summary.cold + summary.hot)),
-                     " % of its readings were taken at 28 °C and below or at "
-                     "1000 °C and above and were left out"));
+  AddReadingWarnings(summary, warnings);
+  return warnings;
+}
+
+std::vector<std::string> ImportWarnings(const ReadingSummary& summary,
+                                        absl::Span<const double> temperature) {
+  std::vector<std::string> warnings;
+  AddReadingWarnings(summary, warnings);
+  const TemperatureWindow usual = {};
+  const double empty = EmptyColumns(temperature, usual);
+  if (empty > kNearlyAllEmpty && summary.scans >= kFewestScans) {
+    warnings.push_back(DescribeEmpty(summary, empty, usual));
   }
   return warnings;
 }

@@ -1,5 +1,6 @@
-// Says what is odd about a sample that is to be predicted: readings that do not
-// count, temperatures that were not reached, ions that are not there.
+// Says what is odd about a sample that is to be trained on or predicted:
+// readings that do not count, temperatures that were not reached, ions that are
+// not there.
 //
 // Pure functions; thread-safe.
 #ifndef FOLDFARM_COMMON_SPECTRA_SAMPLE_CHECK_H_
@@ -21,6 +22,8 @@ struct ReadingSummary {
   // Left out by preparation: at 28 C and below, at 1000 C and above; between
   // two m/z, or below 0.
   int64_t cold = 0, hot = 0, between = 0;
+  // Left out, too: another reading of the same m/z and the same scan follows.
+  int64_t repeated = 0;
   // Degrees C of all readings.
   double lowest = 0, highest = 0;
   // Of 100.
@@ -49,6 +52,12 @@ double EmptyColumns(absl::Span<const double> temperature,
 std::vector<std::string> SampleWarnings(const ReadingSummary& summary,
                                         absl::Span<const double> temperature,
                                         const TemperatureWindow& window);
+
+// Why models learn little from a sample, whatever the models are, as sentences
+// of that kind. Says of temperatures only when nearly all that models usually
+// look at is empty.
+std::vector<std::string> ImportWarnings(const ReadingSummary& summary,
+                                        absl::Span<const double> temperature);
 
 }  // namespace foldfarm
 

@@ -17,6 +17,8 @@
 namespace foldfarm {
 namespace {
 
+constexpr char kMetadataFile[] = "metadata.csv";
+
 // A sample's id is a key and part of messages: one word.
 bool IsValidId(absl::string_view id) {
   return !id.empty() && id.size() <= 100 &&
@@ -150,6 +152,19 @@ absl::Status ReadLabels(const std::string& path, const IndexOfId& index,
   return absl::OkStatus();
 }
 
+// Names of the label files in a folder, sorted.
+absl::StatusOr<std::vector<std::string>> ListLabelFiles(
+    const std::string& directory) {
+  FOLDFARM_ASSIGN_OR_RETURN(std::vector<std::string> names,
+                            ListDirectory(directory));
+  names.erase(std::remove_if(names.begin(), names.end(),
+                             [](const std::string& name) {
+                               return !absl::EndsWith(name, "_labels.csv");
+                             }),
+              names.end());
+  return names;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<SampleRow>> ReadMetadataFile(
@@ -163,14 +178,14 @@ absl::StatusOr<SampleTable> ReadSampleTable(
   SampleTable table;
   IndexOfId index;
   FOLDFARM_ASSIGN_OR_RETURN(
-      table.samples, ReadMetadata(JoinPath(directory, "metadata.csv"), &index));
+      table.samples, ReadMetadata(JoinPath(directory, kMetadataFile), &index));
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                            ListDirectory(directory));
+                            ListLabelFiles(directory));
   for (const std::string& name : names) {
-    if (!absl::EndsWith(name, "_labels.csv")) continue;
     FOLDFARM_RETURN_IF_ERROR(
         ReadLabels(JoinPath(directory, name), index, &table));
   }
+  table.has_label_files = !names.empty();
   if (table.labels.empty()) table.labels = labels;
   if (table.labels.empty()) {
     return absl::NotFoundError(
@@ -180,6 +195,20 @@ absl::StatusOr<SampleTable> ReadSampleTable(
     sample.labels.resize(table.labels.size(), 0);
   }
   return table;
+}
+
+absl::StatusOr<std::vector<std::string>> ListDatasetFiles(
+    const std::string& directory) {
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const std::vector<SampleRow> samples,
+      ReadMetadataFile(JoinPath(directory, kMetadataFile)));
+  FOLDFARM_ASSIGN_OR_RETURN(std::vector<std::string> files,
+                            ListLabelFiles(directory));
+  files.push_back(kMetadataFile);
+  for (const SampleRow& sample : samples) files.push_back(sample.features_path);
+  std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
+  return files;
 }
 
 }  // namespace foldfarm

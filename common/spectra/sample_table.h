@@ -30,6 +30,7 @@ struct SampleRow {
 struct SampleTable {
   std::vector<std::string> labels;  // Names, in the label files' order.
   std::vector<SampleRow> samples;   // In metadata.csv's order.
+  bool has_label_files = false;
 };
 
 // Reads a metadata.csv alone: its samples without labels. Errors: as below.
@@ -48,6 +49,12 @@ absl::StatusOr<std::vector<SampleRow>> ReadMetadataFile(
 // files whose columns differ.
 absl::StatusOr<SampleTable> ReadSampleTable(
     const std::string& directory, const std::vector<std::string>& labels = {});
+
+// The files that ReadSampleTable reads in the folder, and the features files
+// that metadata.csv names, there or not: paths relative to the folder, sorted,
+// each once. Errors: as above for metadata.csv.
+absl::StatusOr<std::vector<std::string>> ListDatasetFiles(
+    const std::string& directory);
 
 }  // namespace foldfarm
 

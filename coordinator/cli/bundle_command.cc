@@ -30,6 +30,7 @@
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/inside_folder.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/json_summary.h"
 #include "coordinator/cli/model_card.h"
 #include "coordinator/cli/progress.h"
 
@@ -264,14 +265,12 @@ absl::StatusOr<int> MakeBundle(CommandContext& context,
                             FetchComplete(client, options.sweep));
   FOLDFARM_RETURN_IF_ERROR(DropExecModels(context, exec, options.models, oof));
   FOLDFARM_ASSIGN_OR_RETURN(BundlePlan plan, ChooseModels(oof, options.models));
-  if (options.weights != "equal") {
-    v1::GetEnsembleRequest request;
-    request.set_sweep(options.sweep);
-    request.set_full(true);
-    FOLDFARM_ASSIGN_OR_RETURN(
-        const v1::GetEnsembleResponse ensemble,
-        client.Call(&Farm::GetEnsemble, request, absl::Minutes(10)));
-    FOLDFARM_RETURN_IF_ERROR(WeighModels(ensemble, oof, options.weights, plan));
+  const std::vector<std::string> weightless =
+      WeighModels(oof, options.weights, plan);
+  if (!weightless.empty()) {
+    context.console.Note(
+        absl::StrCat("Left out, for beside the others they weigh nothing (",
+                     options.weights, "): ", absl::StrJoin(weightless, ", ")));
   }
   FOLDFARM_RETURN_IF_ERROR(ClaimFolder(options.out));
   std::vector<std::string> names;
@@ -299,7 +298,22 @@ absl::StatusOr<int> MakeBundle(CommandContext& context,
       " in ", options.out, ": out-of-fold log loss ",
       FormatScore(figures.ensemble.log_loss_shrink_0002), " on ",
       FormatPlural(figures.ensemble.samples, "sample"),
-      "\nTry it: foldfarm-trainer predict ", options.out, " SAMPLE.csv"));
+      "\nTry it: foldfarm-trainer predict ", ShellWord(options.out),
+      " SAMPLE.csv"));
+  nlohmann::ordered_json summary = {
+      {"sweep", options.sweep},
+      {"folder", options.out},
+      {"name", bundle.name},
+      {"models", nlohmann::ordered_json::array()},
+      {"networks", report.jobs},
+      {"bytes", report.bytes},
+      {"logLoss", figures.ensemble.log_loss_shrink_0002},
+      {"samples", figures.ensemble.samples}};
+  for (const BundleModel& model : bundle.models) {
+    summary["models"].push_back(
+        {{"name", model.name}, {"weight", model.weight}});
+  }
+  PrintSummary(context, summary);
   return kExitDone;
 }
 
@@ -324,7 +338,9 @@ void AddBundleCommand(CLI::App& app, Invocation& invocation) {
       ->type_name("greedy:N|NAME,...");
   command
       ->add_option("--weights", options->weights,
-                   "How models are weighed in the mean")
+                   "How models are weighed in the mean; greedy and "
+                   "least-log-loss fit the weights to their out-of-fold "
+                   "predictions")
       ->type_name("equal|greedy|least-log-loss")
       ->check(
           CLI::IsMember({"equal", "greedy", "least-log-loss"}).description(""))

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -14,7 +15,9 @@
 #include "absl/strings/strip.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
-#include "common/ensemble/analysis.h"
+#include "common/ensemble/least_log_loss.h"
+#include "common/ensemble/selection.h"
+#include "common/ensemble/weightings.h"
 #include "coordinator/cli/oof_table.h"
 #include "coordinator/cli/suggest.h"
 
@@ -24,6 +27,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+// What weighs less is beyond what a fit to a few hundred samples can tell, and
+// not worth a network's time.
+constexpr double kLeastWeight = 1e-3;
 
 // The samples of one instrument, without models.
 OofMatrix RowsOf(const OofMatrix& oof, const std::string& instrument,
@@ -112,48 +118,49 @@ absl::StatusOr<BundlePlan> ChooseModels(const OofMatrix& oof,
   return plan;
 }
 
-absl::Status WeighModels(const v1::GetEnsembleResponse& ensemble,
-                         const OofMatrix& oof, const std::string& weights,
-                         BundlePlan& plan) {
-  if (weights == "equal") return absl::OkStatus();
-  const std::string wanted =
-      weights == "least-log-loss" ? "least log loss" : weights;
-  const v1::Weighting* weighting = nullptr;
-  for (const v1::Weighting& w : ensemble.weightings()) {
-    if (w.name() == wanted) weighting = &w;
-  }
-  if (weighting == nullptr ||
-      weighting->weights_size() != ensemble.models_size()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("--weights ", weights,
-                     ": the coordinator computes no such weights; leave it "
-                     "out for equal ones"));
-  }
-  std::vector<double> found;
+std::vector<std::string> WeighModels(const OofMatrix& oof,
+                                     const std::string& weights,
+                                     BundlePlan& plan) {
+  if (weights == "equal") return {};
+  OofMatrix chosen = oof;
+  chosen.models.clear();
   for (const size_t model : plan.models) {
-    double weight = 0;
-    for (int i = 0; i < ensemble.models_size(); ++i) {
-      if (ensemble.models(i).model() == oof.models[model].name) {
-        weight = std::max(0.0, weighting->weights(i));
+    chosen.models.push_back(oof.models[model]);
+  }
+  std::vector<double> found = weights == "greedy"
+                                  ? GreedyWeights(chosen)
+                                  : MinimizeLogLoss(chosen).weights;
+  const auto is_predicted = [&](size_t label) {
+    for (size_t i = 0; i < found.size(); ++i) {
+      if (found[i] >= kLeastWeight && chosen.models[i].Predicts(label)) {
+        return true;
       }
     }
-    found.push_back(weight);
-  }
-  const double sum = std::accumulate(found.begin(), found.end(), 0.0);
-  if (!(sum > 0)) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "--weights ", weights,
-        ": all chosen models weigh nothing; choose others or equal weights"));
-  }
-  // Who weighs nothing need not come along.
-  BundlePlan kept = {.greedy = plan.greedy};
+    return false;
+  };
   for (size_t i = 0; i < found.size(); ++i) {
-    if (found[i] == 0) continue;
-    kept.models.push_back(plan.models[i]);
-    kept.weights.push_back(found[i] / sum);
+    for (size_t l = 0; l < chosen.num_labels(); ++l) {
+      if (found[i] < kLeastWeight && chosen.models[i].Predicts(l) &&
+          !is_predicted(l)) {
+        found[i] = kLeastWeight;
+      }
+    }
   }
+  BundlePlan kept = {.greedy = plan.greedy};
+  std::vector<std::string> weightless;
+  double sum = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (found[i] < kLeastWeight) {
+      weightless.push_back(chosen.models[i].name);
+      continue;
+    }
+    kept.models.push_back(plan.models[i]);
+    kept.weights.push_back(found[i]);
+    sum += found[i];
+  }
+  for (double& weight : kept.weights) weight /= sum;
   plan = std::move(kept);
-  return absl::OkStatus();
+  return weightless;
 }
 
 std::vector<double> WeightedMean(const OofMatrix& oof, const BundlePlan& plan) {

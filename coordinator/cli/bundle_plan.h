@@ -1,5 +1,6 @@
 // What goes into a bundle: which models of a sweep, with which weights, and how
-// good that is on out-of-fold predictions.
+// good that is on out-of-fold predictions. Predictions on the farm are weighed
+// alike.
 //
 // Pure but for FetchComplete, which asks the farm.
 #ifndef FOLDFARM_COORDINATOR_CLI_BUNDLE_PLAN_H_
@@ -13,7 +14,6 @@
 #include "common/ensemble/oof.h"
 #include "common/ensemble/scores.h"
 #include "coordinator/cli/farm_client.h"
-#include "foldfarm/v1/farm.pb.h"
 
 namespace foldfarm {
 
@@ -37,12 +37,14 @@ struct BundlePlan {
 absl::StatusOr<BundlePlan> ChooseModels(const OofMatrix& oof,
                                         const std::string& choice);
 
-// Weighs the plan's models: "equal", or as `ensemble` says of "greedy" and
-// "least-log-loss", restricted to those models. Errors: FAILED_PRECONDITION
-// when it does not say, or when all of them weigh nothing.
-absl::Status WeighModels(const v1::GetEnsembleResponse& ensemble,
-                         const OofMatrix& oof, const std::string& weights,
-                         BundlePlan& plan);
+// Weighs the plan's models: "equal", or with weights that "greedy"
+// (GreedyWeights) or "least-log-loss" (MinimizeLogLoss) fit to the predictions
+// of just these models. Who then weighs nothing leaves the plan; returns their
+// names. But a model stays, with next to no weight, that is the last to predict
+// some label. REQUIRES: `weights` is one of these.
+std::vector<std::string> WeighModels(const OofMatrix& oof,
+                                     const std::string& weights,
+                                     BundlePlan& plan);
 
 // The models' weighted mean, [samples, labels]; a label's is over the models
 // that predict it, NaN where none does.

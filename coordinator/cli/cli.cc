@@ -10,10 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/rpc/client_access.h"
+#include "common/rpc/grpc_log.h"
 #include "common/rpc/status.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/completion.h"
 #include "coordinator/cli/farm_access.h"
+#include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/report_command.h"
 #include "coordinator/cli/suggest.h"
 #include "coordinator/cli/token_commands.h"
@@ -187,6 +190,21 @@ int ExitStatus(const Console& console, const absl::StatusOr<int>& result) {
   return unreachable ? kExitUnreachable : kExitFailed;
 }
 
+// What is wrong with --coordinator, or "". An address of the environment is
+// told when somebody is called (FarmClient): many commands call nobody.
+std::string WrongAddress(const std::string& address,
+                         const std::vector<std::string>& arguments) {
+  const bool on_the_line = std::any_of(
+      arguments.begin(), arguments.end(), [](const std::string& word) {
+        return word == "--coordinator" ||
+               absl::StartsWith(word, "--coordinator=");
+      });
+  const absl::Status status = CheckEndpoint(address);
+  return status.ok() || !on_the_line
+             ? ""
+             : absl::StrCat("--coordinator: ", status.message());
+}
+
 void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
   app.add_option("--coordinator", options.coordinator,
                  "The coordinator's HOST:PORT")
@@ -281,17 +299,21 @@ int ParseAndRun(const std::vector<std::string>& arguments, Console console) {
                       choice == nullptr ? error.what() : WrongChoice(*choice));
   }
   if (global.no_color) console.DisableColour();
+  const std::string wrong = WrongAddress(global.coordinator, arguments);
+  if (!wrong.empty()) return UsageError(console, Chosen(app), wrong);
   CommandContext context{
       console,
       global.output == "json" ? OutputFormat::kJson : OutputFormat::kTable,
       global.coordinator, Clock::Real()};
   SetFarmAccess(global.coordinator, global.access);
+  InterruptListener interrupts;
   return ExitStatus(console, invocation.action(context));
 }
 
 }  // namespace
 
 int RunCli(const std::vector<std::string>& arguments, Console console) {
+  DropGrpcLog();
   CheckedOutput output(*console.out);
   const int exit_status = ParseAndRun(arguments, console);
   if (output.Flush()) return exit_status;

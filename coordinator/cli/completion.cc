@@ -1,8 +1,7 @@
 #include "coordinator/cli/completion.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
-#include <memory>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -11,13 +10,12 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "coordinator/cli/farm_client.h"
-#include "coordinator/cli/output.h"
 
 namespace foldfarm {
 namespace {
 
-constexpr absl::Duration kTimeout = absl::Milliseconds(400);
+// What ends the placeholder of a list with commas: "NAME,...".
+constexpr char kMore[] = ",...";
 
 // The line up to the word in question.
 struct Line {
@@ -97,18 +95,33 @@ class Collector {
       : current_(current), lead_(lead) {}
 
   void Add(const std::string& word, const std::string& description = "") {
-    if (!absl::StartsWith(word, current_)) return;
+    if (!absl::StartsWith(word, current_) ||
+        std::find(taken_.begin(), taken_.end(), word) != taken_.end()) {
+      return;
+    }
     result_.candidates.push_back({absl::StrCat(lead_, word), description});
   }
   void AddAll(const std::vector<Candidate>& candidates) {
     for (const Candidate& one : candidates) Add(one.word, one.description);
   }
+  // What stands there is a list: from now on its last entry is completed, and
+  // entries before it are offered no more.
+  void EnterList() {
+    const size_t comma = current_.rfind(',');
+    if (comma == current_.npos) return;
+    const std::vector<std::string> before =
+        absl::StrSplit(current_.substr(0, comma), ',');
+    taken_ = before;
+    absl::StrAppend(&lead_, current_.substr(0, comma + 1));
+    current_.erase(0, comma + 1);
+  }
   const std::string& current() const { return current_; }
   Completion& result() { return result_; }
 
  private:
-  const std::string current_;
-  const std::string lead_;
+  std::string current_;
+  std::string lead_;
+  std::vector<std::string> taken_;
   Completion result_;
 };
 
@@ -152,42 +165,64 @@ void AddModels(const NameSource& names, const std::string& sweep,
   }
 }
 
-// What --help shows for the value: the option's type, else its own name.
+// What --help shows for the value: the option's type, else its own name. "..."
+// is that of several.
 std::string Placeholder(const CLI::Option& option) {
   std::string type = option.get_type_name();
-  if (type.empty() && option.get_positional()) type = option.get_name();
+  if (option.get_positional() && (type.empty() || type == "...")) {
+    type = option.get_name();
+  }
   return type;
+}
+
+void AddSweepsOrJobs(const NameSource& names, Collector& collector) {
+  if (absl::StrContains(collector.current(), '/')) {
+    AddJobs(names, collector);
+  } else {
+    collector.AddAll(names(NameKind::kSweep, ""));
+  }
+}
+
+// What the name of `option` is of; nothing where it is the user's to make.
+void AddNames(const CLI::Option& option, const Line& line,
+              const NameSource& names, Collector& collector) {
+  const CLI::App* parent = line.command->get_parent();
+  const std::string group = parent == nullptr ? "" : parent->get_name();
+  if (option.check_name("--dataset") ||
+      (option.get_positional() && group == "dataset")) {
+    collector.AddAll(names(NameKind::kDataset, ""));
+  } else if (option.check_name("--weights") ||
+             (option.get_positional() && group == "weights")) {
+    collector.AddAll(names(NameKind::kWeights, ""));
+  } else if ((option.check_name("--model") || option.check_name("--models")) &&
+             !line.positionals.empty()) {
+    AddModels(names, line.positionals[0], collector);
+  }
 }
 
 void AddValues(const CLI::Option& option, const Line& line,
                const NameSource& names, Collector& collector) {
   using Paths = Completion::Paths;
-  const std::string placeholder = Placeholder(option);
+  std::string placeholder = Placeholder(option);
+  if (absl::EndsWith(placeholder, kMore)) {
+    placeholder.resize(placeholder.size() - (sizeof(kMore) - 1));
+    collector.EnterList();
+  }
   for (const std::string& word : Choices(placeholder)) collector.Add(word);
-  const CLI::App* parent = line.command->get_parent();
-  const std::string group = parent == nullptr ? "" : parent->get_name();
   if (placeholder == "SWEEP") {
     collector.AddAll(names(NameKind::kSweep, ""));
   } else if (placeholder == "SWEEP|JOB") {
-    if (absl::StrContains(collector.current(), '/')) {
-      AddJobs(names, collector);
-    } else {
-      collector.AddAll(names(NameKind::kSweep, ""));
-    }
+    AddSweepsOrJobs(names, collector);
+  } else if (placeholder == "SWEEP|BUNDLE") {
+    collector.AddAll(names(NameKind::kSweep, ""));
+    collector.result().paths = Paths::kFolders;
   } else if (placeholder == "JOB") {
     AddJobs(names, collector);
   } else if (placeholder == "WORKER") {
     collector.AddAll(names(NameKind::kWorker, ""));
-  } else if (placeholder == "NAME" || placeholder == "NAME|FILE") {
-    if (option.check_name("--dataset") ||
-        (option.get_positional() && group == "dataset")) {
-      collector.AddAll(names(NameKind::kDataset, ""));
-    } else if (option.check_name("--weights") ||
-               (option.get_positional() && group == "weights")) {
-      collector.AddAll(names(NameKind::kWeights, ""));
-    } else if (option.check_name("--model") && !line.positionals.empty()) {
-      AddModels(names, line.positionals[0], collector);
-    }
+  } else if (placeholder == "NAME" || placeholder == "NAME|FILE" ||
+             placeholder == "greedy:N|NAME") {
+    AddNames(option, line, names, collector);
     if (placeholder == "NAME|FILE") collector.result().paths = Paths::kFiles;
   } else if (placeholder == "DIR" || placeholder == "OUT") {
     collector.result().paths = Paths::kFolders;
@@ -230,6 +265,7 @@ const CLI::Option* PositionalAt(const CLI::App& command, size_t index) {
 }  // namespace
 
 std::vector<std::string> Choices(absl::string_view placeholder) {
+  absl::ConsumeSuffix(&placeholder, kMore);
   std::vector<std::string> words = absl::StrSplit(placeholder, '|');
   for (const std::string& word : words) {
     if (word.empty() || !std::all_of(word.begin(), word.end(), [](char c) {
@@ -308,83 +344,6 @@ std::string CompletionText(const Completion& completion) {
     absl::StrAppend(&text, "\n");
   }
   return text;
-}
-
-NameSource CoordinatorNames(absl::Span<const std::string> words,
-                            const std::string& fallback) {
-  std::string address = fallback;
-  for (size_t i = 0; i + 1 < words.size(); ++i) {
-    absl::string_view word = words[i];
-    if (word == "--coordinator" && i + 2 < words.size()) {
-      address = words[i + 1];
-    } else if (absl::ConsumePrefix(&word, "--coordinator=")) {
-      address = std::string(word);
-    }
-  }
-  const auto client = std::make_shared<FarmClient>(address);
-  return [client](NameKind kind, const std::string& of) {
-    using Farm = v1::FarmService::StubInterface;
-    std::vector<Candidate> names;
-    switch (kind) {
-      case NameKind::kSweep: {
-        const auto reply = client->Call(&Farm::ListSweeps, {}, kTimeout);
-        if (!reply.ok()) break;
-        std::map<std::string, int> count;
-        for (const v1::Sweep& sweep : reply->sweeps()) ++count[sweep.name()];
-        for (const v1::Sweep& sweep : reply->sweeps()) {
-          names.push_back({sweep.id(), absl::StrCat(sweep.name(), ", ",
-                                                    StateName(sweep.state()))});
-        }
-        for (const v1::Sweep& sweep : reply->sweeps()) {
-          if (count[sweep.name()] > 1) continue;  // Names nothing.
-          names.push_back(
-              {sweep.name(),
-               absl::StrCat(sweep.id(), ", ", StateName(sweep.state()))});
-        }
-        break;
-      }
-      case NameKind::kJob: {
-        v1::ListJobsRequest request;
-        request.set_sweep(of);
-        const auto reply = client->Call(&Farm::ListJobs, request, kTimeout);
-        if (!reply.ok()) break;
-        for (const v1::Job& job : reply->jobs()) {
-          names.push_back({job.name(), StateName(job.state())});
-        }
-        // A model's folds need not follow each other.
-        std::stable_sort(names.begin(), names.end(),
-                         [](const Candidate& a, const Candidate& b) {
-                           return a.word < b.word;
-                         });
-        break;
-      }
-      case NameKind::kDataset: {
-        const auto reply = client->Call(&Farm::ListDatasets, {}, kTimeout);
-        if (!reply.ok()) break;
-        for (const v1::Dataset& dataset : reply->datasets()) {
-          names.push_back({dataset.name(), ""});
-        }
-        break;
-      }
-      case NameKind::kWeights: {
-        const auto reply = client->Call(&Farm::ListWeights, {}, kTimeout);
-        if (!reply.ok()) break;
-        for (const v1::Weights& weights : reply->weights()) {
-          names.push_back({weights.name(), ""});
-        }
-        break;
-      }
-      case NameKind::kWorker: {
-        const auto reply = client->Call(&Farm::ListWorkers, {}, kTimeout);
-        if (!reply.ok()) break;
-        for (const v1::Worker& worker : reply->workers()) {
-          names.push_back({worker.name(), StateName(worker.state())});
-        }
-        break;
-      }
-    }
-    return names;
-  };
 }
 
 }  // namespace foldfarm

@@ -8,19 +8,24 @@
 // 3. Commands, options and choices come from the parser itself; names of
 //    sweeps, jobs and datasets from the coordinator, if it answers at once.
 // What a value is, is told by its placeholder in --help: SWEEP, JOB, DIR,
-// F.csv, "table|json" (lower case: these very words).
+// F.csv, "table|json" (lower case: these very words). What ends in ",..." is a
+// list with commas.
 //
 // Thread-safe.
 #ifndef FOLDFARM_COORDINATOR_CLI_COMPLETION_H_
 #define FOLDFARM_COORDINATOR_CLI_COMPLETION_H_
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+
+// CLI11's, which takes seconds to compile.
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace foldfarm {
 
@@ -61,7 +66,8 @@ std::string CompletionText(const Completion& completion);
 NameSource CoordinatorNames(absl::Span<const std::string> words,
                             const std::string& fallback);
 
-// The words of a placeholder that lists them, e.g. "table|json"; else none.
+// The words of a placeholder that lists them, e.g. "table|json" or
+// "csv|npy,..."; else none.
 std::vector<std::string> Choices(absl::string_view placeholder);
 
 // The script for "bash" or "zsh".

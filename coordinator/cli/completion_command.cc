@@ -96,6 +96,10 @@ struct CompletionOptions {
 
 absl::StatusOr<int> PrintScript(CommandContext& context,
                                 const CompletionOptions& options) {
+  if (context.format == OutputFormat::kJson) {
+    context.console.Error("a script for a shell is no JSON; leave out -o json");
+    return kExitUsage;
+  }
   *context.console.out << CompletionScript(options.shell) << std::flush;
   return kExitDone;
 }

@@ -9,6 +9,7 @@
 #include "coordinator/cli/dataset_text.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/json_summary.h"
 
 namespace foldfarm {
 namespace {
@@ -35,7 +36,7 @@ absl::StatusOr<int> Import(CommandContext& context,
   InterruptScope interrupt;
   const auto dataset =
       ImportAndRegister(context.console, context.clock, client, options.import);
-  if (absl::IsCancelled(dataset.status())) {
+  if (absl::IsCancelled(dataset.status()) && !IsInDoubt(dataset.status())) {
     return absl::CancelledError("Stopped; nothing was registered.");
   }
   if (!dataset.ok()) return dataset.status();
@@ -59,8 +60,12 @@ absl::StatusOr<int> Synth(CommandContext& context,
       "Wrote ", options.directory, ": ",
       FormatPlural(options.synthesis.samples, "commercial sample"), ", ",
       options.synthesis.sam, " SAM testbed, seed ", options.synthesis.seed,
-      "\nImport it with: foldfarm dataset import ", options.directory,
-      " --name NAME"));
+      "\nImport it with: foldfarm dataset import ",
+      ShellWord(options.directory), " --name NAME"));
+  PrintSummary(context, {{"folder", options.directory},
+                         {"commercial", options.synthesis.samples},
+                         {"samTestbed", options.synthesis.sam},
+                         {"seed", options.synthesis.seed}});
   return kExitDone;
 }
 

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/digest.h"
@@ -14,6 +13,7 @@
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/import.h"
+#include "common/spectra/sample_table.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/progress.h"
@@ -21,6 +21,8 @@
 
 namespace foldfarm {
 namespace {
+
+constexpr size_t kSamplesShown = 5;
 
 absl::StatusOr<std::string> MakeScratch(const std::string& parent) {
   if (parent.empty()) return MakeTemporaryDirectory("foldfarm-import");
@@ -47,6 +49,29 @@ absl::StatusOr<ImportResult> Prepare(const Console& console, Clock& clock,
   });
 }
 
+// The first lines, indented, and how many more there are.
+template <typename Item>
+std::string FirstLines(const std::vector<Item>& items,
+                       std::string (*line)(const Item&)) {
+  std::string text;
+  const size_t shown = std::min(items.size(), kSamplesShown);
+  for (size_t i = 0; i < shown; ++i) {
+    absl::StrAppend(&text, "\n  ", line(items[i]));
+  }
+  if (shown < items.size()) {
+    absl::StrAppend(&text, "\n  and ", items.size() - shown, " more");
+  }
+  return text;
+}
+
+std::string OddLine(const OddSample& sample) {
+  return absl::StrCat(sample.id, ": ", sample.warning);
+}
+
+std::string SharedLine(const SharedFeatures& sample) {
+  return absl::StrCat(sample.id, " has that of ", sample.other);
+}
+
 void Report(const Console& console, const ImportResult& result) {
   console.Note(absl::StrCat("Prepared ", FormatPlural(result.samples, "sample"),
                             " (", FormatCount(result.scans), " scans, ",
@@ -63,6 +88,39 @@ void Report(const Console& console, const ImportResult& result) {
                                         split.first);
                       })));
   }
+  if (result.train_unlabelled > 0) {
+    console.Warn(absl::StrCat(
+        FormatCount(result.train_unlabelled), " of ",
+        FormatPlural(result.train, "train sample"),
+        result.train_unlabelled == 1
+            ? " has no row in a label file and is not trained on"
+            : " have no row in a label file and are not trained on"));
+  }
+  if (!result.odd.empty()) {
+    console.Warn(absl::StrCat(
+        FormatPlural(static_cast<int64_t>(result.odd.size()), "sample"),
+        " that models can learn little from:",
+        FirstLines(result.odd, OddLine)));
+  }
+  if (!result.shared.empty()) {
+    console.Warn(absl::StrCat(
+        FormatPlural(static_cast<int64_t>(result.shared.size()), "sample"),
+        " with the features file of another one (same features_path or MD5); "
+        "where the two are in different folds, scores are too good:",
+        FirstLines(result.shared, SharedLine)));
+  }
+}
+
+// Size and time of change of a file. What cannot be asked for them has a stamp
+// as well, which changes when it can.
+std::string Stamp(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const auto size = fs::file_size(path, error);
+  if (error) return absl::StrCat("error ", error.value());
+  const auto changed = fs::last_write_time(path, error);
+  if (error) return absl::StrCat("error ", error.value());
+  return absl::StrCat(size, "\t", changed.time_since_epoch().count());
 }
 
 }  // namespace
@@ -88,8 +146,17 @@ absl::StatusOr<v1::Dataset> ImportAndRegister(const Console& console,
                             Prepare(console, clock, options, output));
   Report(console, result);
   if (options.reuse_identical) {
+    const v1::Dataset* same = nullptr;
     for (const v1::Dataset& dataset : known.datasets()) {
-      if (dataset.digest() == result.digest) return dataset;
+      if (dataset.digest() != result.digest) continue;
+      if (same == nullptr || dataset.name() == options.preferred) {
+        same = &dataset;
+      }
+    }
+    if (same != nullptr) {
+      console.Note(absl::StrCat("Dataset ", same->name(),
+                                " has the same content and is used"));
+      return *same;
     }
   }
   FOLDFARM_RETURN_IF_ERROR(
@@ -102,28 +169,17 @@ absl::StatusOr<v1::Dataset> ImportAndRegister(const Console& console,
 }
 
 absl::StatusOr<std::string> FingerprintDirectory(const std::string& directory) {
-  namespace fs = std::filesystem;
   if (!IsDirectory(directory)) {
     return absl::NotFoundError(absl::StrCat(directory, ": no such folder"));
   }
-  std::error_code error;
-  std::vector<std::string> entries;
-  for (fs::recursive_directory_iterator it(
-           directory, fs::directory_options::follow_directory_symlink, error),
-       end;
-       !error && it != end; it.increment(error)) {
-    if (!it->is_regular_file(error)) continue;
-    const auto changed = it->last_write_time(error).time_since_epoch().count();
-    entries.push_back(
-        absl::StrCat(it->path().lexically_relative(directory).string(), "\t",
-                     it->file_size(error), "\t", changed, "\n"));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<std::string> files,
+                            ListDatasetFiles(directory));
+  std::string stamps;
+  for (const std::string& file : files) {
+    absl::StrAppend(&stamps, file, "\t", Stamp(JoinPath(directory, file)),
+                    "\n");
   }
-  if (error) {
-    return absl::InternalError(
-        absl::StrCat(directory, ": cannot read: ", error.message()));
-  }
-  std::sort(entries.begin(), entries.end());
-  return Sha256Hex(absl::StrJoin(entries, ""));
+  return Sha256Hex(stamps);
 }
 
 std::string DatasetNameOf(const std::string& directory,

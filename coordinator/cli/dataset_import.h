@@ -28,11 +28,13 @@ struct DatasetImport {
   // A dataset of the same content that is registered under another name serves
   // as well; without, it is registered anyway.
   bool reuse_identical = false;
+  // The one to take if there are several of that content.
+  std::string preferred;
 };
 
-// Shows progress and what was left out on stderr. An interrupt (see
-// interrupt.h) ends it with CANCELLED. Either the dataset is registered whole
-// or the farm and the disk are as before.
+// Shows progress on stderr, what was left out, and what is odd. An interrupt
+// (see interrupt.h) ends it with CANCELLED. Either the dataset is registered
+// whole or the farm and the disk are as before.
 //
 // Errors: those of ImportDataset, UploadFile and RegisterDataset.
 absl::StatusOr<v1::Dataset> ImportAndRegister(const Console& console,
@@ -40,8 +42,9 @@ absl::StatusOr<v1::Dataset> ImportAndRegister(const Console& console,
                                               const DatasetImport& options);
 
 // Names a folder's present contents: a SHA-256 over the path, size and time of
-// change of every file in it. Errors: NOT_FOUND when there is no such folder;
-// those of reading it.
+// change of every file that an import reads. Others do not count: a run may
+// write its own into the same folder. Errors: NOT_FOUND when there is no such
+// folder; those of ListDatasetFiles.
 absl::StatusOr<std::string> FingerprintDirectory(const std::string& directory);
 
 // A dataset's name from the folder that it came from and a fingerprint of what

@@ -67,7 +67,9 @@ class Follower {
       if (is_final.ok() && *is_final) break;
       const bool goes_on =
           reconnection.ShouldTryAgain(is_final.status(), is_final.ok());
-      if (!is_final.ok() && !goes_on) return is_final.status();
+      if (!is_final.ok() && !goes_on && !InterruptScope::Interrupted()) {
+        return is_final.status();
+      }
       WaitUnlessCancelled(context_.clock, kFollowInterval,
                           [] { return InterruptScope::Interrupted(); });
       if (InterruptScope::Interrupted()) {

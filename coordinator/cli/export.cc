@@ -1,13 +1,11 @@
 #include "coordinator/cli/export.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -28,29 +26,12 @@ namespace {
 using Farm = v1::FarmService::StubInterface;
 using Json = nlohmann::ordered_json;
 
-// Trees, as XGBoost saves them.
+// Trees, as XGBoost saves them: of all labels, or else a file a label.
 constexpr absl::string_view kTrees = "model.ubj";
+constexpr absl::string_view kTreesExtension = ".ubj";
 
 constexpr char kIndexFile[] = "index.json";
 constexpr char kReadmeFile[] = "README.txt";
-
-// How an export's files begin, those whose names others use as well.
-struct FileBeginning {
-  absl::string_view name;
-  absl::string_view text;
-};
-constexpr FileBeginning kBeginnings[] = {
-    {kReadmeFile, "Models of sweep "},
-    {kIndexFile, "{\n \"sweep\": \""},
-    // Earlier versions described the arrays there.
-    {kIndexFile, "{\n \"arrays\": {"},
-    {kNpyIndexFile, "{\n \"arrays\": {"},
-    {"oof.csv", "sample_id,fold,instrument_type,"},
-    {"oof_draws.csv", "sample_id,model,draw,"},
-    {"metrics.csv", "job,model,fold,epoch"},
-    {"results.csv", "job,model,fold,state"},
-};
-constexpr size_t kMostBeginningBytes = 64;
 
 // A file to fetch.
 struct Item {
@@ -58,6 +39,40 @@ struct Item {
   std::string path;  // Below the folder: "gru/0.safetensors".
   size_t job = 0;    // Index in Exporter::jobs_.
 };
+
+bool AreTreesOfOneLabel(const std::string& name) {
+  return absl::EndsWith(name, kTreesExtension) && name != kTrees;
+}
+
+// What earlier trainers called the trees of a label, several labels perhaps
+// alike.
+std::string FormerTreesFile(const std::string& label) {
+  std::string text = label;
+  for (char& c : text) {
+    if (!absl::ascii_isalnum(c) && c != '.' && c != '_' && c != '-') c = '_';
+  }
+  return absl::StrCat("model-", text, kTreesExtension);
+}
+
+// The labels, of the dataset's, that a file of a job's result is of.
+std::vector<std::string> LabelsOfFile(const v1::GetJobResponse& job,
+                                      const std::string& file,
+                                      const std::vector<std::string>& all) {
+  std::vector<std::string> labels = LabelsOfModel(job.model(), all);
+  if (!job.model().arch().has_xgboost()) return labels;
+  std::set<std::string> files;
+  for (const v1::ArtifactRef& ref : job.artifacts()) files.insert(ref.name());
+  // Backwards: of several labels with one former name, the last one's trees
+  // were written over the others'.
+  for (size_t place = labels.size(); place-- > 0;) {
+    const std::string present = TreesFile(labels[place], place);
+    if (file == present ||
+        (file == FormerTreesFile(labels[place]) && files.count(present) == 0)) {
+      return {labels[place]};
+    }
+  }
+  return labels;
+}
 
 class Exporter {
  public:
@@ -179,6 +194,7 @@ class Exporter {
       if (Cancelled()) return absl::CancelledError("Stopped.");
       FOLDFARM_ASSIGN_OR_RETURN(const std::string path,
                                 MakePlaceInside(options_.directory, item.path));
+      FOLDFARM_RETURN_IF_ERROR(RenameFormer(item, path));
       ++report_.files;
       if (IsThere(path, item.ref)) {
         ++report_.kept;
@@ -197,6 +213,21 @@ class Exporter {
       Report(report_.bytes);
     }
     return absl::OkStatus();
+  }
+
+  // Earlier versions called a label's trees FOLD.ubj, as if of all labels.
+  absl::Status RenameFormer(const Item& item, const std::string& path) const {
+    const v1::GetJobResponse& job = jobs_[item.job];
+    if (!AreTreesOfOneLabel(item.ref.name()) ||
+        std::any_of(
+            job.artifacts().begin(), job.artifacts().end(),
+            [](const v1::ArtifactRef& ref) { return ref.name() == kTrees; })) {
+      return absl::OkStatus();
+    }
+    const std::string former = JoinPath(
+        DirectoryOf(path), absl::StrCat(job.job().fold(), kTreesExtension));
+    if (!IsThere(former, item.ref)) return absl::OkStatus();
+    return PublishFile(former, path);
   }
 
   static bool IsThere(const std::string& path, const v1::ArtifactRef& ref) {
@@ -225,7 +256,7 @@ class Exporter {
       file["what"] = item.ref.name();
       file["model"] = job.job().model();
       file["fold"] = job.job().fold();
-      file["labels"] = LabelsOfModel(job.model(), labels_);
+      file["labels"] = LabelsOfFile(job, item.ref.name(), labels_);
       file["sha256"] = item.ref.digest();
       file["bytes"] = item.ref.size_bytes();
       index["files"].push_back(std::move(file));
@@ -247,12 +278,14 @@ class Exporter {
     std::string text = absl::StrCat(
         "Models of sweep ", sweep_.id(), " (", sweep_.name(), "), trained on ",
         sweep_.dataset(), "\n\n",
-        "MODEL/FOLD.safetensors  weights of the model that did not see fold "
-        "FOLD\n",
-        "MODEL/FOLD.ubj          trees, as XGBoost saves them\n",
-        "index.json              what each file is, its SHA-256, the options "
-        "of each model\n"
-        "npy.json                axes of the .npy arrays, where they were "
+        "MODEL/FOLD.safetensors     weights of the model that did not see fold "
+        "FOLD\n"
+        "MODEL/FOLD.ubj             trees of all labels, as XGBoost saves "
+        "them\n"
+        "MODEL/FOLD.model-LABEL.ubj trees of one label, index.json says which\n"
+        "index.json                 what each file is, its SHA-256, the "
+        "options of each model\n"
+        "npy.json                   axes of the .npy arrays, where they were "
         "exported too\n\n",
         "Outputs are logits, one for each label, in this order unless "
         "index.json says\notherwise for a file:\n  ",
@@ -289,33 +322,6 @@ class Exporter {
 
 }  // namespace
 
-absl::Status CheckReplaceable(const std::string& directory,
-                              const std::vector<std::string>& names) {
-  for (const std::string& name : names) {
-    const std::string path = JoinPath(directory, name);
-    struct stat info;
-    // What is no plain file holds no text to lose.
-    if (lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return ErrnoStatus(path, "cannot open");
-    std::string text(kMostBeginningBytes, '\0');
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<size_t>(file.gcount()));
-    const bool own =
-        std::any_of(std::begin(kBeginnings), std::end(kBeginnings),
-                    [&](const FileBeginning& beginning) {
-                      return beginning.name == name &&
-                             absl::StartsWith(text, beginning.text);
-                    });
-    if (own) continue;
-    return absl::FailedPreconditionError(absl::StrCat(
-        path,
-        " is there and no export wrote it, expected none or that of an "
-        "earlier export; move it away, or export to another folder"));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status UnknownModel(const std::string& sweep, const std::string& model,
                           const std::vector<std::string>& models) {
   const std::string near = Nearest(model, models);
@@ -327,30 +333,26 @@ absl::Status UnknownModel(const std::string& sweep, const std::string& model,
 std::map<std::string, std::string> ExportNames(
     const std::vector<v1::ArtifactRef>& artifacts, int fold) {
   std::vector<std::string> names;
+  // Whole names differ, and no short one takes another's.
+  std::set<std::string> taken;
   for (const v1::ArtifactRef& ref : artifacts) {
     if (ref.name() == kOofFile || !CheckFileName(ref.name()).ok()) continue;
     names.push_back(ref.name());
+    taken.insert(absl::StrCat(fold, ".", ref.name()));
   }
   // The weights come first to the short name.
-  std::stable_sort(names.begin(), names.end(),
-                   [](const std::string& a, const std::string& b) {
-                     const auto rank = [](const std::string& name) {
-                       return name == kWeightsFile ? 0 : name == kTrees ? 1 : 2;
-                     };
-                     return rank(a) < rank(b);
-                   });
+  std::stable_partition(
+      names.begin(), names.end(),
+      [](const std::string& name) { return name == kWeightsFile; });
   std::map<std::string, std::string> exported;
-  std::set<std::string> taken;
   for (const std::string& name : names) {
+    exported[name] = absl::StrCat(fold, ".", name);
     const size_t dot = name.rfind('.');
-    std::string to = absl::StrCat(fold, dot == std::string::npos || dot == 0
-                                            ? absl::StrCat(".", name)
-                                            : name.substr(dot));
-    if (!taken.insert(to).second) {
-      to = absl::StrCat(fold, ".", name);
-      taken.insert(to);
+    if (dot == std::string::npos || dot == 0 || AreTreesOfOneLabel(name)) {
+      continue;
     }
-    exported[name] = to;
+    const std::string brief = absl::StrCat(fold, name.substr(dot));
+    if (taken.insert(brief).second) exported[name] = brief;
   }
   return exported;
 }

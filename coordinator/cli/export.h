@@ -1,9 +1,10 @@
 // A sweep's models as files that others load.
 //
 // DIRECTORY/MODEL/FOLD.safetensors holds the weights of a job; what else it
-// left, as XGBoost's model, stands beside it as FOLD.EXTENSION. index.json says
-// what each file is, README.txt how to load it. Predictions and metrics may
-// stand in the same folder: export_results.h.
+// left, as XGBoost's model, stands beside it as FOLD.EXTENSION, or as FOLD.NAME
+// where that would not say what it is, as of trees of one label. index.json
+// says what each file is and of which labels, README.txt how to load it.
+// Predictions and metrics may stand in the same folder: export_results.h.
 #ifndef FOLDFARM_COORDINATOR_CLI_EXPORT_H_
 #define FOLDFARM_COORDINATOR_CLI_EXPORT_H_
 
@@ -58,23 +59,14 @@ struct ExportReport {
 };
 
 // Fetches the files of every job that succeeded. A file that is there with the
-// right digest is kept; another one under that name is replaced.
+// right digest is kept; another one under that name is replaced. Trees of one
+// label that an earlier version called FOLD.ubj get their present name.
 //
 // Errors: NOT_FOUND when the sweep or the model does not exist; those of
 // CheckReplaceable, before anything is fetched; those of GetJob,
 // MakePlaceInside, DownloadFile and of writing.
 absl::StatusOr<ExportReport> ExportModels(FarmClient& client,
                                           const ExportOptions& options);
-
-// Guards what a person has under the name of a file that an export writes.
-//
-// OK when each of `names` ("README.txt", "metrics.csv") is missing in
-// `directory`, or begins as an export's file of that name does. A symbolic link
-// is OK, too: it is replaced, not what it points at.
-//
-// Errors: FAILED_PRECONDITION naming the first other file; those of reading.
-absl::Status CheckReplaceable(const std::string& directory,
-                              const std::vector<std::string>& names);
 
 // A model's labels in the order of its outputs, which is the dataset's.
 std::vector<std::string> LabelsOfModel(const v1::ModelSpec& model,
@@ -87,7 +79,8 @@ absl::Status UnknownModel(const std::string& sweep, const std::string& model,
 
 // Where the files of a job's result go, by artifact's name: "2.safetensors".
 // Predictions are left out; of two with one extension the later one keeps its
-// name: "2.history.json".
+// name, "2.history.json", and so do trees of one label, "2.model-clay.ubj". No
+// two go to one place.
 std::map<std::string, std::string> ExportNames(
     const std::vector<v1::ArtifactRef>& artifacts, int fold);
 

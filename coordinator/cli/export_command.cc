@@ -9,10 +9,13 @@
 #include "coordinator/cli/export_results.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/json_summary.h"
 #include "coordinator/cli/progress.h"
 
 namespace foldfarm {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 // The formats of --to.
 constexpr char kSafetensors[] = "safetensors";
@@ -48,8 +51,9 @@ absl::Status Nothing(const std::string& sweep) {
       "nothing of ", sweep, " could be exported; see foldfarm status ", sweep));
 }
 
+// What was written is added to `summary`.
 absl::Status ExportWeights(CommandContext& context, FarmClient& client,
-                           const ExportCommandOptions& options) {
+                           const ExportCommandOptions& options, Json& summary) {
   absl::StatusOr<ExportReport> report;
   {
     Progress progress(context.console, context.clock, "Fetching",
@@ -80,12 +84,19 @@ absl::Status ExportWeights(CommandContext& context, FarmClient& client,
       report->kept > 0
           ? absl::StrCat(" (", report->kept, " were there already)")
           : ""));
+  summary["formats"].push_back({{"format", kSafetensors},
+                                {"files", report->files},
+                                {"bytes", report->bytes},
+                                {"jobs", report->jobs},
+                                {"kept", report->kept}});
+  summary["unfinished"] = report->unfinished;
+  summary["withoutFiles"] = report->without_files;
   return absl::OkStatus();
 }
 
 // Predictions and metrics, in every format that was asked for.
 absl::Status ExportResults(CommandContext& context, FarmClient& client,
-                           const ExportCommandOptions& options) {
+                           const ExportCommandOptions& options, Json& summary) {
   absl::StatusOr<SweepResults> results;
   {
     Progress progress(context.console, context.clock, "Fetching predictions",
@@ -136,11 +147,16 @@ absl::Status ExportResults(CommandContext& context, FarmClient& client,
     context.console.Note(absl::StrCat(
         "Exported ", format.name, " to ", options.out, ": ",
         FormatPlural(written.files, "file"), ", ", FormatBytes(written.bytes)));
+    summary["formats"].push_back({{"format", format.name},
+                                  {"files", written.files},
+                                  {"bytes", written.bytes}});
   }
   if (options.Wants(kTensorBoard)) {
-    context.console.Note(
-        absl::StrCat("Look at it with: tensorboard --logdir ", options.out));
+    context.console.Note(absl::StrCat("Look at it with: tensorboard --logdir ",
+                                      ShellWord(options.out)));
   }
+  if (predictions) summary["incomplete"] = results->incomplete;
+  summary["withoutMetrics"] = silent;
   return absl::OkStatus();
 }
 
@@ -160,19 +176,23 @@ absl::StatusOr<int> Export(CommandContext& context,
   FOLDFARM_RETURN_IF_ERROR(CheckResultFiles(options));
   FarmClient client(context.coordinator);
   InterruptScope interrupt;
+  Json summary = {{"sweep", options.sweep},
+                  {"folder", options.out},
+                  {"formats", Json::array()}};
   absl::Status status;
   if (options.Wants(kSafetensors)) {
-    status = ExportWeights(context, client, options);
+    status = ExportWeights(context, client, options, summary);
   }
   if (status.ok() && (options.Wants(kCsv) || options.Wants(kNpy) ||
                       options.Wants(kTensorBoard))) {
-    status = ExportResults(context, client, options);
+    status = ExportResults(context, client, options, summary);
   }
   if (absl::IsCancelled(status)) {
     return absl::CancelledError(
         "Stopped; the same command fetches what is missing.");
   }
   FOLDFARM_RETURN_IF_ERROR(status);
+  PrintSummary(context, summary);
   return kExitDone;
 }
 
@@ -198,7 +218,7 @@ void AddExportCommand(CLI::App& app, Invocation& invocation) {
           "csv: oof.csv, oof_draws.csv, metrics.csv, results.csv\n"
           "npy: the same as NumPy's arrays; npy.json names their axes\n"
           "tensorboard: event files, OUT/MODEL/FOLD/events.out.tfevents.*")
-      ->type_name("FORMAT,...")
+      ->type_name("safetensors|csv|npy|tensorboard,...")
       ->delimiter(',')
       ->check(CLI::IsMember({kSafetensors, kCsv, kNpy, kTensorBoard})
                   .description(""))

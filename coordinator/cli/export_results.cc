@@ -1,6 +1,9 @@
 #include "coordinator/cli/export_results.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <fstream>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,6 +11,7 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/attempt_files.h"
 #include "common/base/files.h"
@@ -24,6 +28,24 @@ namespace {
 
 using Farm = v1::FarmService::StubInterface;
 using Strings = std::vector<std::string>;
+
+// How an export's files begin, those whose names others use as well.
+struct FileBeginning {
+  absl::string_view name;
+  absl::string_view text;
+};
+constexpr FileBeginning kBeginnings[] = {
+    {"README.txt", "Models of sweep "},
+    {"index.json", "{\n \"sweep\": \""},
+    // Earlier versions described the arrays there.
+    {"index.json", "{\n \"arrays\": {"},
+    {kNpyIndexFile, "{\n \"arrays\": {"},
+    {"oof.csv", "sample_id,fold,instrument_type,"},
+    {"oof_draws.csv", "sample_id,model,draw,"},
+    {"metrics.csv", "job,model,fold,epoch"},
+    {"results.csv", "job,model,fold,state"},
+};
+constexpr size_t kMostBeginningBytes = 64;
 
 absl::StatusOr<Strings> ReadNames(const TensorFile& file,
                                   const std::string& key) {
@@ -196,6 +218,33 @@ class Fetcher {
 };
 
 }  // namespace
+
+absl::Status CheckReplaceable(const std::string& directory,
+                              const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const std::string path = JoinPath(directory, name);
+    struct stat info;
+    // What is no plain file holds no text to lose.
+    if (lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return ErrnoStatus(path, "cannot open");
+    std::string text(kMostBeginningBytes, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<size_t>(file.gcount()));
+    const bool own =
+        std::any_of(std::begin(kBeginnings), std::end(kBeginnings),
+                    [&](const FileBeginning& beginning) {
+                      return beginning.name == name &&
+                             absl::StartsWith(text, beginning.text);
+                    });
+    if (own) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        path,
+        " is there and no export wrote it, expected none or that of an "
+        "earlier export; move it away, or export to another folder"));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<SweepResults> FetchResults(FarmClient& client,
                                           const ResultOptions& options) {

@@ -3,8 +3,8 @@
 //
 // 1. FetchResults gets everything once, whatever the formats.
 // 2. A Write function a format puts files into a folder, each whole or not at
-//    all. Writing again replaces them; CheckReplaceable (export.h) says
-//    beforehand whether somebody else's would be.
+//    all. Writing again replaces them; CheckReplaceable says beforehand
+//    whether somebody else's would be.
 #ifndef FOLDFARM_COORDINATOR_CLI_EXPORT_RESULTS_H_
 #define FOLDFARM_COORDINATOR_CLI_EXPORT_RESULTS_H_
 
@@ -49,6 +49,16 @@ absl::StatusOr<SweepResults> FetchResults(FarmClient& client,
 
 // Describes the arrays; index.json beside it belongs to the weights.
 inline constexpr char kNpyIndexFile[] = "npy.json";
+
+// Guards what a person has under the name of a file that an export writes.
+//
+// OK when each of `names` ("README.txt", "metrics.csv") is missing in
+// `directory`, or begins as an export's file of that name does. A symbolic link
+// is OK, too: it is replaced, not what it points at.
+//
+// Errors: FAILED_PRECONDITION naming the first other file; those of reading.
+absl::Status CheckReplaceable(const std::string& directory,
+                              const std::vector<std::string>& names);
 
 // What was written.
 struct WrittenFiles {

@@ -1,10 +1,11 @@
 // A coordinator as the command sees it.
 //
-// Turns "no answer" into a status that says where nobody answered and how to
-// start somebody. Thread-safe.
+// Turns "no answer" into a status that says where nobody answered, or somebody
+// else did, and what to do, or that a person interrupted the call. Thread-safe.
 #ifndef FOLDFARM_COORDINATOR_CLI_FARM_CLIENT_H_
 #define FOLDFARM_COORDINATOR_CLI_FARM_CLIENT_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -27,7 +28,8 @@ class FarmClient {
   // One unary call of FarmService:
   //   client.Call(&v1::FarmService::StubInterface::ListJobs, request)
   //
-  // Errors: those of the call; UNAVAILABLE with advice when nobody answers.
+  // Errors: those of the call; UNAVAILABLE with advice when nobody answers;
+  // CANCELLED after an interrupt (interrupt.h), see IsInDoubt().
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(
       grpc::Status (v1::FarmService::StubInterface::*method)(
@@ -35,7 +37,8 @@ class FarmClient {
       const std::type_identity_t<Request>& request,
       absl::Duration timeout = absl::Seconds(60)) {
     auto reply = UnaryCall(*farm_, method, request, timeout);
-    if (!reply.ok()) return Explain(reply.status());
+    if (!reply.ok()) return ExplainCall(reply.status(), request);
+    answered_ = true;
     return reply;
   }
 
@@ -43,15 +46,26 @@ class FarmClient {
   v1::ArtifactService::StubInterface& artifacts() { return *artifacts_; }
   const std::string& address() const { return address_; }
 
-  // UNAVAILABLE and DEADLINE_EXCEEDED with the address and advice; others as
-  // they are. `heard`: the call that failed had brought something.
+  // UNAVAILABLE and DEADLINE_EXCEEDED with the address and advice, and so what
+  // another program than a coordinator answers; CANCELLED by an interrupt as
+  // "Stopped."; others as they are. `heard`: the call that failed had brought
+  // something.
   absl::Status Explain(const absl::Status& status, bool heard = false) const;
 
  private:
+  absl::Status ExplainCall(const absl::Status& status,
+                           const google::protobuf::Message& request) const;
+
   const std::string address_;
+  // The coordinator did: who hangs up afterwards is merely gone.
+  mutable std::atomic<bool> answered_ = false;
   const std::unique_ptr<v1::FarmService::StubInterface> farm_;
   const std::unique_ptr<v1::ArtifactService::StubInterface> artifacts_;
 };
+
+// An interrupt ended a call before the coordinator said whether it changed what
+// it was asked to change. The message says so.
+bool IsInDoubt(const absl::Status& status);
 
 }  // namespace foldfarm
 

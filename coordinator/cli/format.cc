@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 
 namespace foldfarm {
 namespace {
@@ -147,6 +148,16 @@ std::string FormatPlural(int64_t count, absl::string_view singular) {
 
 std::string ShortDigest(absl::string_view digest) {
   return std::string(digest.substr(0, 12));
+}
+
+std::string ShellWord(absl::string_view word) {
+  constexpr char kPlain[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+      "_-./=:,+@%";
+  if (!word.empty() && word.find_first_not_of(kPlain) == word.npos) {
+    return std::string(word);
+  }
+  return absl::StrCat("'", absl::StrReplaceAll(word, {{"'", "'\\''"}}), "'");
 }
 
 absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {

@@ -50,6 +50,10 @@ std::string FormatPlural(int64_t count, absl::string_view singular);
 // The first twelve digits of a digest.
 std::string ShortDigest(absl::string_view digest);
 
+// For command lines to copy: in single quotes where a shell would not take it
+// as one word.
+std::string ShellWord(absl::string_view word);
+
 // An unset timestamp is the epoch.
 absl::Time ToTime(const google::protobuf::Timestamp& timestamp);
 

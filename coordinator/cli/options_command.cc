@@ -14,6 +14,11 @@ struct OptionsOptions {
 
 absl::StatusOr<int> Options(CommandContext& context,
                             const OptionsOptions& options) {
+  if (context.format == OutputFormat::kJson) {
+    context.console.Error(
+        "options come as Markdown only, not as JSON; leave out -o json");
+    return kExitUsage;
+  }
   if (options.update.empty()) {
     *context.console.out << DescribeOptions() << std::flush;
     return kExitDone;

@@ -40,7 +40,8 @@ void AddPredictCommand(CLI::App& app, Invocation& invocation) {
       command
           ->add_option("--split", options->data.splits,
                        "Samples of these splits: train, val, test (default: "
-                       "test)")
+                       "test). The networks were trained on those of train: "
+                       "for honest figures use foldfarm oof")
           ->type_name("SPLIT,...")
           ->delimiter(',')
           ->allow_extra_args(false);
@@ -81,9 +82,11 @@ void AddPredictCommand(CLI::App& app, Invocation& invocation) {
                    "grows best (default: all that are complete)")
       ->type_name("NAME,...");
   command
-      ->add_option("--weights", options->weights,
-                   "How much each model counts, as foldfarm ensemble --full "
-                   "finds it (default: equal)")
+      ->add_option(
+          "--weights", options->weights,
+          "How much each model counts; greedy and least-log-loss fit "
+          "the weights to the out-of-fold predictions of the models "
+          "that predict (default: equal; a bundle's own without --models)")
       ->type_name("equal|greedy|least-log-loss")
       ->check(
           CLI::IsMember({"equal", "greedy", "least-log-loss"}).description(""));

@@ -1,6 +1,7 @@
 #include "coordinator/cli/predict_data.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,7 @@
 #include "common/spectra/sample_table.h"
 #include "coordinator/cli/dataset_import.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/oof_table.h"
 #include "coordinator/cli/suggest.h"
 
 namespace foldfarm {
@@ -19,6 +21,19 @@ namespace {
 using Farm = v1::FarmService::StubInterface;
 
 constexpr size_t kMissingNamed = 50;
+constexpr char kTrainSplit[] = "train";
+
+// What is asked for, as far as it can be known before it is predicted.
+struct Asked {
+  // Samples of split train are or may be among it.
+  bool train = false;
+  // It is of the dataset that the sweep was trained on.
+  bool own = false;
+  // It holds every sample that the sweep was trained on.
+  bool all_trained_on = false;
+  // Samples; empty: not known.
+  std::vector<std::string> ids;
+};
 
 absl::Status CheckLabels(const std::vector<std::string>& labels,
                          const std::string& where,
@@ -30,7 +45,7 @@ absl::Status CheckLabels(const std::vector<std::string>& labels,
                    " in their order: ", absl::StrJoin(source.labels, ",")));
 }
 
-absl::StatusOr<PredictData> FindDataset(FarmClient& client,
+absl::StatusOr<v1::Dataset> FindDataset(FarmClient& client,
                                         const PredictSource& source,
                                         const std::string& name) {
   v1::GetDatasetRequest request;
@@ -43,16 +58,74 @@ absl::StatusOr<PredictData> FindDataset(FarmClient& client,
   }
   FOLDFARM_RETURN_IF_ERROR(
       CheckLabels(labels, absl::StrCat("dataset ", name), source));
-  PredictData data;
-  data.dataset = dataset.name();
-  data.digest = dataset.digest();
-  return data;
+  return dataset;
 }
 
-// The splits that hold what is asked for; which of it has no features file.
+Asked AskedOf(const v1::Dataset& dataset, const PredictSource& source,
+              const PredictDataOptions& options) {
+  const bool has_train =
+      std::any_of(dataset.counts().begin(), dataset.counts().end(),
+                  [](const v1::SampleCount& count) {
+                    return count.split() == kTrainSplit && count.samples() > 0;
+                  });
+  const bool of_train = std::find(options.splits.begin(), options.splits.end(),
+                                  kTrainSplit) != options.splits.end();
+  const bool own = dataset.name() == source.dataset;
+  return {.train = has_train && of_train,
+          .own = own,
+          .all_trained_on = of_train && own,
+          .ids = options.samples};
+}
+
+// Says on stderr when the networks were trained on what they are to predict.
+absl::Status WarnOfTrained(const Console& console, FarmClient& client,
+                           const PredictSource& source, const Asked& asked) {
+  if (!asked.train && asked.ids.empty()) return absl::OkStatus();
+  const bool bundle = source.dataset.empty();
+  std::string what = absl::StrCat("samples of split ", kTrainSplit,
+                                  " may have been trained on: networks");
+  bool known = false;
+  if (!bundle && (asked.all_trained_on || !asked.ids.empty())) {
+    FOLDFARM_ASSIGN_OR_RETURN(const OofTable table,
+                              FetchOof(client, source.name));
+    const OofMatrix& oof = table.oof;
+    const std::set<std::string> folded(oof.sample_ids.begin(),
+                                       oof.sample_ids.end());
+    const auto last = std::max_element(oof.folds.begin(), oof.folds.end());
+    // With one fold alone, a hold-out, the others were trained on.
+    if (last != oof.folds.end() && *last > 0) {
+      const int64_t trained_on =
+          asked.all_trained_on
+              ? static_cast<int64_t>(folded.size())
+              : std::count_if(asked.ids.begin(), asked.ids.end(),
+                              [&](const std::string& id) {
+                                return folded.count(id) > 0;
+                              });
+      if (trained_on == 0) return absl::OkStatus();
+      known = true;
+      what = absl::StrCat(FormatPlural(trained_on, "sample"),
+                          !asked.own        ? " with the id of one that was"
+                          : trained_on == 1 ? " was"
+                                            : " were",
+                          " trained on: ", *last, " of ", *last + 1,
+                          " networks of each model");
+    }
+  }
+  if (!known && !asked.train) return absl::OkStatus();
+  console.Warn(absl::StrCat(
+      what, " of ", source.name,
+      " saw them with their labels, so a score of these predictions is far too "
+      "good; for honest figures ",
+      bundle ? "see its MODEL_CARD.md"
+             : absl::StrCat("use foldfarm oof ", source.name)));
+  return absl::OkStatus();
+}
+
+// The splits that hold what is asked for; what that is, and which of it has no
+// features file.
 absl::StatusOr<std::vector<std::string>> FindSamples(
     const PredictDataOptions& options, const SampleTable& table,
-    PredictData& data) {
+    PredictData& data, Asked& asked) {
   const std::set<std::string> splits(options.splits.begin(),
                                      options.splits.end());
   const std::set<std::string> ids(options.samples.begin(),
@@ -67,7 +140,11 @@ absl::StatusOr<std::vector<std::string>> FindSamples(
     }
     needed.insert(row.split);
     const std::string path = JoinPath(options.directory, row.features_path);
-    if (FileExists(path)) continue;
+    if (FileExists(path)) {
+      asked.ids.push_back(row.id);
+      asked.train = asked.train || row.split == kTrainSplit;
+      continue;
+    }
     if (!ids.empty()) {
       return absl::NotFoundError(absl::StrCat(
           "sample ", row.id, " has no features file, expected ", path));
@@ -106,9 +183,17 @@ absl::StatusOr<PredictData> FindPredictData(CommandContext& context,
           "bundle ", source.name,
           " has no dataset of its own; name samples with --data or --dataset"));
     }
-    return FindDataset(
-        client, source,
-        options.dataset.empty() ? source.dataset : options.dataset);
+    FOLDFARM_ASSIGN_OR_RETURN(
+        const v1::Dataset dataset,
+        FindDataset(
+            client, source,
+            options.dataset.empty() ? source.dataset : options.dataset));
+    FOLDFARM_RETURN_IF_ERROR(WarnOfTrained(context.console, client, source,
+                                           AskedOf(dataset, source, options)));
+    PredictData data;
+    data.dataset = dataset.name();
+    data.digest = dataset.digest();
+    return data;
   }
   FOLDFARM_ASSIGN_OR_RETURN(const SampleTable table,
                             ReadSampleTable(options.directory, source.labels));
@@ -116,7 +201,11 @@ absl::StatusOr<PredictData> FindPredictData(CommandContext& context,
       CheckLabels(table.labels, options.directory, source));
   PredictData data;
   DatasetImport import;
-  FOLDFARM_ASSIGN_OR_RETURN(import.splits, FindSamples(options, table, data));
+  Asked asked;
+  FOLDFARM_ASSIGN_OR_RETURN(import.splits,
+                            FindSamples(options, table, data, asked));
+  FOLDFARM_RETURN_IF_ERROR(
+      WarnOfTrained(context.console, client, source, asked));
   if (!data.missing.empty()) {
     context.console.Warn(absl::StrCat(
         FormatPlural(static_cast<int64_t>(data.missing.size()), "sample"),

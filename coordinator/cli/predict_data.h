@@ -34,12 +34,12 @@ struct PredictData {
 };
 
 // Finds the dataset; of a folder, imports what is asked for unless the farm has
-// it already. Says on stderr which samples have no features file. An interrupt
-// ends it with CANCELLED.
+// it already. Says on stderr which samples have no features file, and when the
+// source was trained on some. An interrupt ends it with CANCELLED.
 //
 // Errors: INVALID_ARGUMENT when the labels are not those of `source`; NOT_FOUND
 // for a dataset, split or sample that is not there, and for a sample asked for
-// by its id without a features file; those of ImportAndRegister.
+// by its id without a features file; those of FetchOof and ImportAndRegister.
 absl::StatusOr<PredictData> FindPredictData(CommandContext& context,
                                             FarmClient& client,
                                             const PredictSource& source,

@@ -8,10 +8,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
+#include "coordinator/cli/bundle_plan.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/output.h"
 #include "coordinator/cli/suggest.h"
@@ -44,20 +44,6 @@ std::vector<std::string> NamesOf(const PredictSource& source) {
   return names;
 }
 
-absl::StatusOr<v1::GetEnsembleResponse> GetEnsemble(FarmClient& client,
-                                                    const PredictSource& source,
-                                                    bool full) {
-  if (source.dataset.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "bundle ", source.name,
-        " has no ensemble to choose by; name its models with --models"));
-  }
-  v1::GetEnsembleRequest request;
-  request.set_sweep(source.name);
-  request.set_full(full);
-  return client.Call(&Farm::GetEnsemble, request, absl::Minutes(10));
-}
-
 // The first of `count` in the order of growth.
 absl::StatusOr<std::set<std::string>> GrowthModels(FarmClient& client,
                                                    const PredictSource& source,
@@ -68,8 +54,16 @@ absl::StatusOr<std::set<std::string>> GrowthModels(FarmClient& client,
         absl::StrCat("--models is \"greedy:", count,
                      "\", expected a number of models, e.g. greedy:8"));
   }
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::GetEnsembleResponse ensemble,
-                            GetEnsemble(client, source, /*full=*/false));
+  if (source.dataset.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "bundle ", source.name,
+        " has no ensemble to choose by; name its models with --models"));
+  }
+  v1::GetEnsembleRequest request;
+  request.set_sweep(source.name);
+  FOLDFARM_ASSIGN_OR_RETURN(
+      const v1::GetEnsembleResponse ensemble,
+      client.Call(&Farm::GetEnsemble, request, absl::Minutes(10)));
   if (n > ensemble.growth_size()) {
     return absl::FailedPreconditionError(
         absl::StrCat("--models is greedy:", n, ", but ", source.name, " has ",
@@ -105,29 +99,31 @@ absl::StatusOr<std::set<std::string>> NamedModels(const PredictSource& source,
   return names;
 }
 
-// "least-log-loss" is the weighting "least log loss".
-absl::StatusOr<std::map<std::string, double>> WeightsBy(
-    FarmClient& client, const PredictSource& source, const std::string& by) {
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::GetEnsembleResponse ensemble,
-                            GetEnsemble(client, source, /*full=*/true));
-  const std::string wanted = absl::StrReplaceAll(by, {{"-", " "}});
-  std::vector<std::string> known;
-  for (const v1::Weighting& weighting : ensemble.weightings()) {
-    known.push_back(absl::StrReplaceAll(weighting.name(), {{" ", "-"}}));
-    if (weighting.name() != wanted) continue;
-    std::map<std::string, double> weights;
-    const int models =
-        std::min(weighting.weights_size(), ensemble.models_size());
-    for (int i = 0; i < models; ++i) {
-      if (weighting.weights(i) > 0) {
-        weights[ensemble.models(i).model()] = weighting.weights(i);
-      }
-    }
-    return weights;
+// Weighs the chosen models, and leaves out those that then weigh nothing.
+absl::Status Weigh(FarmClient& client, const PredictSource& source,
+                   const std::string& weights, ModelChoice& choice) {
+  if (source.dataset.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "bundle ", source.name,
+        " has no out-of-fold predictions to fit weights to; leave --weights "
+        "out for its own, or ask for equal ones"));
   }
-  return absl::FailedPreconditionError(absl::StrCat(
-      "the ensemble of ", source.name, " has no weights \"", by, "\"; it has ",
-      known.empty() ? "none but equal" : absl::StrJoin(known, ", ")));
+  FOLDFARM_ASSIGN_OR_RETURN(const OofMatrix oof,
+                            FetchComplete(client, source.name));
+  FOLDFARM_ASSIGN_OR_RETURN(
+      BundlePlan plan, ChooseModels(oof, absl::StrJoin(choice.names, ",")));
+  for (const std::string& name : WeighModels(oof, weights, plan)) {
+    choice.left_out.emplace_back(
+        name,
+        absl::StrCat("beside the others it weighs nothing (", weights, ")"));
+  }
+  choice.names.clear();
+  for (size_t i = 0; i < plan.models.size(); ++i) {
+    const std::string& name = oof.models[plan.models[i]].name;
+    choice.names.push_back(name);
+    choice.weights[name] = plan.weights[i];
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -178,22 +174,12 @@ absl::StatusOr<ModelChoice> ChoosePredictingModels(FarmClient& client,
                                                    const PredictSource& source,
                                                    const std::string& models,
                                                    const std::string& weights) {
-  const bool weighted = !weights.empty() && weights != "equal";
   const bool own_weights = weights.empty() && models.empty();
-  if (weighted && !models.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--weights ", weights,
-        " is fitted to all models; leave --models out, or the weights equal"));
-  }
   ModelChoice choice;
   if (own_weights) choice.weights = source.weights;
   std::set<std::string> meant;
   absl::string_view count = models;
-  if (weighted) {
-    FOLDFARM_ASSIGN_OR_RETURN(choice.weights,
-                              WeightsBy(client, source, weights));
-    for (const auto& [name, weight] : choice.weights) meant.insert(name);
-  } else if (absl::ConsumePrefix(&count, "greedy:")) {
+  if (absl::ConsumePrefix(&count, "greedy:")) {
     FOLDFARM_ASSIGN_OR_RETURN(meant, GrowthModels(client, source, count));
   } else if (!models.empty()) {
     FOLDFARM_ASSIGN_OR_RETURN(meant, NamedModels(source, models));
@@ -214,6 +200,9 @@ absl::StatusOr<ModelChoice> ChoosePredictingModels(FarmClient& client,
         "no model of ", source.name, " can predict",
         choice.left_out.empty() ? "" : ": ",
         absl::StrJoin(choice.left_out, "; ", absl::PairFormatter(": "))));
+  }
+  if (!weights.empty() && weights != "equal") {
+    FOLDFARM_RETURN_IF_ERROR(Weigh(client, source, weights, choice));
   }
   return choice;
 }

@@ -46,18 +46,19 @@ struct ModelChoice {
   std::vector<std::string> names;
   // By model, of those that do not count equally; empty: all do.
   std::map<std::string, double> weights;
-  // Models that were meant but cannot predict, with why.
+  // Models that were meant but cannot predict, or weigh nothing; with why.
   std::vector<std::pair<std::string, std::string>> left_out;
 };
 
 // `models` is "" (all), names with commas between, or "greedy:N", the first N
 // by which the ensemble grows best. `weights` is "" (the source's own, or
-// equal), "equal", or another of GetEnsembleResponse.weightings; models without
-// weight do not predict.
+// equal), "equal", or "greedy" or "least-log-loss": fitted to the out-of-fold
+// predictions of just those models, as WeighModels (bundle_plan.h) does.
 //
 // Errors: NOT_FOUND for a model that is not there; INVALID_ARGUMENT for another
-// form and for both at a time; FAILED_PRECONDITION when a model named cannot
-// predict, or none can; those of GetEnsemble.
+// form; FAILED_PRECONDITION when a model named cannot predict, or none can, or
+// a bundle's are to be chosen or weighed by predictions; those of GetEnsemble
+// and FetchComplete.
 absl::StatusOr<ModelChoice> ChoosePredictingModels(FarmClient& client,
                                                    const PredictSource& source,
                                                    const std::string& models,

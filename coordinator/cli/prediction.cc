@@ -12,12 +12,12 @@
 #include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
-#include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/call_context.h"
 #include "common/rpc/status.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/json_summary.h"
 #include "coordinator/cli/live_area.h"
 #include "coordinator/cli/predict_bundle.h"
 #include "coordinator/cli/predict_source.h"
@@ -44,8 +44,8 @@ class Prediction {
         client_(context.coordinator) {}
 
   absl::StatusOr<int> Execute();
-  // The farm knows of it.
-  bool submitted() const { return !sweep_.empty(); }
+  // Says of an interrupt how things stand; other statuses as they are.
+  absl::Status ExplainStop(const absl::Status& status) const;
 
  private:
   // A file that was written.
@@ -84,7 +84,8 @@ class Prediction {
   ModelChoice choice_;
   PredictData data_;
   std::optional<SubmissionFormat> format_;
-  std::string sweep_;  // That predicts.
+  std::string sweep_;       // That predicts; empty: the farm knows of none.
+  bool predicted_ = false;  // All jobs are done.
   std::vector<std::string> labels_;
   std::vector<Written> written_;
 };
@@ -201,18 +202,14 @@ absl::Status Prediction::Watch() {
     target.mode = LiveArea::Mode::kInline;
     SweepWatcher watcher(client_, sweep_, context_.clock, target);
     while (!watcher.Tick(kTick)) {
-      if (InterruptScope::Interrupted()) {
-        return absl::CancelledError(absl::StrCat(
-            "Stopped watching; ", sweep_,
-            " goes on predicting. The same command again fetches the result; "
-            "foldfarm cancel ",
-            sweep_, " ends it."));
-      }
+      // ExplainStop says more.
+      if (InterruptScope::Interrupted()) return absl::CancelledError("stopped");
     }
     FOLDFARM_RETURN_IF_ERROR(watcher.result());
     sweep = watcher.sweep();
   }
-  if (sweep.state() == v1::Sweep::SUCCEEDED) return absl::OkStatus();
+  predicted_ = sweep.state() == v1::Sweep::SUCCEEDED;
+  if (predicted_) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat(sweep_, " is not complete, so nothing was written: ",
                    FormatPlural(sweep.failed(), "job"), " failed, ",
@@ -345,6 +342,19 @@ Json Prediction::Summary() const {
   return json;
 }
 
+absl::Status Prediction::ExplainStop(const absl::Status& status) const {
+  if (!absl::IsCancelled(status) || IsInDoubt(status)) return status;
+  if (sweep_.empty()) {
+    return absl::CancelledError("Stopped; nothing was submitted.");
+  }
+  constexpr char kAgain[] = "The same command again fetches the result";
+  return absl::CancelledError(
+      predicted_
+          ? absl::StrCat("Stopped; nothing was written. ", kAgain, ".")
+          : absl::StrCat("Stopped watching; ", sweep_, " goes on predicting. ",
+                         kAgain, "; foldfarm cancel ", sweep_, " ends it."));
+}
+
 absl::StatusOr<int> Prediction::Execute() {
   FOLDFARM_RETURN_IF_ERROR(CheckOutput());
   if (IsBundle(options_.source)) {
@@ -368,9 +378,7 @@ absl::StatusOr<int> Prediction::Execute() {
                      " to ", written.path, ", the mean of ",
                      FormatPlural(written.draws, "draw"), " a sample"));
   }
-  if (context_.format == OutputFormat::kJson) {
-    *console_.out << JsonText(Summary(), 1) << std::endl;
-  }
+  PrintSummary(context_, Summary());
   return kExitDone;
 }
 
@@ -381,9 +389,7 @@ absl::StatusOr<int> RunPrediction(CommandContext& context,
   InterruptScope interrupt;
   Prediction prediction(context, options);
   const absl::StatusOr<int> result = prediction.Execute();
-  if (absl::IsCancelled(result.status()) && !prediction.submitted()) {
-    return absl::CancelledError("Stopped; nothing was submitted.");
-  }
+  if (!result.ok()) return prediction.ExplainStop(result.status());
   return result;
 }
 

@@ -25,6 +25,7 @@
 #include "coordinator/cli/fetch_dataset.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/json_summary.h"
 #include "coordinator/cli/output_file.h"
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/render_sheet.h"
@@ -189,6 +190,11 @@ absl::StatusOr<int> Render(CommandContext& context,
   context.console.Note(absl::StrCat("Wrote ", options.out, ": ", size.width,
                                     " x ", size.height, " pixels, ",
                                     absl::StrJoin(options.samples, ", ")));
+  PrintSummary(context, {{"file", options.out},
+                         {"width", size.width},
+                         {"height", size.height},
+                         {"model", options.model},
+                         {"samples", options.samples}});
   return kExitDone;
 }
 

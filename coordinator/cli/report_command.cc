@@ -1,11 +1,15 @@
 #include "coordinator/cli/report_command.h"
 
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/json_summary.h"
 #include "coordinator/cli/output_file.h"
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/report.h"
@@ -40,10 +44,14 @@ absl::StatusOr<int> Report(CommandContext& context,
     };
     data = FetchReport(client, context.clock, to_fetch);
   }
+  if (absl::IsCancelled(data.status())) {
+    return absl::CancelledError("Stopped; nothing was written.");
+  }
   FOLDFARM_RETURN_IF_ERROR(data.status());
   const std::string html = ReportHtml(*data);
   FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(options.out, html));
-  for (const std::string& what : LeftOut(*data)) {
+  const std::vector<std::string> left_out = LeftOut(*data);
+  for (const std::string& what : left_out) {
     context.console.Warn(absl::StrCat("left out: ", what));
   }
   const v1::GetEnsembleResponse& ensemble = data->ensemble;
@@ -56,6 +64,17 @@ absl::StatusOr<int> Report(CommandContext& context,
           : absl::StrCat(
                 "ensemble of ", ensemble.models_size(), ", log loss ",
                 FormatScore(ensemble.ensemble().log_loss_shrink_0002()))));
+  nlohmann::ordered_json summary = {{"sweep", options.sweep},
+                                    {"file", options.out},
+                                    {"bytes", html.size()},
+                                    {"preliminary", data->preliminary()},
+                                    {"models", ensemble.models_size()},
+                                    {"logLoss", nullptr},
+                                    {"leftOut", left_out}};
+  if (!ensemble.models().empty()) {
+    summary["logLoss"] = ensemble.ensemble().log_loss_shrink_0002();
+  }
+  PrintSummary(context, summary);
   return kExitDone;
 }
 

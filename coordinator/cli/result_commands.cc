@@ -3,6 +3,8 @@
 #include "common/base/status_macros.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/json_summary.h"
+#include "coordinator/cli/output_file.h"
 #include "coordinator/cli/results.h"
 
 namespace foldfarm {
@@ -14,11 +16,15 @@ struct OofOptions {
 };
 
 absl::StatusOr<int> Oof(CommandContext& context, const OofOptions& options) {
+  FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(options.out));
   FarmClient client(context.coordinator);
   FOLDFARM_ASSIGN_OR_RETURN(const int64_t rows,
                             WriteOof(client, options.sweep, options.out));
   context.console.Note(
       absl::StrCat("Wrote ", FormatPlural(rows, "row"), " to ", options.out));
+  PrintSummary(
+      context,
+      {{"sweep", options.sweep}, {"file", options.out}, {"rows", rows}});
   return kExitDone;
 }
 

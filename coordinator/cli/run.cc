@@ -39,6 +39,12 @@ absl::Status Interrupted(const RunOptions& options) {
       absl::StrCat("Stopped. Go on with: ", options.command));
 }
 
+// The coordinator has looked at a request and not done it.
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsNotFound(status) ||
+         absl::IsFailedPrecondition(status);
+}
+
 // One run, between its lock and its results.
 class Run {
  public:
@@ -55,6 +61,8 @@ class Run {
   absl::StatusOr<std::string> EnsureDataset();
   absl::StatusOr<std::string> EnsureSweep(const v1::SweepSpec& spec,
                                           const std::string& dataset);
+  absl::StatusOr<std::string> FormerSweep(const std::string& name);
+  absl::Status CancelFormer();
   absl::StatusOr<v1::Sweep> Train(const std::string& sweep);
   absl::Status DrainWorkers(SweepWatcher& watcher);
   absl::Status WriteResults(const std::string& sweep);
@@ -110,6 +118,9 @@ absl::StatusOr<std::string> Run::EnsureDataset() {
   // and who wants a refusal imports with `dataset import`.
   import.allow_missing = true;
   import.scratch = options_.out;
+  // Files that were only touched are no other data.
+  import.reuse_identical = true;
+  import.preferred = state_.dataset;
   FOLDFARM_ASSIGN_OR_RETURN(
       const v1::Dataset dataset,
       ImportAndRegister(console_, context_.clock, *client_, import));
@@ -123,12 +134,17 @@ absl::StatusOr<std::string> Run::EnsureDataset() {
 absl::StatusOr<std::string> Run::EnsureSweep(const v1::SweepSpec& spec,
                                              const std::string& dataset) {
   const std::string digest = SweepDigest(spec, dataset);
+  const RunState before = state_;
   if (digest != state_.sweep_digest) {
     if (!state_.sweep_digest.empty()) {
       console_.Note(
           "The sweep or the data changed since the last run: submitting anew; "
           "jobs that are as before keep their results");
+      // One that an interrupt left over.
+      FOLDFARM_RETURN_IF_ERROR(CancelFormer());
+      FOLDFARM_ASSIGN_OR_RETURN(state_.former_sweep, FormerSweep(spec.name()));
     }
+    state_.sweep.clear();
     state_.sweep_digest = digest;
     state_.request_id = NewRandomId();
     FOLDFARM_RETURN_IF_ERROR(SaveRunState(Out("run.json"), state_));
@@ -137,8 +153,18 @@ absl::StatusOr<std::string> Run::EnsureSweep(const v1::SweepSpec& spec,
   request.set_request_id(state_.request_id);
   *request.mutable_spec() = spec;
   request.set_dataset(dataset);
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::SubmitSweepResponse reply,
-                            client_->Call(&Farm::SubmitSweep, request));
+  const auto submitted = client_->Call(&Farm::SubmitSweep, request);
+  if (IsRefusal(submitted.status())) {
+    // There is no such sweep: who undoes the change goes on with the former.
+    state_ = before;
+    FOLDFARM_RETURN_IF_ERROR(SaveRunState(Out("run.json"), state_));
+  }
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::SubmitSweepResponse reply, submitted);
+  if (state_.sweep != reply.sweep()) {
+    state_.sweep = reply.sweep();
+    FOLDFARM_RETURN_IF_ERROR(SaveRunState(Out("run.json"), state_));
+  }
+  FOLDFARM_RETURN_IF_ERROR(CancelFormer());
   FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep sweep, GetSweep(reply.sweep()));
   console_.Note(absl::StrCat("Sweep ", reply.sweep(), " (", spec.name(),
                              "): ", FormatPlural(reply.jobs(), "job"), ", ",
@@ -153,6 +179,41 @@ absl::StatusOr<std::string> Run::EnsureSweep(const v1::SweepSpec& spec,
                                FormatPlural(again.jobs(), "job")));
   }
   return reply.sweep();
+}
+
+// The sweep of the last run. When a kill came between its submission and
+// run.json: the newest of its name, which people keep when they edit a sweep.
+absl::StatusOr<std::string> Run::FormerSweep(const std::string& name) {
+  if (!state_.sweep.empty()) return state_.sweep;
+  FOLDFARM_ASSIGN_OR_RETURN(const v1::ListSweepsResponse reply,
+                            client_->Call(&Farm::ListSweeps, {}));
+  for (const v1::Sweep& sweep : reply.sweeps()) {
+    if (sweep.name() == name && sweep.prediction().empty()) return sweep.id();
+  }
+  return std::string();
+}
+
+// Else workers would train the former version to its end, beside the new one.
+// Its results stay. After the new one is submitted, so that one that the
+// coordinator refuses costs nothing; no worker runs yet.
+absl::Status Run::CancelFormer() {
+  if (state_.former_sweep.empty()) return absl::OkStatus();
+  // Equal in a coordinator's folder that was emptied.
+  if (state_.former_sweep != state_.sweep) {
+    v1::CancelRequest request;
+    request.set_target(state_.former_sweep);
+    const auto reply = client_->Call(&Farm::Cancel, request);
+    if (!reply.ok() && !absl::IsNotFound(reply.status())) return reply.status();
+    if (reply.ok() && reply->jobs() > 0) {
+      console_.Note(absl::StrCat(
+          state_.former_sweep, ", the former version, is cancelled: ",
+          FormatPlural(reply->jobs(), "job"),
+          " not finished; where nothing changed its results are used, and its "
+          "checkpoints gone on from"));
+    }
+  }
+  state_.former_sweep.clear();
+  return SaveRunState(Out("run.json"), state_);
 }
 
 absl::StatusOr<v1::Sweep> Run::GetSweep(const std::string& sweep) {

@@ -6,7 +6,8 @@
 //    the farm has them already.
 // 3. The sweep is submitted once: its request id is in OUT/run.json before it
 //    is used (run_state.h). A changed sweep file is a new sweep, which takes
-//    over the results of jobs that did not change.
+//    over the results of jobs that did not change; what the former one did not
+//    finish is cancelled before workers start.
 // 4. Workers train; this process shows progress and restarts what dies.
 // 5. Results are written into OUT; everything is stopped.
 // Whatever ends it, the same command goes on where it was: jobs and checkpoints

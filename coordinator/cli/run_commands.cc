@@ -17,25 +17,6 @@ namespace {
 
 constexpr SynthesisOptions kDemoData{.samples = 240, .sam = 16, .seed = 7};
 
-// In single quotes where a shell would not take it as one word.
-std::string ShellWord(const std::string& word) {
-  const bool plain =
-      !word.empty() &&
-      word.find_first_not_of(
-          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-          "_-./=:,+@%") == word.npos;
-  if (plain) return word;
-  std::string quoted = "'";
-  for (const char c : word) {
-    if (c == '\'') {
-      quoted += "'\\''";
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + "'";
-}
-
 std::string RunCommandLine(const RunOptions& options) {
   return absl::StrCat(
       "foldfarm run ", ShellWord(options.sweep_file), " --data ",

@@ -25,6 +25,8 @@ constexpr Field kFields[] = {
     {"dataset", &RunState::dataset},
     {"sweep_digest", &RunState::sweep_digest},
     {"request_id", &RunState::request_id},
+    {"sweep", &RunState::sweep},
+    {"former_sweep", &RunState::former_sweep},
 };
 
 }  // namespace

@@ -23,6 +23,11 @@ struct RunState {
   // What was submitted, and as which request.
   std::string sweep_digest;
   std::string request_id;
+  // The sweep that this became; empty until the coordinator has answered.
+  std::string sweep;
+  // The one before, which is to be cancelled as soon as there is `sweep`;
+  // empty: none, or done.
+  std::string former_sweep;
 };
 
 // An empty state when there is no such file. Errors: INVALID_ARGUMENT naming

@@ -14,6 +14,7 @@
 #include "common/base/status_macros.h"
 #include "coordinator/cli/eta.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/output.h"
 #include "coordinator/cli/prediction_text.h"
 #include "coordinator/cli/sweep_summary.h"
@@ -229,6 +230,8 @@ absl::StatusOr<StatusInput> GatherStatus(FarmClient& client, v1::Sweep sweep) {
     auto ensemble = client.Call(&Farm::GetEnsemble, request, kLookUpTimeout);
     if (ensemble.ok()) input.ensemble = *std::move(ensemble);
   }
+  // What an interrupt ended is not merely absent.
+  if (InterruptScope::Interrupted()) return absl::CancelledError("Stopped.");
   return input;
 }
 

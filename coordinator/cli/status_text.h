@@ -26,7 +26,8 @@ struct StatusInput {
 };
 
 // Asks for all that there is to say of `sweep`, which the coordinator just
-// named; metrics of a bounded number of jobs. Errors: those of ListJobs.
+// named; metrics of a bounded number of jobs. Errors: those of ListJobs;
+// CANCELLED after an interrupt.
 absl::StatusOr<StatusInput> GatherStatus(FarmClient& client, v1::Sweep sweep);
 
 // `width` 0: unlimited. Times of day are those of `zone`.

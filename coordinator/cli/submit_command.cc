@@ -70,6 +70,36 @@ absl::Status CheckLabels(const v1::SweepSpec& spec,
   return absl::InvalidArgumentError(absl::StrJoin(mistakes, "\n"));
 }
 
+// Asks the coordinator what it would say to the sweep.
+absl::Status Validate(CommandContext& context, FarmClient& client,
+                      const SubmitOptions& options, const v1::SweepSpec& spec) {
+  v1::SubmitSweepRequest request;
+  request.set_validate_only(true);
+  request.set_dataset(options.dataset);
+  request.set_no_reuse(options.no_reuse);
+  *request.mutable_spec() = spec;
+  if (options.extend.empty()) {
+    FOLDFARM_RETURN_IF_ERROR(
+        NameSweepInputs(options.file, *request.mutable_spec()));
+  }
+  const auto reply = client.Call(&Farm::SubmitSweep, request);
+  if (absl::IsCancelled(reply.status())) {
+    return absl::CancelledError("Stopped; nothing was submitted.");
+  }
+  if (absl::IsPermissionDenied(reply.status())) {
+    context.console.Note(absl::StrCat("Not checked against the farm: ",
+                                      reply.status().message()));
+    return absl::OkStatus();
+  }
+  FOLDFARM_RETURN_IF_ERROR(reply.status());
+  if (reply->reused() > 0) {
+    context.console.Note(absl::StrCat(reply->reused(), " of ",
+                                      FormatPlural(reply->jobs(), "job"),
+                                      " would be reused from earlier sweeps"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int> DryRun(CommandContext& context,
                            const SubmitOptions& options,
                            const v1::SweepSpec& spec) {
@@ -82,6 +112,7 @@ absl::StatusOr<int> DryRun(CommandContext& context,
                               client.Call(&Farm::GetDataset, request));
     FOLDFARM_RETURN_IF_ERROR(CheckLabels(spec, dataset));
     num_labels = dataset.labels_size();
+    FOLDFARM_RETURN_IF_ERROR(Validate(context, client, options, spec));
   }
   const std::string trainer =
       options.trainer.empty() ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
@@ -237,8 +268,8 @@ void AddSubmitCommand(CLI::App& app, Invocation& invocation) {
   AddSetOption(*command, options->sets);
   command->add_flag("--dry-run", options->dry_run,
                     "Check the file and list the jobs with their parameters, "
-                    "multiply-adds and estimated memory; submit nothing. Asks "
-                    "a coordinator only with --dataset or --extend");
+                    "multiply-adds and estimated memory; submit nothing. With "
+                    "--dataset or --extend the coordinator checks it, too");
   command
       ->add_option("--trainer", options->trainer,
                    "With --dry-run: the program that knows what networks "

@@ -5,9 +5,11 @@
 #include <map>
 #include <memory>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
@@ -61,6 +63,43 @@ absl::Status CheckExecFile(const std::string& path) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat(path, " has ", size_bytes, " bytes, expected at most 2^31"));
+}
+
+// Fills in the digests of the files that models start with; `find` tells one's,
+// asked once a path.
+absl::Status FillInputs(
+    const std::string& sweep_file, v1::SweepSpec& spec,
+    absl::FunctionRef<absl::StatusOr<v1::ArtifactRef>(const std::string& path)>
+        find) {
+  std::map<std::string, v1::ArtifactRef> found;  // By path.
+  const auto store =
+      [&](const std::string& path) -> absl::StatusOr<v1::ArtifactRef> {
+    const auto known = found.find(path);
+    if (known != found.end()) return known->second;
+    FOLDFARM_ASSIGN_OR_RETURN(const v1::ArtifactRef ref, find(path));
+    return found[path] = ref;
+  };
+  for (v1::ModelSpec& model : *spec.mutable_models()) {
+    if (model.init().has_weights() &&
+        IsWeightsFile(sweep_file, model.init().weights())) {
+      FOLDFARM_ASSIGN_OR_RETURN(
+          const v1::ArtifactRef ref,
+          store(Beside(sweep_file, model.init().weights())));
+      model.mutable_init()->set_digest(ref.digest());
+    }
+    if (!model.arch().has_exec()) continue;
+    v1::ExecSpec& exec = *model.mutable_arch()->mutable_exec();
+    exec.clear_uploaded();
+    for (const std::string& name : exec.files()) {
+      FOLDFARM_ASSIGN_OR_RETURN(const v1::ArtifactRef ref,
+                                store(Beside(sweep_file, name)));
+      v1::ExecFile& file = *exec.add_uploaded();
+      file.set_name(name);
+      file.set_digest(ref.digest());
+      file.set_size_bytes(static_cast<int32_t>(ref.size_bytes()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -126,37 +165,22 @@ absl::Status UploadSweepInputs(const Console& console, Clock& clock,
                                FarmClient& client,
                                const std::string& sweep_file,
                                v1::SweepSpec& spec) {
-  std::map<std::string, v1::ArtifactRef> stored;  // By path.
-  const auto store =
-      [&](const std::string& path) -> absl::StatusOr<v1::ArtifactRef> {
-    const auto known = stored.find(path);
-    if (known != stored.end()) return known->second;
-    FOLDFARM_ASSIGN_OR_RETURN(
-        const v1::ArtifactRef ref,
-        UploadWithProgress(console, clock, client, path, ""));
-    return stored[path] = ref;
-  };
-  for (v1::ModelSpec& model : *spec.mutable_models()) {
-    if (model.init().has_weights() &&
-        IsWeightsFile(sweep_file, model.init().weights())) {
-      FOLDFARM_ASSIGN_OR_RETURN(
-          const v1::ArtifactRef ref,
-          store(Beside(sweep_file, model.init().weights())));
-      model.mutable_init()->set_digest(ref.digest());
-    }
-    if (!model.arch().has_exec()) continue;
-    v1::ExecSpec& exec = *model.mutable_arch()->mutable_exec();
-    exec.clear_uploaded();
-    for (const std::string& name : exec.files()) {
-      FOLDFARM_ASSIGN_OR_RETURN(const v1::ArtifactRef ref,
-                                store(Beside(sweep_file, name)));
-      v1::ExecFile& file = *exec.add_uploaded();
-      file.set_name(name);
-      file.set_digest(ref.digest());
-      file.set_size_bytes(static_cast<int32_t>(ref.size_bytes()));
-    }
-  }
-  return absl::OkStatus();
+  return FillInputs(sweep_file, spec, [&](const std::string& path) {
+    return UploadWithProgress(console, clock, client, path, "");
+  });
+}
+
+absl::Status NameSweepInputs(const std::string& sweep_file,
+                             v1::SweepSpec& spec) {
+  return FillInputs(
+      sweep_file, spec,
+      [](const std::string& path) -> absl::StatusOr<v1::ArtifactRef> {
+        v1::ArtifactRef ref;
+        FOLDFARM_ASSIGN_OR_RETURN(*ref.mutable_digest(), Sha256HexOfFile(path));
+        FOLDFARM_ASSIGN_OR_RETURN(const int64_t size, FileSize(path));
+        ref.set_size_bytes(size);
+        return ref;
+      });
 }
 
 std::vector<std::string> ExecModels(const v1::SweepSpec& spec) {

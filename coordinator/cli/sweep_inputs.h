@@ -44,6 +44,11 @@ absl::Status UploadSweepInputs(const Console& console, Clock& clock,
                                const std::string& sweep_file,
                                v1::SweepSpec& spec);
 
+// Fills in the digests as UploadSweepInputs does, and stores nothing.
+// REQUIRES: CheckSweepInputs was content. Errors: those of reading the files.
+absl::Status NameSweepInputs(const std::string& sweep_file,
+                             v1::SweepSpec& spec);
+
 // Models that run a program of the user's (arch: exec).
 std::vector<std::string> ExecModels(const v1::SweepSpec& spec);
 

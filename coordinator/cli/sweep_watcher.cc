@@ -79,7 +79,8 @@ bool SweepWatcher::stopping() {
 // Reads one stream to its end. OK: every job is final.
 absl::Status SweepWatcher::FollowOnce(bool& heard) {
   heard = false;
-  CallContext context(kWhileThePeerLives);
+  // An interrupt leaves it to the owner, who may have to show how jobs end.
+  CallContext context(kWhileThePeerLives, /*cancellable=*/false);
   {
     absl::MutexLock lock(&mu_);
     if (stop_) return absl::CancelledError("stopped");

@@ -62,9 +62,6 @@ absl::Status FetchDatabase(CommandContext& context, FarmClient& client,
     hasher.Update(piece.data());
     status = file->Append(piece.data());
     progress.Update(file->size(), size);
-    if (InterruptScope::Interrupted()) {
-      status = absl::CancelledError("Stopped; nothing was written.");
-    }
   }
   if (!status.ok()) call.TryCancel();
   const absl::Status ended = ToStatus(reader->Finish());
@@ -101,9 +98,6 @@ absl::StatusOr<std::map<std::string, int64_t>> NamedArtifacts(
     FOLDFARM_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs,
                               client.Call(&Farm::ListJobs, list));
     for (const v1::Job& job : jobs.jobs()) {
-      if (InterruptScope::Interrupted()) {
-        return absl::CancelledError("Stopped; repeat it to go on.");
-      }
       v1::GetJobRequest request;
       request.set_job(job.name());
       FOLDFARM_ASSIGN_OR_RETURN(const v1::GetJobResponse all,
@@ -167,18 +161,27 @@ absl::StatusOr<int> Backup(CommandContext& context,
   }
   FarmClient client(context.coordinator);
   InterruptScope interrupt;
-  FOLDFARM_RETURN_IF_ERROR(FetchDatabase(context, client, options.out));
-  std::string artifacts;
-  if (!options.artifacts.empty()) {
-    FOLDFARM_ASSIGN_OR_RETURN(
-        artifacts, FetchArtifacts(context, client, options.artifacts));
+  const absl::Status database = FetchDatabase(context, client, options.out);
+  if (absl::IsCancelled(database)) {
+    return absl::CancelledError("Stopped; nothing was written.");
   }
+  FOLDFARM_RETURN_IF_ERROR(database);
+  absl::StatusOr<std::string> artifacts = "";
+  if (!options.artifacts.empty()) {
+    artifacts = FetchArtifacts(context, client, options.artifacts);
+  }
+  if (absl::IsCancelled(artifacts.status())) {
+    return absl::CancelledError(
+        absl::StrCat("Stopped; ", options.out, " is whole, ", options.artifacts,
+                     " is not yet: the same command fetches what is missing."));
+  }
+  FOLDFARM_RETURN_IF_ERROR(artifacts.status());
   FOLDFARM_ASSIGN_OR_RETURN(const int64_t size, FileSize(options.out));
   v1::BackupResponse reply;
   reply.set_size_bytes(size);
   FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
     return absl::StrCat(
-        options.out, ": the database, ", FormatBytes(size), "\n", artifacts,
+        options.out, ": the database, ", FormatBytes(size), "\n", *artifacts,
         "Restore: put it into an empty folder as farm.db",
         options.artifacts.empty()
             ? ", beside a copy of the farm's folder artifacts/"

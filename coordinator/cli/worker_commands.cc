@@ -15,6 +15,16 @@ namespace {
 using Farm = v1::FarmService::StubInterface;
 using Align = Column::Align;
 
+// For how long the worker has been there. Of one that is held in quarantine the
+// coordinator does not say whether it runs, so its last word counts.
+std::string UpTime(const v1::Worker& worker, absl::Time now) {
+  if (worker.state() == v1::Worker::OFFLINE) return "-";
+  if (worker.state() == v1::Worker::QUARANTINED) {
+    now = ToTime(worker.last_heartbeat_time());
+  }
+  return HumanDuration(now - ToTime(worker.start_time()));
+}
+
 absl::StatusOr<int> Workers(CommandContext& context, const std::monostate&) {
   FarmClient client(context.coordinator);
   FOLDFARM_ASSIGN_OR_RETURN(const v1::ListWorkersResponse reply,
@@ -48,7 +58,7 @@ absl::StatusOr<int> Workers(CommandContext& context, const std::monostate&) {
            busy ? absl::StrFormat("%.1f", worker.cpus()) : "-",
            worker.memory_bytes() > 0 ? FormatBytes(worker.memory_bytes()) : "-",
            FormatRelative(ToTime(worker.last_heartbeat_time()), now),
-           HumanDuration(now - ToTime(worker.start_time())),
+           UpTime(worker, now),
            worker.has_stop_time()
                ? FormatRelative(ToTime(worker.stop_time()), now)
                : "-",
@@ -88,9 +98,12 @@ absl::StatusOr<int> Drain(CommandContext& context,
     return absl::StrCat(
         reply.name(), " gets no more jobs",
         jobs == 0 ? ""
-                  : absl::StrCat("; the ", FormatPlural(jobs, "job"),
-                                 " that it runs leave a checkpoint and go back "
-                                 "to the farm, uncharged"),
+        : jobs == 1
+            ? "; the job that it runs leaves a checkpoint and goes back "
+              "to the farm, uncharged"
+            : absl::StrCat("; the ", jobs,
+                           " jobs that it runs leave a checkpoint and "
+                           "go back to the farm, uncharged"),
         ". foldfarm undrain ", reply.name(), " ends this.\n");
   }));
   return kExitDone;

@@ -10,7 +10,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/clock.h"
+#include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
 #include "common/base/subprocess.h"
@@ -51,12 +53,12 @@ class RunTest : public testing::Test {
     return ReadFile(Path(name)).value_or("");
   }
 
-  // Two folds; each model named after what the fake trainer is to do.
-  void WriteSweep(const std::vector<std::string>& models, int epochs) {
+  // Each model named after what the fake trainer is to do.
+  void WriteSweep(const std::vector<std::string>& models, int epochs,
+                  int folds = 2) {
     std::string yaml = absl::StrCat(
-        "name: small\nfolds: {count: 2}\ntta: 1\n"
-        "defaults: {train: {epochs: ",
-        epochs, "}}\nmodels:\n");
+        "name: small\nfolds: {count: ", folds,
+        "}\ntta: 1\ndefaults: {train: {epochs: ", epochs, "}}\nmodels:\n");
     for (const std::string& model : models) {
       absl::StrAppend(&yaml, "  - {name: ", model, ", arch: {none: {}}}\n");
     }
@@ -76,11 +78,13 @@ class RunTest : public testing::Test {
                     "--data",
                     Path("data"),
                     "--dir",
-                    Path("out"),
+                    Path(out_),
                     "--workers",
                     "2",
                     "--trainer",
-                    JoinPath(FOLDFARM_BIN_DIR, "foldfarm-fake-trainer")};
+                    JoinPath(FOLDFARM_BIN_DIR, "foldfarm-fake-trainer"),
+                    "-o",
+                    format_};
     options.descriptors = {{1, out}, {2, err}};
     auto process = Subprocess::Spawn(options);
     close(out);
@@ -114,7 +118,8 @@ class RunTest : public testing::Test {
 
   // The jobs of sweep s1, or none while nobody answers.
   std::vector<v1::Job> Jobs() const {
-    const std::string endpoint = Read("out/coordinator/endpoint");
+    const std::string endpoint =
+        Read(absl::StrCat(out_, "/coordinator/endpoint"));
     if (endpoint.empty()) return {};
     const auto stub = v1::FarmService::NewStub(
         MakeChannel(std::string(absl::StripAsciiWhitespace(endpoint))));
@@ -133,7 +138,44 @@ class RunTest : public testing::Test {
     return false;
   }
 
+  // Jobs of sweep s1 in a state.
+  int64_t CountJobs(v1::Job::State state) const {
+    const std::vector<v1::Job> jobs = Jobs();
+    return std::count_if(jobs.begin(), jobs.end(), [&](const v1::Job& job) {
+      return job.state() == state;
+    });
+  }
+
+  // Trains s1 until one of its models is done and the other has checkpoints.
+  void TrainHalf() {
+    WriteSweep({"succeed.a", "slow.b"}, 500);
+    const auto run = Start("first");
+    ASSERT_TRUE(Eventually([&] {
+      return CountJobs(v1::Job::SUCCEEDED) == 2 && SomeJobHasACheckpoint();
+    })) << Read("first.err");
+    kill(run->pid(), SIGINT);
+    ASSERT_EQ(run->Wait().exit_status, 130);
+  }
+
+  // Another model in place of the one that is not done.
+  void ExpectThatAChangeCancelsWhatIsLeft() {
+    WriteSweep({"succeed.a", "slow.c"}, 500);
+    const auto run = Start("second");
+    EXPECT_TRUE(Eventually([&] {
+      return CountJobs(v1::Job::CANCELLED) == 2 &&
+             absl::StrContains(Read("second.err"), "Sweep s2");
+    })) << Read("second.err");
+    EXPECT_EQ(CountJobs(v1::Job::SUCCEEDED), 2);
+    kill(run->pid(), SIGINT);
+    EXPECT_EQ(run->Wait().exit_status, 130);
+    EXPECT_THAT(Read("second.err"),
+                AllOf(HasSubstr("s1, the former version, is cancelled: 2 jobs"),
+                      HasSubstr("Sweep s2 (small): 4 jobs, 2 done already")));
+  }
+
   std::string root_;
+  std::string out_ = "out";
+  std::string format_ = "table";
 };
 
 TEST_F(RunTest, GoesFromSamplesToAnEnsembleAndLeavesNothingRunning) {
@@ -213,6 +255,60 @@ TEST_F(RunTest, AChangedSweepTrainsOnlyWhatChanged) {
                                         HasSubstr("4 jobs, 2 done already")));
 }
 
+TEST_F(RunTest, WhatTheFormerVersionDidNotFinishIsCancelled) {
+  ASSERT_NO_FATAL_FAILURE(TrainHalf());
+  ExpectThatAChangeCancelsWhatIsLeft();
+}
+
+TEST_F(RunTest, TheFormerVersionIsFoundAfterAKillBetweenSubmitAndRunJson) {
+  ASSERT_NO_FATAL_FAILURE(TrainHalf());
+  auto state = ParseJson(Read("out/run.json"));
+  ASSERT_EQ(state["sweep"], "s1");
+  state["sweep"] = "";
+  ASSERT_TRUE(WriteFileAtomically(Path("out/run.json"), JsonText(state)).ok());
+  ExpectThatAChangeCancelsWhatIsLeft();
+}
+
+TEST_F(RunTest, AChangeThatTheFarmRefusesLeavesTheFormerVersionAsItIs) {
+  ASSERT_NO_FATAL_FAILURE(TrainHalf());
+  WriteSweep({"succeed.a", "slow.b"}, 500, /*folds=*/50);
+  EXPECT_EQ(RunToTheEnd("refused"), 1);
+  EXPECT_THAT(Read("refused.err"), HasSubstr("expected at least 50"));
+  WriteSweep({"succeed.a", "slow.b"}, 500);
+  const auto run = Start("third");
+  EXPECT_TRUE(Eventually([&] {
+    return absl::StrContains(Read("third.err"),
+                             "Sweep s1 (small): 4 jobs, 2 done already");
+  })) << Read("third.err");
+  EXPECT_EQ(CountJobs(v1::Job::CANCELLED), 0);
+  kill(run->pid(), SIGINT);
+  EXPECT_EQ(run->Wait().exit_status, 130);
+}
+
+TEST_F(RunTest, TheFolderOfTheDataMayHoldTheRun) {
+  out_ = "data/out";
+  WriteSweep({"succeed"}, 2);
+  ASSERT_EQ(RunToTheEnd("first"), 0) << Read("first.err");
+  ASSERT_EQ(RunToTheEnd("second"), 0) << Read("second.err");
+  EXPECT_THAT(
+      Read("second.err"),
+      AllOf(HasSubstr("is imported already"), HasSubstr("Sweep s1"),
+            HasSubstr("2 done already"), Not(HasSubstr("changed since"))));
+}
+
+TEST_F(RunTest, FilesThatWereOnlyTouchedAreNoOtherData) {
+  WriteSweep({"succeed"}, 2);
+  ASSERT_EQ(RunToTheEnd("first"), 0) << Read("first.err");
+  ASSERT_TRUE(WriteFileAtomically(Path("data/train_labels.csv"),
+                                  Read("data/train_labels.csv"))
+                  .ok());
+  ASSERT_EQ(RunToTheEnd("second"), 0) << Read("second.err");
+  EXPECT_THAT(Read("second.err"),
+              AllOf(HasSubstr("has the same content and is used"),
+                    HasSubstr("Sweep s1"), HasSubstr("2 done already"),
+                    Not(HasSubstr("changed since"))));
+}
+
 TEST_F(RunTest, AFailedJobIsExitOneAndIsTriedAgainByTheNextRun) {
   WriteSweep({"succeed", "bad_configuration"}, 2);
   EXPECT_EQ(RunToTheEnd("first"), 1);
@@ -245,6 +341,42 @@ TEST_F(RunTest, SamplesWithoutFeaturesAreLeftOutAloud) {
   EXPECT_THAT(Read("run.err"),
               HasSubstr("1 sample left out, their features files are absent: "
                         "1 of split train"));
+}
+
+TEST_F(RunTest, WhatIsOddAboutTheSamplesIsSaid) {
+  WriteSweep({"succeed"}, 2);
+  // All readings at one time; a sample that names another's file; labels for 8
+  // of 16 samples.
+  const std::string features = "data/train_features/S0000.csv";
+  const std::string metadata =
+      absl::StrReplaceAll(Read("data/metadata.csv"),
+                          {{Md5Hex(Read(features)), ""}}) +
+      "S0099,test,commercial,train_features/S0001.csv,\n";
+  ASSERT_TRUE(WriteFileAtomically(Path("data/metadata.csv"), metadata).ok());
+  std::string text = "time,temp,m/z,abundance\n";
+  for (int i = 0; i < 90; ++i) {
+    absl::StrAppend(&text, "0,", 30 + 10 * i, ",18,", 1 + i % 7, "\n", "0,",
+                    30 + 10 * i, ",44,", 1 + i % 5, "\n");
+  }
+  ASSERT_TRUE(WriteFileAtomically(Path(features), text).ok());
+  std::string labels = Read("data/train_labels.csv");
+  size_t end = 0;
+  for (int line = 0; line < 1 + 8; ++line) end = labels.find('\n', end) + 1;
+  labels.resize(end);
+  ASSERT_TRUE(WriteFileAtomically(Path("data/train_labels.csv"), labels).ok());
+
+  format_ = "json";
+  ASSERT_EQ(RunToTheEnd("run"), 0) << Read("run.err");
+  EXPECT_THAT(
+      Read("run.err"),
+      AllOf(HasSubstr("warning: 8 of 16 train samples have no row in a label "
+                      "file and are not trained on\n"),
+            HasSubstr("warning: 1 sample that models can learn little from:\n"
+                      "  S0000: it has 1 scan, expected at least 30: models "
+                      "see nothing of it"),
+            HasSubstr("warning: 1 sample with the features file of another"),
+            HasSubstr("\n  S0099 has that of S0001\n")));
+  EXPECT_TRUE(ParseJson(Read("run.out")).is_object()) << Read("run.out");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,6 +47,8 @@ std::string Sweep(int epochs, const std::vector<std::string>& models) {
 class TerminalTest : public testing::Test {
  protected:
   void SetUp() override {
+    // Who runs tests in the background may ignore it, and so would programs.
+    signal(SIGINT, SIG_DFL);
     auto cluster = TestCluster::Start({});
     ASSERT_TRUE(cluster.ok()) << cluster.status();
     cluster_ = *std::move(cluster);

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "common/base/json_text.h"
 #include "coordinator/cli/model_card.h"
@@ -16,6 +19,7 @@ using ::testing::AllOf;
 using ::testing::DoubleEq;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 // Four samples of two instruments, two labels. "good" is right, "bad" wrong,
 // "half" predicts the first label alone and is right.
@@ -71,29 +75,69 @@ TEST(BundlePlanTest, NamesAreTakenInTheirOrderAndOnce) {
               AllOf(HasSubstr("\"god\""), HasSubstr("did you mean \"good\"")));
 }
 
-TEST(BundlePlanTest, WeightsOfTheFarmAreRestrictedAndSumToOne) {
-  v1::GetEnsembleResponse ensemble;
-  for (const char* name : {"good", "half", "bad"}) {
-    ensemble.add_models()->set_model(name);
+// `oof` with other models: each is right with its probability of each label.
+OofMatrix WithModels(OofMatrix oof,
+                     const std::map<std::string, std::vector<double>>& models) {
+  oof.models.clear();
+  for (const auto& [name, right] : models) {
+    OofModel& model = oof.models.emplace_back();
+    model.name = name;
+    for (size_t i = 0; i < oof.truth.size(); ++i) {
+      const double p = right[i % 2];
+      model.probabilities.push_back(oof.truth[i] == 1 ? p : 1 - p);
+    }
   }
-  v1::Weighting* weighting = ensemble.add_weightings();
-  weighting->set_name("least log loss");
-  for (const double w : {0.3, 0.6, 0.1}) weighting->add_weights(w);
-  BundlePlan plan = *ChooseModels(Oof(), "half,good");
-  ASSERT_TRUE(WeighModels(ensemble, Oof(), "least-log-loss", plan).ok());
-  EXPECT_THAT(plan.models, ElementsAre(2, 1));
-  EXPECT_THAT(plan.weights,
-              ElementsAre(DoubleEq(0.6 / 0.9), DoubleEq(0.3 / 0.9)));
-  EXPECT_TRUE(WeighModels(ensemble, Oof(), "equal", plan).ok());
-  EXPECT_TRUE(
-      absl::IsFailedPrecondition(WeighModels(ensemble, Oof(), "greedy", plan)));
-  weighting->set_weights(0, 0);
-  plan = *ChooseModels(Oof(), "half,good");
-  ASSERT_TRUE(WeighModels(ensemble, Oof(), "least-log-loss", plan).ok());
-  EXPECT_THAT(plan.models, ElementsAre(2));
-  plan = *ChooseModels(Oof(), "good");
-  EXPECT_TRUE(absl::IsFailedPrecondition(
-      WeighModels(ensemble, Oof(), "least-log-loss", plan)));
+  return oof;
+}
+
+TEST(BundlePlanTest, WeightsAreFittedToTheChosenModelsAlone) {
+  const OofMatrix oof = WithModels(
+      Oof(), {{"a", {0.9, 0.6}}, {"b", {0.6, 0.9}}, {"twin", {0.92, 0.62}}});
+  // Beside its twin, which is better throughout, "a" is of no use.
+  BundlePlan plan = *ChooseModels(oof, "");
+  EXPECT_THAT(WeighModels(oof, "least-log-loss", plan), ElementsAre("a"));
+  EXPECT_THAT(plan.models, ElementsAre(1, 2));
+  EXPECT_NEAR(plan.weights[0] + plan.weights[1], 1, 1e-12);
+  EXPECT_GT(plan.weights[0], 0.1);
+  plan = *ChooseModels(oof, "b,a");
+  EXPECT_THAT(WeighModels(oof, "least-log-loss", plan), IsEmpty());
+  EXPECT_THAT(plan.models, ElementsAre(1, 0));
+  EXPECT_THAT(plan.weights, ElementsAre(DoubleEq(0.5), DoubleEq(0.5)));
+}
+
+TEST(BundlePlanTest, WhoWeighsNothingIsNamedAndLeavesThePlan) {
+  const OofMatrix oof =
+      WithModels(Oof(), {{"one", {0.9, 0.8}}, {"two", {0.9, 0.8}}});
+  BundlePlan plan = *ChooseModels(oof, "");
+  EXPECT_THAT(WeighModels(oof, "greedy", plan), ElementsAre("two"));
+  EXPECT_THAT(plan.models, ElementsAre(0));
+  EXPECT_THAT(plan.weights, ElementsAre(DoubleEq(1)));
+  for (const char* weights : {"greedy", "least-log-loss"}) {
+    plan = *ChooseModels(oof, "two");
+    EXPECT_THAT(WeighModels(oof, weights, plan), IsEmpty());
+    EXPECT_THAT(plan.models, ElementsAre(1));
+    EXPECT_THAT(plan.weights, ElementsAre(DoubleEq(1)));
+  }
+  plan = *ChooseModels(oof, "");
+  EXPECT_THAT(WeighModels(oof, "equal", plan), IsEmpty());
+  EXPECT_THAT(plan.weights, ElementsAre(DoubleEq(0.5), DoubleEq(0.5)));
+}
+
+TEST(BundlePlanTest, TheLastModelOfALabelStaysThoughItWeighsNothing) {
+  OofMatrix oof =
+      WithModels(Oof(), {{"first", {0.0, 0.0}}, {"second", {0.5, 0.9}}});
+  // Says of the first label what the prior says; the other one is "second"'s.
+  oof.models[0].has_label = {true, false};
+  oof.models[1].has_label = {false, true};
+  for (size_t i = 0; i < oof.truth.size(); ++i) {
+    oof.models[1 - i % 2].probabilities[i] = NAN;
+  }
+  ASSERT_TRUE(ValidateOof(oof).ok());
+  BundlePlan plan = *ChooseModels(oof, "");
+  EXPECT_THAT(WeighModels(oof, "greedy", plan), IsEmpty());
+  EXPECT_THAT(plan.models, ElementsAre(0, 1));
+  EXPECT_NEAR(plan.weights[0], 1e-3, 1e-5);
+  EXPECT_NEAR(plan.weights[0] + plan.weights[1], 1, 1e-12);
 }
 
 TEST(BundlePlanTest, ALabelIsAveragedOverTheModelsThatPredictIt) {

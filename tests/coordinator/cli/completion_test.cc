@@ -1,5 +1,7 @@
 #include "coordinator/cli/completion.h"
 
+#include <CLI/CLI.hpp>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -67,6 +69,19 @@ class CompleteTest : public testing::Test {
     CLI::App* exported = app_.add_subcommand("export", "Export");
     exported->add_option("SWEEP", text_, "")->type_name("");
     exported->add_option("--model", text_, "")->type_name("NAME");
+    exported->add_option("--to", list_, "")
+        ->type_name("csv|npy|tensorboard,...")
+        ->delimiter(',');
+    CLI::App* bundle = app_.add_subcommand("bundle", "Bundle");
+    bundle->add_option("SWEEP", text_, "")->type_name("");
+    bundle->add_option("--models", text_, "")->type_name("greedy:N|NAME,...");
+    bundle->add_option("--tta", list_, "")->type_name("N,...");
+    app_.add_subcommand("retry", "Retry")
+        ->add_option("SWEEP|JOB", list_, "")
+        ->type_name("...");
+    app_.add_subcommand("predict", "Predict")
+        ->add_option("SWEEP|BUNDLE", text_, "")
+        ->type_name("");
     app_.add_subcommand("secret", "Hidden")->group("");
   }
 
@@ -86,9 +101,10 @@ class CompleteTest : public testing::Test {
 };
 
 TEST_F(CompleteTest, OffersCommandsButNotHiddenOnes) {
-  EXPECT_THAT(Words({""}),
-              UnorderedElementsAre("jobs", "job", "cancel", "drain", "submit",
-                                   "dataset", "export"));
+  EXPECT_THAT(
+      Words({""}),
+      UnorderedElementsAre("jobs", "job", "cancel", "drain", "submit",
+                           "dataset", "export", "bundle", "retry", "predict"));
   EXPECT_THAT(Words({"jo"}), UnorderedElementsAre("jobs", "job"));
   EXPECT_THAT(Words({"-o", "json", "dr"}), ElementsAre("drain"));
   EXPECT_THAT(Words({"dataset", ""}), UnorderedElementsAre("show", "import"));
@@ -122,6 +138,38 @@ TEST_F(CompleteTest, OffersNamesWhereTheyBelong) {
               ElementsAre("gru", "vit"));
   // A new name is the user's to make.
   EXPECT_THAT(Words({"submit", "--name", ""}), IsEmpty());
+}
+
+TEST_F(CompleteTest, OffersOfAListWhatIsNotYetInIt) {
+  EXPECT_THAT(Words({"export", "s1", "--to", ""}),
+              ElementsAre("csv", "npy", "tensorboard"));
+  EXPECT_EQ(At({"export", "s1", "--to", ""}).paths, Paths::kNone);
+  EXPECT_THAT(Words({"export", "s1", "--to", "npy,"}),
+              ElementsAre("npy,csv", "npy,tensorboard"));
+  EXPECT_THAT(Words({"export", "s1", "--to=csv,npy,t"}),
+              ElementsAre("--to=csv,npy,tensorboard"));
+  EXPECT_THAT(Words({"bundle", "s1", "--models", ""}),
+              ElementsAre("gru", "vit"));
+  EXPECT_THAT(Words({"bundle", "s1", "--models", "gru,v"}),
+              ElementsAre("gru,vit"));
+  EXPECT_EQ(At({"bundle", "s1", "--models", ""}).paths, Paths::kNone);
+  // Numbers are neither names nor files.
+  EXPECT_THAT(Words({"bundle", "s1", "--tta", ""}), IsEmpty());
+  EXPECT_EQ(At({"bundle", "s1", "--tta", ""}).paths, Paths::kNone);
+}
+
+TEST_F(CompleteTest, OffersEachOfSeveralArguments) {
+  EXPECT_THAT(Words({"retry", ""}), ElementsAre("s1", "s2"));
+  EXPECT_THAT(Words({"retry", "s1/gru/0", "s1/"}),
+              ElementsAre("s1/gru/", "s1/vit/"));
+  EXPECT_THAT(Words({"retry", "s1/gru/0", "s1/gru/1", ""}),
+              ElementsAre("s1", "s2"));
+  EXPECT_EQ(At({"retry", "s1/gru/0", ""}).paths, Paths::kNone);
+}
+
+TEST_F(CompleteTest, OffersSweepsBesideFolders) {
+  EXPECT_THAT(Words({"predict", ""}), ElementsAre("s1", "s2"));
+  EXPECT_EQ(At({"predict", ""}).paths, Paths::kFolders);
 }
 
 TEST_F(CompleteTest, OffersJobsStepByStep) {
@@ -166,6 +214,8 @@ TEST(CompletionTextTest, IsALineOfKindAndThenALineACandidate) {
 TEST(ChoicesTest, AreLowerCaseWordsOnly) {
   EXPECT_THAT(Choices("table|json"), ElementsAre("table", "json"));
   EXPECT_THAT(Choices("safetensors"), ElementsAre("safetensors"));
+  EXPECT_THAT(Choices("csv|npy,..."), ElementsAre("csv", "npy"));
+  EXPECT_THAT(Choices("NAME,..."), IsEmpty());
   EXPECT_THAT(Choices("SWEEP|JOB"), IsEmpty());
   EXPECT_THAT(Choices("F.csv"), IsEmpty());
   EXPECT_THAT(Choices(""), IsEmpty());

@@ -14,7 +14,6 @@ namespace foldfarm {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using Json = nlohmann::json;
 
 using DryRunTest = ScriptedFarmTest;
@@ -60,7 +59,7 @@ TEST_F(DryRunTest, ADryRunListsJobsWithTheirCosts) {
   EXPECT_EQ(reply["jobs"][2]["multiplyAdds"], 1796000000);
   EXPECT_TRUE(reply["jobs"][1]["memoryBytes"].is_null());
   EXPECT_EQ(ParseJson(ReadFile(Path("question")).value())["labels"], 2);
-  EXPECT_THAT(farm_.submitted.dataset(), IsEmpty());
+  EXPECT_TRUE(farm_.submitted.validate_only()) << "nothing is submitted";
 }
 
 TEST_F(DryRunTest, ADryRunSaysHowManyJobsTheSweepMayTrain) {
@@ -158,6 +157,29 @@ TEST(PlanJobsTest, JobsComeInTheOrderInWhichTheyWouldStart) {
   EXPECT_EQ(text(), "0/0 0/1 1/0 1/1 ");
   (*spec.mutable_folds()->mutable_holdout())["instrument_type"] = "sam_testbed";
   EXPECT_EQ(text(), "0/0 1/0 ");
+}
+
+TEST_F(DryRunTest, WithADatasetTheCoordinatorChecksTheSweep) {
+  const std::string sweep = Sweep("  - {name: gru, arch: {none: {}}}\n");
+  const std::string trainer = Trainer("echo '{\"models\": [{}]}'\n");
+  const std::vector<std::string> arguments = {
+      "submit", sweep, "--dry-run", "--trainer", trainer, "--dataset", "data"};
+  Outcome outcome = Run(arguments);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("1 of 4 jobs would be reused from earlier sweeps"));
+  EXPECT_TRUE(farm_.submitted.validate_only());
+  EXPECT_EQ(farm_.submitted.dataset(), "data");
+  farm_.submit_status =
+      grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "too many folds");
+  outcome = Run(arguments);
+  EXPECT_EQ(outcome.exit_status, 1) << outcome.out;
+  EXPECT_THAT(outcome.err, HasSubstr("too many folds"));
+  // Who may only read gets what can be said without.
+  farm_.submit_status =
+      grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "only clients submit");
+  outcome = Run(arguments);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("Not checked against the farm: only clients submit"));
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // export: files that other programs load.
 #include "coordinator/cli/export.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "common/base/digest.h"
 #include "common/base/files.h"
@@ -18,6 +20,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
 using Json = nlohmann::json;
 
 class ExportTest : public ScriptedFarmTest {
@@ -63,6 +66,80 @@ TEST_F(ExportTest, EveryModelBecomesAFileThatOthersLoad) {
               AllOf(HasSubstr("oxalate\n  sulfide\n"),
                     HasSubstr("load_file(\"gru/0.safetensors\")"),
                     HasSubstr("\nnpy.json  ")));
+}
+
+class TreesTest : public ExportTest {
+ protected:
+  // A fold of trees that are grown one label at a time; a file holds its name.
+  void AddTrees(int fold, const std::vector<std::string>& files) {
+    std::map<std::string, std::string> artifacts = {
+        {"weights.safetensors", weights_}};
+    for (const std::string& file : files) {
+      artifacts[file] = file;
+      store_.stored[Sha256Hex(file)] = file;
+    }
+    farm_.AddJob("boosted", fold, v1::Job::SUCCEEDED, artifacts);
+    farm_.jobs.back().mutable_model()->mutable_arch()->mutable_xgboost();
+  }
+  // What index.json says of a file of that model.
+  Json LabelsOf(const std::string& name) {
+    const Json index = ParseJson(ReadFile(Path("models/index.json")).value());
+    for (const Json& file : index["files"]) {
+      if (file["path"] == "boosted/" + name) return file["labels"];
+    }
+    return "not there";
+  }
+};
+
+TEST_F(TreesTest, OnesOfOneLabelSayWhoseTheyAre) {
+  AddTrees(0, {"model-oxalate.ubj", "model-sulfide.ubj"});
+  AddTrees(1, {"model.ubj"});
+  const Outcome outcome = Export();
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_THAT(ListDirectory(Path("models/boosted")).value(),
+              UnorderedElementsAre("0.model-oxalate.ubj", "0.model-sulfide.ubj",
+                                   "0.safetensors", "1.ubj", "1.safetensors"));
+  EXPECT_EQ(ReadFile(Path("models/boosted/0.model-oxalate.ubj")).value(),
+            "model-oxalate.ubj");
+  EXPECT_EQ(LabelsOf("0.model-oxalate.ubj"), Json({"oxalate"}));
+  EXPECT_EQ(LabelsOf("0.model-sulfide.ubj"), Json({"sulfide"}));
+  EXPECT_EQ(LabelsOf("0.safetensors"), Json({"oxalate", "sulfide"}));
+  EXPECT_EQ(LabelsOf("1.ubj"), Json({"oxalate", "sulfide"}));
+  EXPECT_THAT(ReadFile(Path("models/README.txt")).value(),
+              AllOf(HasSubstr("\nMODEL/FOLD.ubj             trees of all"),
+                    HasSubstr("\nMODEL/FOLD.model-LABEL.ubj trees of one")));
+}
+
+TEST_F(TreesTest, OnesThatAnEarlierVersionMislabelledAreRenamed) {
+  AddTrees(0, {"model-oxalate.ubj", "model-sulfide.ubj"});
+  ASSERT_TRUE(MakeDirectories(Path("models/boosted")).ok());
+  Write("models/boosted/0.ubj", "model-oxalate.ubj");
+  const Outcome outcome = Export();
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("1 were there already"));
+  EXPECT_THAT(ListDirectory(Path("models/boosted")).value(),
+              UnorderedElementsAre("0.model-oxalate.ubj", "0.model-sulfide.ubj",
+                                   "0.safetensors"));
+  // Somebody else's stays.
+  Write("models/boosted/0.ubj", "mine");
+  EXPECT_EQ(Export().exit_status, 0);
+  EXPECT_EQ(ReadFile(Path("models/boosted/0.ubj")).value(), "mine");
+}
+
+TEST_F(TreesTest, LabelsThatNoFileCanBeNamedByAreFoundAgain) {
+  farm_.labels = {"оксид", "глина", "a_b", "a b"};
+  AddTrees(0, {"model-__________~0.ubj", "model-__________~1.ubj",
+               "model-a_b.ubj", "model-a_b~3.ubj"});
+  // Of earlier trainers: the later label's trees were written over the other's.
+  AddTrees(1, {"model-__________.ubj", "model-a_b.ubj"});
+  const Outcome outcome = Export();
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_EQ(LabelsOf("0.model-__________~0.ubj"), Json({"оксид"}));
+  EXPECT_EQ(LabelsOf("0.model-__________~1.ubj"), Json({"глина"}));
+  EXPECT_EQ(LabelsOf("0.model-a_b.ubj"), Json({"a_b"}));
+  EXPECT_EQ(LabelsOf("0.model-a_b~3.ubj"), Json({"a b"}));
+  EXPECT_EQ(LabelsOf("1.model-__________.ubj"), Json({"глина"}));
+  EXPECT_EQ(LabelsOf("1.model-a_b.ubj"), Json({"a b"}));
 }
 
 struct ForeignFile {
@@ -144,19 +221,34 @@ TEST_F(ExportTest, OtherFormatsAreRefusedWithWhatIsPossible) {
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("onnx"), HasSubstr("safetensors")));
 }
 
+std::map<std::string, std::string> NamesOf(
+    const std::vector<std::string>& artifacts) {
+  std::vector<v1::ArtifactRef> refs;
+  for (const std::string& name : artifacts) {
+    refs.emplace_back().set_name(name);
+  }
+  return ExportNames(refs, 2);
+}
+
 TEST(ExportNamesTest, TheWeightsHaveTheShortNameAndNothingLeavesTheFolder) {
-  const auto ref = [](const std::string& name) {
-    v1::ArtifactRef ref;
-    ref.set_name(name);
-    return ref;
-  };
-  EXPECT_THAT(
-      ExportNames({ref("history.safetensors"), ref("oof.safetensors"),
-                   ref("weights.safetensors"), ref("log"), ref("../../etc")},
-                  2),
-      ElementsAre(Pair("history.safetensors", "2.history.safetensors"),
-                  Pair("log", "2.log"),
-                  Pair("weights.safetensors", "2.safetensors")));
+  EXPECT_THAT(NamesOf({"history.safetensors", "oof.safetensors",
+                       "weights.safetensors", "log", "../../etc"}),
+              ElementsAre(Pair("history.safetensors", "2.history.safetensors"),
+                          Pair("log", "2.log"),
+                          Pair("weights.safetensors", "2.safetensors")));
+}
+
+TEST(ExportNamesTest, OnlyTreesOfAllLabelsHaveTheShortName) {
+  EXPECT_THAT(NamesOf({"model-clay.ubj", "model-salt.ubj"}),
+              ElementsAre(Pair("model-clay.ubj", "2.model-clay.ubj"),
+                          Pair("model-salt.ubj", "2.model-salt.ubj")));
+  EXPECT_THAT(NamesOf({"model.ubj"}), ElementsAre(Pair("model.ubj", "2.ubj")));
+}
+
+TEST(ExportNamesTest, NoTwoFilesGoToOnePlace) {
+  EXPECT_THAT(NamesOf({"a.log", "log", "b.log"}),
+              ElementsAre(Pair("a.log", "2.a.log"), Pair("b.log", "2.b.log"),
+                          Pair("log", "2.log")));
 }
 
 }  // namespace

@@ -57,6 +57,15 @@ TEST(FormatNumberTest, ReadsLikePeopleWrite) {
   EXPECT_EQ(FormatPlural(104, "job"), "104 jobs");
 }
 
+TEST(ShellWordTest, IsOneWordForTheShell) {
+  EXPECT_EQ(ShellWord("data/mars-2:a=b,c@d%+_.csv"),
+            "data/mars-2:a=b,c@d%+_.csv");
+  EXPECT_EQ(ShellWord("my data"), "'my data'");
+  EXPECT_EQ(ShellWord("it's"), "'it'\\''s'");
+  EXPECT_EQ(ShellWord("$(x)"), "'$(x)'");
+  EXPECT_EQ(ShellWord(""), "''");
+}
+
 TEST(TruncateTest, CountsColumnsNotBytes) {
   EXPECT_EQ(DisplayWidth("━━─"), 3u);
   EXPECT_EQ(DisplayWidth("\033[31mfailed\033[0m"), 6u);

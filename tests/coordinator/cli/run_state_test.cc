@@ -31,12 +31,16 @@ TEST_F(RunStateTest, RemembersWhatWasSaved) {
   state.data_directory = "data with \"quotes\"";
   state.request_id = "0123";
   state.sweep_digest = "abcd";
+  state.sweep = "s2";
+  state.former_sweep = "s1";
   ASSERT_TRUE(SaveRunState(Path(), state).ok());
   const auto loaded = LoadRunState(Path());
   ASSERT_TRUE(loaded.ok());
   EXPECT_EQ(loaded->data_directory, state.data_directory);
   EXPECT_EQ(loaded->request_id, "0123");
   EXPECT_EQ(loaded->sweep_digest, "abcd");
+  EXPECT_EQ(loaded->sweep, "s2");
+  EXPECT_EQ(loaded->former_sweep, "s1");
 }
 
 TEST_F(RunStateTest, AMalformedFileIsNamed) {

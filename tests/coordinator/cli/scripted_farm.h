@@ -24,16 +24,21 @@
 
 namespace foldfarm {
 
-// A farm with one dataset of two labels, and one sweep: gru/0 is done, gru/1
-// failed, trees/0 is done.
+// A farm with one dataset of two labels, unless told otherwise, and one sweep:
+// gru/0 is done, gru/1 failed, trees/0 is done.
 class ScriptedFarm : public v1::FarmService::Service {
  public:
   grpc::Status GetDataset(grpc::ServerContext*,
                           const v1::GetDatasetRequest* request,
                           v1::Dataset* reply) override {
     reply->set_name(request->name());
-    reply->add_labels()->set_label("oxalate");
-    reply->add_labels()->set_label("sulfide");
+    for (const std::string& label : labels) {
+      reply->add_labels()->set_label(label);
+    }
+    v1::SampleCount& count = *reply->add_counts();
+    count.set_split("train");
+    count.set_instrument_type("commercial");
+    count.set_samples(4);
     return grpc::Status::OK;
   }
   grpc::Status GetSweep(grpc::ServerContext*, const v1::GetSweepRequest*,
@@ -58,12 +63,30 @@ class ScriptedFarm : public v1::FarmService::Service {
     }
     return grpc::Status::OK;
   }
+  grpc::Status GetOof(grpc::ServerContext* context,
+                      const v1::GetOofRequest* request,
+                      grpc::ServerWriter<v1::GetOofResponse>* writer) override {
+    if (oof.rows().empty()) {
+      return v1::FarmService::Service::GetOof(context, request, writer);
+    }
+    writer->Write(oof);
+    return grpc::Status::OK;
+  }
+  // Nothing is ever predicted.
+  grpc::Status SubmitPrediction(grpc::ServerContext*,
+                                const v1::SubmitPredictionRequest* request,
+                                v1::SubmitSweepResponse*) override {
+    predicting = *request;
+    return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "not today");
+  }
   grpc::Status SubmitSweep(grpc::ServerContext*,
                            const v1::SubmitSweepRequest* request,
                            v1::SubmitSweepResponse* reply) override {
     submitted = *request;
-    reply->set_sweep("s1");
-    return grpc::Status::OK;
+    if (!request->validate_only()) reply->set_sweep("s1");
+    reply->set_jobs(4);
+    reply->set_reused(1);
+    return submit_status;
   }
   grpc::Status ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest*,
                            v1::ListWorkersResponse* reply) override {
@@ -71,6 +94,17 @@ class ScriptedFarm : public v1::FarmService::Service {
     worker.set_name("gpu-1");
     worker.set_state(v1::Worker::ONLINE);
     worker.set_allow_exec(allow_exec);
+    for (const v1::Worker& other : other_workers) *reply->add_workers() = other;
+    return grpc::Status::OK;
+  }
+  // It runs what there is.
+  grpc::Status DrainWorker(grpc::ServerContext*,
+                           const v1::DrainWorkerRequest* request,
+                           v1::Worker* reply) override {
+    reply->set_name(request->worker());
+    for (const v1::GetJobResponse& job : jobs) {
+      reply->add_jobs(job.job().name());
+    }
     return grpc::Status::OK;
   }
   grpc::Status RegisterWeights(grpc::ServerContext*,
@@ -124,17 +158,48 @@ class ScriptedFarm : public v1::FarmService::Service {
     }
   }
 
+  // Out-of-fold predictions of S0 to S3, in two folds, and the truth with them:
+  // a model is right with that probability, one for each label.
+  void AddOof(const std::string& model, const std::vector<double>& right) {
+    if (oof.rows().empty()) {
+      oof.mutable_labels()->Assign(labels.begin(), labels.end());
+      for (size_t i = 0; i < 4; ++i) {
+        v1::GetOofResponse::Row& row = *oof.add_rows();
+        row.set_sample_id(absl::StrCat("S", i));
+        row.set_fold(static_cast<int>(i % 2));
+        row.set_instrument_type("commercial");
+        for (size_t label = 0; label < labels.size(); ++label) {
+          row.add_truth(static_cast<double>((i / 2 + label) % 2));
+          row.add_probability(0.5);
+        }
+      }
+    }
+    oof.add_models(model);
+    for (v1::GetOofResponse::Row& row : *oof.mutable_rows()) {
+      for (size_t label = 0; label < right.size(); ++label) {
+        row.add_model_probability(row.truth(static_cast<int>(label)) == 1
+                                      ? right[label]
+                                      : 1 - right[label]);
+      }
+    }
+  }
+
   grpc::Status Cancel(grpc::ServerContext*, const v1::CancelRequest*,
                       v1::CancelResponse*) override {
     return cancel_status;
   }
 
+  std::vector<std::string> labels = {"oxalate", "sulfide"};  // The dataset's.
   grpc::Status cancel_status;
   std::vector<v1::GetJobResponse> jobs;
   v1::SweepSpec spec;  // Of the sweep.
   v1::SubmitSweepRequest submitted;
+  grpc::Status submit_status;  // Of the next submissions.
+  v1::SubmitPredictionRequest predicting;
+  v1::GetOofResponse oof;  // All of it; without rows there is none.
   v1::Weights weights;
   bool allow_exec = false;
+  std::vector<v1::Worker> other_workers;
 };
 
 struct Outcome {
