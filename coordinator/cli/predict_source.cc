@@ -106,7 +106,7 @@ absl::Status Weigh(FarmClient& client, const PredictSource& source,
     return absl::FailedPreconditionError(absl::StrCat(
         "bundle ", source.name,
         " has no out-of-fold predictions to fit weights to; leave --weights "
-        "out for its own, or ask for equal ones"));
+        "and --models out for its own, or ask for equal ones"));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const OofMatrix oof,
                             FetchComplete(client, source.name));
