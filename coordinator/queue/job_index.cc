@@ -155,9 +155,11 @@ std::optional<JobIndex::Entry> JobIndex::Take(const Asker& asker) {
   if (asker.free_slots < 1 || empty(asker.allow_exec)) return std::nullopt;
   absl::MutexLock lock(&mu_);
   // The least is first; among equals the older sweep.
-  const auto rank = [&](SweepId id, const SweepState& sweep) {
-    return std::make_tuple(-sweep.priority, Share(id, sweep, asker.session));
-  };
+  const auto rank = [&](SweepId id, const SweepState& sweep)
+                        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+                          return std::make_tuple(
+                              -sweep.priority, Share(id, sweep, asker.session));
+                        };
   auto best = sweeps_.end();
   Place place;
   for (auto it = sweeps_.begin(); it != sweeps_.end();) {

