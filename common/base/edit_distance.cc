@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+
 namespace foldfarm {
 
 size_t EditDistance(absl::string_view a, absl::string_view b) {
@@ -24,6 +26,24 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
     std::swap(last, row);
   }
   return last[b.size()];
+}
+
+std::string Nearest(absl::string_view word,
+                    absl::Span<const std::string> candidates) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(1, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const size_t distance = EditDistance(word, candidate);
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  if (!best.empty() || word.size() < 2) return best;
+  for (const std::string& candidate : candidates) {
+    if (absl::StartsWith(candidate, word)) return candidate;
+  }
+  return "";
 }
 
 }  // namespace foldfarm

@@ -1,8 +1,6 @@
 #include "common/base/option_checks.h"
 
-#include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -50,24 +48,6 @@ OptionCheck InRange(double low, double high) {
       absl::StrCat(NumberText(low), " to ", NumberText(high)));
 }
 
-std::string NearestWord(absl::string_view word,
-                        absl::Span<const std::string> candidates) {
-  std::string best;
-  size_t best_distance = std::max<size_t>(1, word.size() / 3) + 1;
-  for (const std::string& candidate : candidates) {
-    const size_t distance = EditDistance(word, candidate);
-    if (distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
-  }
-  if (!best.empty() || word.size() < 2) return best;
-  for (const std::string& candidate : candidates) {
-    if (absl::StartsWith(candidate, word)) return candidate;
-  }
-  return "";
-}
-
 std::string ExplainCommandLine(const RefusedCommandLine& refused) {
   std::string what = refused.message;
   if (!refused.unexpected.empty()) {
@@ -75,7 +55,7 @@ std::string ExplainCommandLine(const RefusedCommandLine& refused) {
     const std::string& first = refused.unexpected.front();
     const std::string word = first.substr(0, first.find('='));
     if (absl::StartsWith(word, "-")) {
-      const std::string near = NearestWord(word, refused.options);
+      const std::string near = Nearest(word, refused.options);
       what = absl::StrCat(
           "unknown option \"", word, "\"",
           near.empty() ? "" : absl::StrCat(" (did you mean \"", near, "\"?)"));

@@ -11,8 +11,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 
 namespace foldfarm {
 
@@ -25,11 +23,6 @@ OptionCheck MoreThan(double low);
 OptionCheck AtLeast(double low);
 // "got 2000, expected 1 to 1024", both of which are allowed.
 OptionCheck InRange(double low, double high);
-
-// The candidate nearest to a mistyped word, or "" when none is within a third
-// of its length (at least 1). One that begins with the word counts as near.
-std::string NearestWord(absl::string_view word,
-                        absl::Span<const std::string> candidates);
 
 // A command line that was refused.
 struct RefusedCommandLine {

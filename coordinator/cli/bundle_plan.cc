@@ -13,13 +13,13 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/base/edit_distance.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/ensemble/least_log_loss.h"
 #include "common/ensemble/selection.h"
 #include "common/ensemble/weightings.h"
 #include "coordinator/cli/oof_table.h"
-#include "coordinator/cli/suggest.h"
 
 namespace foldfarm {
 namespace {

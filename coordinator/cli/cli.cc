@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/base/edit_distance.h"
 #include "common/rpc/client_access.h"
 #include "common/rpc/grpc_log.h"
 #include "common/rpc/status.h"
@@ -18,7 +19,6 @@
 #include "coordinator/cli/farm_access.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/report_command.h"
-#include "coordinator/cli/suggest.h"
 #include "coordinator/cli/token_commands.h"
 
 namespace foldfarm {

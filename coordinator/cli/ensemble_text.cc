@@ -8,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/base/edit_distance.h"
 #include "coordinator/cli/ensemble_tables.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/output.h"
-#include "coordinator/cli/suggest.h"
 
 namespace foldfarm {
 namespace {

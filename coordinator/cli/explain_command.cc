@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/base/edit_distance.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
@@ -21,7 +22,6 @@
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/output_file.h"
 #include "coordinator/cli/progress.h"
-#include "coordinator/cli/suggest.h"
 #include "coordinator/cli/trainer_call.h"
 #include "nlohmann/json.hpp"
 

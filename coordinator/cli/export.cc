@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/attempt_files.h"
 #include "common/base/digest.h"
+#include "common/base/edit_distance.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
@@ -18,7 +19,6 @@
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/export_results.h"
 #include "coordinator/cli/inside_folder.h"
-#include "coordinator/cli/suggest.h"
 
 namespace foldfarm {
 namespace {

@@ -7,13 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/digest.h"
+#include "common/base/edit_distance.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/sample_table.h"
 #include "coordinator/cli/dataset_import.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/oof_table.h"
-#include "coordinator/cli/suggest.h"
 
 namespace foldfarm {
 namespace {

@@ -10,11 +10,11 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/base/edit_distance.h"
 #include "common/base/status_macros.h"
 #include "coordinator/cli/bundle_plan.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/output.h"
-#include "coordinator/cli/suggest.h"
 
 namespace foldfarm {
 namespace {

@@ -15,6 +15,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/edit_distance.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
@@ -29,7 +30,6 @@
 #include "coordinator/cli/output_file.h"
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/render_sheet.h"
-#include "coordinator/cli/suggest.h"
 #include "coordinator/cli/trainer_call.h"
 
 namespace foldfarm {

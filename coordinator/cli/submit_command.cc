@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/edit_distance.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
@@ -15,7 +16,6 @@
 #include "coordinator/cli/extension.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/interrupt.h"
-#include "coordinator/cli/suggest.h"
 #include "coordinator/cli/sweep_inputs.h"
 #include "coordinator/cli/watch_command.h"
 

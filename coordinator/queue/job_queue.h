@@ -208,15 +208,6 @@ class JobQueue : public StoreListener {
   absl::Status Grant(Tx& tx, WorkerSession session, int free_slots,
                      int max_leases, FencingToken granted_by,
                      google::protobuf::RepeatedPtrField<v1::Lease>* leases);
-  // job_queue_slots.cc
-  // How long the job still trains, by its own pace or its model's; infinite:
-  // nobody knows.
-  absl::Duration TimeLeft(const JobRow& job) const;
-  // Has the worker that will have enough slots soonest keep those that are free
-  // for a ready job. Whether that is `asker`.
-  absl::StatusOr<bool> ReserveSlots(Tx& tx, const JobIndex::Entry& entry,
-                                    const JobRow& job, const SweepData& sweep,
-                                    WorkerSession asker);
   absl::Status FillLease(Tx& tx, const JobRow& job, const AttemptRow& attempt,
                          const SweepData& sweep, v1::Lease& lease);
   absl::Status ServeWaiters(Tx& tx);
@@ -229,6 +220,20 @@ class JobQueue : public StoreListener {
   absl::Status EndUnreported(Tx& tx, FencingToken token,
                              v1::Attempt::State state,
                              const std::string& error);
+
+  // job_queue_slots.cc
+  // How long the job still trains, by its own pace or its model's; infinite:
+  // nobody knows.
+  absl::Duration TimeLeft(const JobRow& job) const;
+  // Has the worker that will have enough slots soonest keep those that are free
+  // for a ready job. Whether that is `asker`.
+  absl::StatusOr<bool> ReserveSlots(Tx& tx, const JobIndex::Entry& entry,
+                                    const JobRow& job, const SweepData& sweep,
+                                    WorkerSession asker);
+  // How long an attempt takes to leave its first checkpoint, by the pace of its
+  // model so far; zero when nothing is known.
+  absl::Duration TimeToCheckpoint(const JobRow& job,
+                                  const SweepData& sweep) const;
 
   // job_queue_workers.cc
   absl::Status DoRegister(Tx& tx, const v1::RegisterRequest& request,
@@ -258,10 +263,6 @@ class JobQueue : public StoreListener {
   absl::Status ForgiveLoss(Tx& tx, WorkerSession session, FencingToken token);
   // A job that was given up waits again.
   absl::Status Reopen(Tx& tx, JobRow& job, const std::string& why);
-  // How long an attempt takes to leave its first checkpoint, by the pace of its
-  // model so far; zero when nothing is known.
-  absl::Duration TimeToCheckpoint(const JobRow& job,
-                                  const SweepData& sweep) const;
 
   // job_queue_results.cc
   absl::Status CheckStored(
@@ -282,13 +283,6 @@ class JobQueue : public StoreListener {
                                  const std::vector<v1::ArtifactRef>& refs);
 
   // job_queue_people.cc
-  // A registered dataset and its file's header.
-  struct StoredDataset {
-    DatasetRow row;
-    std::shared_ptr<const DatasetHeader> header;
-  };
-  // Errors: NOT_FOUND; those of reading the header.
-  absl::StatusOr<StoredDataset> OpenDataset(const std::string& name);
   absl::Status DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
                         const v1::SweepSpec& spec, const DatasetRow& dataset,
                         const SweepPlan& plan,
@@ -308,6 +302,8 @@ class JobQueue : public StoreListener {
                          JobRow& row);
 
   // job_queue_inputs.cc
+  // Errors: NOT_FOUND; those of reading the header.
+  absl::StatusOr<StoredDataset> OpenDataset(const std::string& name);
   // Fills in the digests of weights that models name, and returns the files
   // that the attempts of each model start with, all stored; none when they are
   // only checked and need not be.

@@ -159,23 +159,6 @@ absl::StatusOr<std::string> JobQueue::TakeBack(
   return name;
 }
 
-absl::Duration JobQueue::TimeToCheckpoint(const JobRow& job,
-                                          const SweepData& sweep) const {
-  const auto pace = pace_.find({job.sweep, job.model_index});
-  if (pace == pace_.end()) return absl::ZeroDuration();
-  const double per_epoch = pace->second;
-  double seconds = per_epoch * std::max(0, job.epochs - job.checkpoint_epoch);
-  const v1::TrainSpec& train = ModelOf(job, sweep.spec).train();
-  if (train.checkpoint_epochs() > 0) {
-    seconds = std::min(seconds, per_epoch * train.checkpoint_epochs());
-  }
-  if (train.checkpoint_minutes() > 0) {
-    // Taken at the end of the epoch in which it is due.
-    seconds = std::min(seconds, 60 * train.checkpoint_minutes() + per_epoch);
-  }
-  return absl::Seconds(seconds);
-}
-
 absl::Status JobQueue::ForgiveLoss(Tx& tx, WorkerSession session,
                                    FencingToken token) {
   std::string worker;

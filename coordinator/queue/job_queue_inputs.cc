@@ -144,8 +144,7 @@ absl::StatusOr<v1::Dataset> JobQueue::RegisterDataset(
   return dataset;
 }
 
-absl::StatusOr<JobQueue::StoredDataset> JobQueue::OpenDataset(
-    const std::string& name) {
+absl::StatusOr<StoredDataset> JobQueue::OpenDataset(const std::string& name) {
   std::optional<StoredDataset> known;
   {
     // A name never stands for another dataset later, nor a digest for another

@@ -1,17 +1,13 @@
-// The part of JobQueue that people ask: datasets, submit, cancel, retry.
+// The part of JobQueue that submits sweeps and cancels jobs.
 #include <map>
 #include <utility>
 
-#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
-#include "common/base/proto_time.h"
 #include "common/base/status_macros.h"
-#include "common/spectra/prepared_dataset.h"
 #include "common/sweep/kept_checkpoint.h"
 #include "coordinator/queue/extension.h"
 #include "coordinator/queue/job_queue.h"
-#include "coordinator/queue/near_misses.h"
 #include "coordinator/queue/sweep_plan.h"
 
 namespace foldfarm {

@@ -1,5 +1,5 @@
-// The part of JobQueue that decides which worker keeps its free slots for a job
-// that needs several.
+// The part of JobQueue that estimates how long jobs take, and decides by it
+// which worker keeps its free slots for a job that needs several.
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -34,6 +34,23 @@ absl::Duration JobQueue::TimeLeft(const JobRow& job) const {
     per_epoch = pace->second;
   }
   return absl::Seconds(per_epoch * std::max(0, job.epochs - job.epoch));
+}
+
+absl::Duration JobQueue::TimeToCheckpoint(const JobRow& job,
+                                          const SweepData& sweep) const {
+  const auto pace = pace_.find({job.sweep, job.model_index});
+  if (pace == pace_.end()) return absl::ZeroDuration();
+  const double per_epoch = pace->second;
+  double seconds = per_epoch * std::max(0, job.epochs - job.checkpoint_epoch);
+  const v1::TrainSpec& train = ModelOf(job, sweep.spec).train();
+  if (train.checkpoint_epochs() > 0) {
+    seconds = std::min(seconds, per_epoch * train.checkpoint_epochs());
+  }
+  if (train.checkpoint_minutes() > 0) {
+    // Taken at the end of the epoch in which it is due.
+    seconds = std::min(seconds, 60 * train.checkpoint_minutes() + per_epoch);
+  }
+  return absl::Seconds(seconds);
 }
 
 absl::StatusOr<bool> JobQueue::ReserveSlots(Tx& tx,

@@ -13,6 +13,7 @@
 
 #include "absl/time/time.h"
 #include "common/base/ids.h"
+#include "common/spectra/prepared_dataset.h"
 #include "coordinator/queue/retry_policy.h"
 #include "coordinator/store/rows.h"
 #include "foldfarm/v1/job.pb.h"
@@ -42,6 +43,12 @@ struct SweepData {
   std::vector<std::vector<std::string>> labels;
   // By model: files that its attempts start with; see InputsOfFold.
   std::vector<std::vector<v1::ArtifactRef>> inputs;
+};
+
+// A registered dataset and its file's header.
+struct StoredDataset {
+  DatasetRow row;
+  std::shared_ptr<const DatasetHeader> header;
 };
 
 // A lease as the queue knows it, newer than its row.

@@ -29,14 +29,6 @@ TEST(OptionCheckTest, QuotesWhatCameAndSaysWhatWasExpected) {
   }
 }
 
-TEST(NearestWordTest, IsNearOrBeginsWithTheWord) {
-  const std::vector<std::string> options = {"--threads", "--slots",
-                                            "--tls-client-ca"};
-  EXPECT_EQ(NearestWord("--slot", options), "--slots");
-  EXPECT_EQ(NearestWord("--tls", options), "--tls-client-ca");
-  EXPECT_EQ(NearestWord("--colour", options), "");
-}
-
 RefusedCommandLine Refused() {
   return {.program = "prog",
           .options = {"--dir", "--slots"},
