@@ -17,6 +17,7 @@
 #include "tests/common/rpc/fake_artifact_service.h"
 #include "tests/common/rpc/instant_clock.h"
 #include "tests/testing/faulty_files.h"
+#include "tests/testing/loopback_server.h"
 
 namespace foldfarm {
 namespace {
@@ -35,13 +36,8 @@ class ArtifactClientTest : public testing::Test {
     source_ = JoinPath(directory_, "weights.safetensors");
     target_ = JoinPath(directory_, "fetched");
     EXPECT_TRUE(WriteFileAtomically(source_, data_).ok());
-    grpc::ServerBuilder builder;
     int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
-                             &port);
-    ApplyServerLimits(builder);
-    builder.RegisterService(&service_);
-    server_ = builder.BuildAndStart();
+    server_ = ServeOnLoopback({&service_}, port);
     stub_ = v1::ArtifactService::NewStub(
         MakeChannel(absl::StrCat("127.0.0.1:", port)));
     options_.clock = &clock_;

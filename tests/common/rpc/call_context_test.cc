@@ -14,6 +14,7 @@
 #include "common/rpc/retry.h"
 #include "common/rpc/status.h"
 #include "foldfarm/v1/artifact.grpc.pb.h"
+#include "tests/testing/loopback_server.h"
 
 namespace foldfarm {
 namespace {
@@ -46,13 +47,8 @@ class OpenEndedService final : public v1::ArtifactService::Service {
 class CallContextTest : public testing::Test {
  protected:
   CallContextTest() {
-    grpc::ServerBuilder builder;
     int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
-                             &port);
-    ApplyServerLimits(builder);
-    builder.RegisterService(&service_);
-    server_ = builder.BuildAndStart();
+    server_ = ServeOnLoopback({&service_}, port);
     stub_ = v1::ArtifactService::NewStub(
         MakeChannel(absl::StrCat("127.0.0.1:", port)));
   }

@@ -11,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
 #include "foldfarm/v1/artifact.grpc.pb.h"
+#include "tests/testing/loopback_server.h"
 
 namespace foldfarm {
 namespace {
@@ -52,13 +53,8 @@ class SlowService : public v1::ArtifactService::Service {
 class ChannelTest : public testing::Test {
  protected:
   ChannelTest() {
-    grpc::ServerBuilder builder;
     int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
-                             &port);
-    ApplyServerLimits(builder);
-    builder.RegisterService(&service_);
-    server_ = builder.BuildAndStart();
+    server_ = ServeOnLoopback({&service_}, port);
     stub_ = v1::ArtifactService::NewStub(
         MakeChannel(absl::StrCat("127.0.0.1:", port)));
   }

@@ -21,6 +21,7 @@
 #include "common/base/files.h"
 #include "common/tensorfile/tensorfile.h"
 #include "tests/coordinator/cli/scripted_farm.h"
+#include "tests/testing/loopback_server.h"
 #include "tests/testing/terminal.h"
 
 namespace foldfarm {
@@ -209,12 +210,7 @@ class InterruptTest : public testing::TestWithParam<Case> {
   void SetUp() override {
     // Who runs tests in the background may ignore it, and so would programs.
     signal(SIGINT, SIG_DFL);
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
-                             &port_);
-    builder.RegisterService(&farm_);
-    builder.RegisterService(&store_);
-    server_ = builder.BuildAndStart();
+    server_ = ServeOnLoopback({&farm_, &store_}, port_);
     directory_ = MakeTemporaryDirectory("interrupt").value();
     TensorFileWriter writer;
     writer.AddF32("fc.weight", {2, 3}, {1, 2, 3, 4, 5, 6});

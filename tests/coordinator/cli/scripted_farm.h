@@ -21,6 +21,7 @@
 #include "foldfarm/v1/farm.grpc.pb.h"
 #include "gtest/gtest.h"
 #include "tests/common/rpc/fake_artifact_service.h"
+#include "tests/testing/loopback_server.h"
 
 namespace foldfarm {
 
@@ -211,12 +212,7 @@ struct Outcome {
 class ScriptedFarmTest : public testing::Test {
  protected:
   void SetUp() override {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
-                             &port_);
-    builder.RegisterService(&farm_);
-    builder.RegisterService(&store_);
-    server_ = builder.BuildAndStart();
+    server_ = ServeOnLoopback({&farm_, &store_}, port_);
     directory_ = MakeTemporaryDirectory("scripted_farm").value();
     TensorFileWriter writer;
     writer.AddF32("fc.weight", {2, 3}, {1, 2, 3, 4, 5, 6});

@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "common/rpc/channel.h"
+#include "tests/testing/loopback_server.h"
 #include "tests/worker/agent/work_script.h"
 
 namespace foldfarm {
@@ -33,11 +34,7 @@ class WorkCallsTest : public ::testing::Test {
   WorkCallsTest() {
     script_.Set(AnswerAtOnce);
     int port = 0;
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
-                             &port);
-    builder.RegisterService(&script_);
-    server_ = builder.BuildAndStart();
+    server_ = ServeOnLoopback({&script_}, port);
     endpoint_ = absl::StrCat("127.0.0.1:", port);
     stub_ = v1::WorkerService::NewStub(MakeChannel(endpoint_));
     calls_ = std::make_unique<WorkCalls>(*stub_, Clock::Real());
