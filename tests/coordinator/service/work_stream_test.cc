@@ -181,6 +181,32 @@ TEST_F(WorkStreamTest, WhoSendsNoMoreIsStillAnswered) {
   EXPECT_TRUE(status.ok()) << status.error_message();
 }
 
+TEST_F(WorkStreamTest, WhatIsSentBehindALoneResultIsReadWhenThatIsAnswered) {
+  RegisterDataset();
+  Submit("one", 1);
+  const int64_t worker = Register("w");
+  WorkStreamClient stream(*workers_);
+  const v1::Lease lease =
+      stream.Call(AcquireCall(1, worker)).acquire_leases().leases(0);
+  const v1::FinishAttemptRequest result = SuccessOf(worker, lease, 0.5f);
+  // Twice, and nobody waits for an answer.
+  ASSERT_TRUE(stream.Send(FinishCall(2, result)));
+  ASSERT_TRUE(stream.Send(FinishCall(3, result)));
+  ASSERT_TRUE(stream.Send(HeartbeatCall(4, worker)));
+  stream.SendNoMore();
+  for (const uint64_t id : {2, 3}) {
+    const v1::WorkResponse finished = stream.Receive();
+    EXPECT_EQ(finished.id(), id);
+    EXPECT_EQ(finished.finish_attempt().job_state(), v1::Job::SUCCEEDED)
+        << finished.error_message();
+  }
+  const v1::WorkResponse beaten = stream.Receive();
+  EXPECT_EQ(beaten.id(), 4u);
+  EXPECT_TRUE(beaten.has_heartbeat()) << beaten.error_message();
+  const grpc::Status status = stream.End();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
 TEST_F(WorkStreamTest, WhoBreaksOffIsGrantedNothing) {
   RegisterDataset();
   const int64_t gone = Register("gone");
