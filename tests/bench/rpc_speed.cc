@@ -7,11 +7,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -33,44 +31,75 @@ constexpr uint64_t kFlushed = 1;
 constexpr int64_t kBlocks = 64;
 constexpr size_t kBlockBytes = 4096;
 
-class EchoService final : public v1::WorkerService::Service {
+// A file whose blocks are overwritten and flushed one by one.
+class FlushedFile {
  public:
-  EchoService(std::string file, int fd) : file_(std::move(file)), fd_(fd) {}
-
-  grpc::Status FinishAttempt(grpc::ServerContext*,
-                             const v1::FinishAttemptRequest*,
-                             v1::FinishAttemptResponse*) override {
-    return grpc::Status::OK;
+  explicit FlushedFile(const std::string& path) : path_(path) {
+    DieUnlessOk(WriteFileDurably(
+        path, std::string(kBlockBytes * static_cast<size_t>(kBlocks), 'a')));
+    fd_ = open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd_ < 0) DieUnlessOk(ErrnoStatus(path, "cannot open"));
   }
 
-  grpc::Status Work(grpc::ServerContext*,
-                    grpc::ServerReaderWriter<v1::WorkResponse, v1::WorkRequest>*
-                        stream) override {
-    v1::WorkRequest request;
-    while (stream->Read(&request)) {
-      v1::WorkResponse response;
-      response.set_id(request.id());
-      response.mutable_finish_attempt();
-      if (request.id() == kFlushed) Flush();
-      if (!stream->Write(response)) break;
-    }
-    return grpc::Status::OK;
-  }
-
- private:
   void Flush() {
     static constexpr std::array<char, kBlockBytes> kBytes = {};
     const auto offset =
         static_cast<off_t>(next_++ % kBlocks) * static_cast<off_t>(kBlockBytes);
     if (pwrite(fd_, kBytes.data(), kBytes.size(), offset) < 0 ||
         fdatasync(fd_) != 0) {
-      DieUnlessOk(ErrnoStatus(file_, "cannot write or flush"));
+      DieUnlessOk(ErrnoStatus(path_, "cannot write or flush"));
     }
   }
 
-  const std::string file_;
-  const int fd_;
+ private:
+  const std::string path_;
+  int fd_ = -1;
   std::atomic<int64_t> next_ = 0;
+};
+
+// Reads the next message when it has sent the answer, as the coordinator does
+// with a worker that runs one attempt.
+class EchoStream final
+    : public grpc::ServerBidiReactor<v1::WorkRequest, v1::WorkResponse> {
+ public:
+  explicit EchoStream(FlushedFile& file) : file_(file) { StartRead(&request_); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::OK);
+    response_.set_id(request_.id());
+    response_.mutable_finish_attempt();
+    if (request_.id() == kFlushed) file_.Flush();
+    StartWrite(&response_);
+  }
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::OK);
+    StartRead(&request_);
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  FlushedFile& file_;
+  v1::WorkRequest request_;
+  v1::WorkResponse response_;
+};
+
+class EchoService final : public v1::WorkerService::WithCallbackMethod_Work<
+                              v1::WorkerService::Service> {
+ public:
+  explicit EchoService(const std::string& file) : file_(file) {}
+
+  grpc::Status FinishAttempt(grpc::ServerContext*,
+                             const v1::FinishAttemptRequest*,
+                             v1::FinishAttemptResponse*) override {
+    return grpc::Status::OK;
+  }
+  grpc::ServerBidiReactor<v1::WorkRequest, v1::WorkResponse>* Work(
+      grpc::CallbackServerContext*) override {
+    return new EchoStream(file_);
+  }
+
+ private:
+  FlushedFile file_;
 };
 
 // About what a finished job takes on the wire.
@@ -83,68 +112,110 @@ v1::FinishAttemptRequest Result() {
   return request;
 }
 
-// One caller's round trips. False: there are no more.
-using RoundTrip = std::function<bool()>;
-
-RoundTrip Call(v1::WorkerService::Stub& stub) {
-  return [&stub, request = Result()] {
-    grpc::ClientContext context;
-    v1::FinishAttemptResponse response;
-    DieUnlessOk(ToStatus(stub.FinishAttempt(&context, request, &response)));
-    return true;
-  };
+// Counts for a while what `done` counts.
+double RateOf(const std::atomic<int64_t>& done) {
+  absl::SleepFor(kWarmUp);
+  const int64_t before = done;
+  const double begin = Now();
+  absl::SleepFor(kMeasured);
+  return static_cast<double>(done - before) / (Now() - begin);
 }
 
-RoundTrip Message(v1::WorkerService::Stub& stub, bool flush) {
-  struct Open {
-    grpc::ClientContext context;
-    std::unique_ptr<grpc::ClientReaderWriter<v1::WorkRequest, v1::WorkResponse>>
-        stream;
-    v1::WorkRequest request;
-    ~Open() { context.TryCancel(); }
-  };
-  auto open = std::make_shared<Open>();
-  open->request.set_id(flush ? kFlushed : kFlushed + 1);
-  *open->request.mutable_finish_attempt() = Result();
-  open->stream = stub.Work(&open->context);
-  return [open] {
-    v1::WorkResponse response;
-    return open->stream->Write(open->request) && open->stream->Read(&response);
-  };
-}
-
-double PerSecond(const std::string& endpoint, int callers,
-                 const std::function<RoundTrip(v1::WorkerService::Stub&)>& of) {
+double CallsPerSecond(const std::string& endpoint, int callers) {
   std::atomic<int64_t> done = 0;
   std::atomic<bool> stop = false;
   std::vector<std::thread> threads;
   for (int i = 0; i < callers; ++i) {
     threads.emplace_back([&] {
       const auto stub = ConnectWorker(endpoint);
-      const RoundTrip round_trip = of(*stub);
-      for (; !stop && round_trip(); ++done) {
+      const v1::FinishAttemptRequest request = Result();
+      for (; !stop; ++done) {
+        grpc::ClientContext context;
+        v1::FinishAttemptResponse response;
+        DieUnlessOk(
+            ToStatus(stub->FinishAttempt(&context, request, &response)));
       }
-      if (!stop) DieUnlessOk(absl::UnavailableError("an echo was lost"));
     });
   }
-  absl::SleepFor(kWarmUp);
-  const int64_t before = done;
-  const double begin = Now();
-  absl::SleepFor(kMeasured);
-  const double rate = static_cast<double>(done - before) / (Now() - begin);
+  const double rate = RateOf(done);
   stop = true;
   for (std::thread& thread : threads) thread.join();
+  return rate;
+}
+
+// A stream that sends, and reads the answer, over and over.
+class Echoed {
+ public:
+  Echoed(const std::string& endpoint, bool flush, grpc::CompletionQueue* queue,
+         std::atomic<int64_t>& done)
+      : done_(done), stub_(ConnectWorker(endpoint)) {
+    request_.set_id(flush ? kFlushed : kFlushed + 1);
+    *request_.mutable_finish_attempt() = Result();
+    stream_ = stub_->AsyncWork(&context_, queue, this);
+  }
+
+  // One thing is under way at a time, and its end begins the next: the stream,
+  // what is sent, what is read.
+  void Next(bool ok) {
+    if (!ok) DieUnlessOk(absl::UnavailableError("an echo was lost"));
+    if (reading_) ++done_;
+    reading_ = open_ && !reading_;
+    open_ = true;
+    if (reading_) {
+      stream_->Read(&response_, this);
+    } else {
+      stream_->Write(request_, this);
+    }
+  }
+  void Cancel() { context_.TryCancel(); }
+
+ private:
+  std::atomic<int64_t>& done_;
+  grpc::ClientContext context_;
+  const std::unique_ptr<v1::WorkerService::Stub> stub_;
+  std::unique_ptr<
+      grpc::ClientAsyncReaderWriter<v1::WorkRequest, v1::WorkResponse>>
+      stream_;
+  v1::WorkRequest request_;
+  v1::WorkResponse response_;
+  bool open_ = false;
+  bool reading_ = false;
+};
+
+double MessagesPerSecond(const std::string& endpoint, int streams, bool flush) {
+  grpc::CompletionQueue queue;
+  std::atomic<int64_t> done = 0;
+  std::vector<std::unique_ptr<Echoed>> echoed;
+  for (int i = 0; i < streams; ++i) {
+    echoed.push_back(std::make_unique<Echoed>(endpoint, flush, &queue, done));
+  }
+  std::atomic<bool> stop = false;
+  void* tag = nullptr;
+  bool ok = false;
+  std::thread thread([&] {
+    // Of each, one thing is under way.
+    for (int left = streams; left > 0 && queue.Next(&tag, &ok);) {
+      if (stop) {
+        --left;
+      } else {
+        static_cast<Echoed*>(tag)->Next(ok);
+      }
+    }
+  });
+  const double rate = RateOf(done);
+  stop = true;
+  for (const auto& stream : echoed) stream->Cancel();
+  thread.join();
+  queue.Shutdown();
+  while (queue.Next(&tag, &ok)) {
+  }
   return rate;
 }
 
 }  // namespace
 
 int ServeEcho(const std::string& file) {
-  DieUnlessOk(WriteFileDurably(
-      file, std::string(kBlockBytes * static_cast<size_t>(kBlocks), 'a')));
-  const int fd = open(file.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0) DieUnlessOk(ErrnoStatus(file, "cannot open"));
-  EchoService echo(file, fd);
+  EchoService echo(file);
   return Serve({&echo});
 }
 
@@ -152,16 +223,12 @@ RpcSpeed MeasureRpc(const std::string& directory) {
   std::string endpoint;
   const std::unique_ptr<Subprocess> server =
       StartServer(kServeEcho, JoinPath(directory, "echo"), endpoint);
-  const auto messages = [](bool flush) {
-    return
-        [flush](v1::WorkerService::Stub& stub) { return Message(stub, flush); };
-  };
   RpcSpeed speed;
-  speed.calls_1 = PerSecond(endpoint, 1, Call);
-  speed.calls_16 = PerSecond(endpoint, 16, Call);
-  speed.messages_1 = PerSecond(endpoint, 1, messages(/*flush=*/false));
-  speed.messages_16 = PerSecond(endpoint, 16, messages(/*flush=*/false));
-  speed.flushed_1 = PerSecond(endpoint, 1, messages(/*flush=*/true));
+  speed.calls_1 = CallsPerSecond(endpoint, 1);
+  speed.calls_16 = CallsPerSecond(endpoint, 16);
+  speed.messages_1 = MessagesPerSecond(endpoint, 1, /*flush=*/false);
+  speed.messages_16 = MessagesPerSecond(endpoint, 16, /*flush=*/false);
+  speed.flushed_1 = MessagesPerSecond(endpoint, 1, /*flush=*/true);
   return speed;
 }
 

@@ -15,13 +15,14 @@ inline constexpr char kServeEcho[] = "--serve-echo";
 // 4 KiB of FILE are overwritten and flushed.
 int ServeEcho(const std::string& file);
 
-// Round trips a second between two processes, with the blocking calls of gRPC
-// on both sides: a thread and a connection for each caller.
+// Round trips a second between two processes, a connection for each caller.
 struct RpcSpeed {
-  // A call each.
+  // A call each, with the blocking calls of gRPC on both sides: a thread for
+  // each caller.
   double calls_1 = 0;
   double calls_16 = 0;
-  // A message each way on a stream that stays open.
+  // A message each way on a stream that stays open, as the coordinator and the
+  // stub workers do it: by reactors there, on one thread here.
   double messages_1 = 0;
   double messages_16 = 0;
   // The same with a flush before the answer.
