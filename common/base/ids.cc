@@ -25,6 +25,12 @@ bool IsValidName(absl::string_view name, size_t max_size) {
          });
 }
 
+bool LooksLikeSweepId(absl::string_view name) {
+  return name.size() > 1 && name[0] == 's' &&
+         std::all_of(name.begin() + 1, name.end(),
+                     [](unsigned char c) { return c >= '0' && c <= '9'; });
+}
+
 uint32_t DeriveSeed(uint32_t base, absl::string_view text, uint32_t index) {
   const std::string digest =
       Sha256Hex(absl::StrCat(base, "/", text, "/", index));

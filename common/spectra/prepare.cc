@@ -23,6 +23,10 @@ constexpr int kNumBins = 250;
 constexpr int kMinBins = 4;
 // A scan holds every m/z; with fewer readings on average there are no scans.
 constexpr size_t kMinReadingsPerScan = 2;
+// Times the largest abundance, either way. Real samples reach -1.2 times; what
+// single precision holds ends at 3e38, and baselines may reach further than the
+// readings do.
+constexpr double kMostAbundance = 1e30;
 constexpr std::array<double, kNumOffsets> kProbabilities = {0.001, 0.05, 0.1,
                                                             0.2};
 
@@ -136,10 +140,18 @@ absl::StatusOr<PreparedSample> SelectReadings(const Readings& readings,
       scan_time = readings.time[i];
       sample.temperature.push_back(temperature);
     }
+    const double abundance = readings.abundance[i] / largest;
+    if (!(std::abs(abundance) <= kMostAbundance)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "m/z ", readings.mz[i], " at ", temperature, " C: abundance is ",
+          readings.abundance[i], ", ", abundance,
+          " times the sample's largest, ", largest, ", expected at most ",
+          kMostAbundance, " times; remove the reading that was not measured"));
+    }
     MzCurve& curve = sample.curves[static_cast<size_t>(rows[i])];
     curve.scan.push_back(static_cast<int64_t>(sample.temperature.size()) - 1);
     curve.temperature.push_back(temperature);
-    curve.abundance.push_back(readings.abundance[i] / largest);
+    curve.abundance.push_back(abundance);
   }
   sample.binned = !scans_are_times ||
                   kept < kMinReadingsPerScan * sample.temperature.size();

@@ -54,8 +54,9 @@ struct PreparedSample {
 // column drawn from such a scan would hold a single m/z.
 //
 // Errors: INVALID_ARGUMENT when no reading is left in 28 < temperature < 1000
-// and m/z < 100, when the largest abundance is not positive, and when every m/z
-// has too few readings.
+// and m/z < 100, when the largest abundance is not positive, when an abundance
+// is so many times the largest that single precision cannot hold it, and when
+// every m/z has too few readings.
 absl::StatusOr<PreparedSample> PrepareSample(const Readings& readings,
                                              Instrument instrument);
 

@@ -67,9 +67,14 @@ absl::StatusOr<DatasetHeader> ParseDatasetHeader(
     return Malformed(name, "labels and samples must be JSON arrays");
   }
   DatasetHeader header;
+  std::set<std::string> label_names;
   for (const Json& label : labels) {
     if (!label.is_string()) return Malformed(name, "a label is no string");
     header.labels.push_back(label.get<std::string>());
+    if (!label_names.insert(header.labels.back()).second) {
+      return Malformed(name,
+                       absl::StrCat("label twice: ", header.labels.back()));
+    }
   }
   std::set<std::string> ids;
   for (const Json& row : samples) {

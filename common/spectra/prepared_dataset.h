@@ -5,7 +5,7 @@
 // Metadata (strings):
 //   format          "foldfarm-prepared"
 //   format_version  "1"
-//   labels          JSON array of label names
+//   labels          JSON array of label names, each once
 //   samples         JSON array, one object a sample:
 //                   {"id": "S0000", "split": "train",
 //                    "instrument_type": "commercial", "labelled": true}
@@ -57,8 +57,9 @@ struct DatasetHeader {
   std::vector<SampleInfo> samples;
 };
 
-// From a file's metadata. Errors: INVALID_ARGUMENT for another format or
-// malformed JSON; FAILED_PRECONDITION for another version.
+// From a file's metadata. Errors: INVALID_ARGUMENT for another format,
+// malformed JSON, and a label or a sample's id that is there twice;
+// FAILED_PRECONDITION for another version.
 absl::StatusOr<DatasetHeader> ParseDatasetHeader(
     const std::map<std::string, std::string>& metadata,
     const std::string& name);

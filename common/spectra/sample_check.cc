@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -11,18 +12,39 @@ namespace {
 
 // From here on a sample is odd. In the data that the recipe was made for, 5 %
 // of the samples leave more columns empty, none nearly all; none has fewer
-// scans, 1 % fewer m/z, and none repeated readings.
+// scans, 1 % fewer m/z, and none repeated readings; at most 2 m/z of a sample
+// are flat.
 constexpr double kManyEmpty = 0.4;
 constexpr double kNearlyAllEmpty = 0.75;
 constexpr int64_t kFewScans = 30;
 constexpr int kFewMz = 20;
+constexpr double kNearlyAllFlat = 0.9;
 constexpr double kManyBetween = 0.05;
 constexpr double kManyRepeated = 0.05;
 constexpr double kManyOutside = 0.5;
 // The first and the last scan are never shown.
 constexpr int64_t kFewestScans = 3;
 
+// A rise that is this small beside the abundance itself is lost in single
+// precision once offsets are subtracted.
+constexpr float kLeastRise = 1e-6f;
+
 double Percent(double share) { return std::round(share * 100); }
+
+// Whether an m/z of a sample of so many scans never rises above its lowest
+// abundance, as the dataset stores it.
+bool IsFlat(const MzCurve& curve, int64_t scans) {
+  float lowest = std::numeric_limits<float>::infinity();
+  float highest = -lowest;
+  for (size_t i = 0; i < curve.scan.size(); ++i) {
+    const auto abundance = static_cast<float>(curve.abundance[i]);
+    lowest = std::min(lowest, abundance);
+    const bool shown = curve.scan[i] > 0 && curve.scan[i] + 1 < scans;
+    if (shown) highest = std::max(highest, abundance);
+  }
+  const float size = std::max(std::abs(lowest), std::abs(highest));
+  return !(highest - lowest > kLeastRise * size);
+}
 
 std::string DescribeEmpty(const ReadingSummary& summary, double empty,
                           const TemperatureWindow& window) {
@@ -48,6 +70,13 @@ void AddReadingWarnings(const ReadingSummary& summary,
     warnings.push_back(absl::StrCat(
         "it has readings of ", summary.num_mz,
         " m/z, the models look at 100; what is missing looks like nothing"));
+  }
+  if (summary.flat_mz > kNearlyAllFlat * summary.num_mz &&
+      summary.scans >= kFewestScans) {
+    warnings.push_back(absl::StrCat(
+        "the abundance of ", summary.flat_mz, " of its ", summary.num_mz,
+        " m/z never rises: models see ",
+        summary.flat_mz == summary.num_mz ? "nothing" : "little", " of it"));
   }
   const auto share = [&](int64_t count) {
     return static_cast<double>(count) /
@@ -82,6 +111,7 @@ ReadingSummary SummarizeReadings(const Readings& readings,
   summary.num_mz = static_cast<int>(sample.curves.size());
   summary.scans = static_cast<int64_t>(sample.temperature.size());
   for (const MzCurve& curve : sample.curves) {
+    summary.flat_mz += IsFlat(curve, summary.scans) ? 1 : 0;
     for (size_t i = 1; i < curve.scan.size(); ++i) {
       summary.repeated += curve.scan[i] == curve.scan[i - 1] ? 1 : 0;
     }

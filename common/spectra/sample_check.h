@@ -1,6 +1,6 @@
 // Says what is odd about a sample that is to be trained on or predicted:
 // readings that do not count, temperatures that were not reached, ions that are
-// not there.
+// not there or never change.
 //
 // Pure functions; thread-safe.
 #ifndef FOLDFARM_COMMON_SPECTRA_SAMPLE_CHECK_H_
@@ -26,8 +26,9 @@ struct ReadingSummary {
   int64_t repeated = 0;
   // Degrees C of all readings.
   double lowest = 0, highest = 0;
-  // Of 100.
-  int num_mz = 0;
+  // Of 100; and those of them that look like nothing, as their abundance never
+  // rises above its lowest in the scans that are shown.
+  int num_mz = 0, flat_mz = 0;
   int64_t scans = 0;
 };
 

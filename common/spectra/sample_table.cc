@@ -6,12 +6,14 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/base/utf8.h"
 #include "common/spectra/csv.h"
 
 namespace foldfarm {
@@ -46,6 +48,22 @@ absl::Status BadCell(absl::string_view file, int64_t line,
   return BadLine(file, line,
                  absl::StrCat(column, " is ", QuoteForMessage(got),
                               ", expected ", expected));
+}
+
+// Names of labels go into JSON, where bytes that are not UTF-8 would change:
+// two names could become one.
+absl::Status CheckLabelNames(const std::string& path,
+                             const std::vector<std::string>& columns) {
+  constexpr size_t kShown = 60;
+  for (size_t c = 0; c < columns.size(); ++c) {
+    if (IsUtf8(columns[c])) continue;
+    return BadLine(
+        path, 1,
+        absl::StrCat("column ", c + 1, " is called \"",
+                     absl::CHexEscape(columns[c].substr(0, kShown)),
+                     "\", expected UTF-8 text; save the file as UTF-8"));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<CsvTable> ReadTable(const std::string& path) {
@@ -115,6 +133,7 @@ absl::Status ReadLabels(const std::string& path, const IndexOfId& index,
   FOLDFARM_ASSIGN_OR_RETURN(const CsvTable csv, ReadTable(path));
   FOLDFARM_ASSIGN_OR_RETURN(const size_t id,
                             FindColumn(csv.columns, "sample_id", path));
+  FOLDFARM_RETURN_IF_ERROR(CheckLabelNames(path, csv.columns));
   std::vector<std::string> names = csv.columns;
   names.erase(names.begin() + static_cast<ptrdiff_t>(id));
   if (names.empty()) {

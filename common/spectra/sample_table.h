@@ -45,8 +45,8 @@ absl::StatusOr<std::vector<SampleRow>> ReadMetadataFile(
 // `labels` is empty;
 // INVALID_ARGUMENT "FILE:LINE: got, expected" for a missing column, an empty,
 // repeated or unknown id, an unknown split or instrument, a features_path
-// outside the folder, a hash that is no MD5, a label other than 0 and 1, label
-// files whose columns differ.
+// outside the folder, a hash that is no MD5, a label other than 0 and 1, a
+// label's name that is not UTF-8, label files whose columns differ.
 absl::StatusOr<SampleTable> ReadSampleTable(
     const std::string& directory, const std::vector<std::string>& labels = {});
 

@@ -206,6 +206,13 @@ void ExpandSweep(const YamlNode& root, SetOptions& set, v1::SweepSpec& spec,
   if (root.Find("name") != nullptr) {
     CheckName(spec.name(), kMaxSweepName, PositionOf(root, {"name"}), "name",
               errors);
+    if (LooksLikeSweepId(spec.name())) {
+      errors.Add(
+          PositionOf(root, {"name"}),
+          absl::StrCat("name is ", Quoted(spec.name()),
+                       ", which is how the farm's own ids look; expected "
+                       "another one"));
+    }
   }
   if (const YamlNode* defaults = root.Find("defaults"); defaults != nullptr) {
     for (const char* key : {"name", "like"}) {

@@ -156,6 +156,13 @@ absl::StatusOr<Bundle> Describe(const ExportReport& report,
     if (spec == report.models.end()) {
       return absl::InternalError(absl::StrCat(its_name, " has no results"));
     }
+    if (report.mixed.count(its_name) > 0) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          its_name,
+          ": its folds were retried with options of what they are fed or of "
+          "their architecture that differ, and a bundle has one set of them; "
+          "choose other --models, or train it in a sweep of its own"));
+    }
     BundleModel model;
     model.name = its_name;
     model.weight = plan.weights[i];

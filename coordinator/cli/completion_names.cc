@@ -1,12 +1,17 @@
-// Names for completion that only the coordinator knows.
+// Names for completion that only the coordinator knows. It is called as the
+// command would call it that stands on the line: with its TLS and its token.
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "common/rpc/client_access.h"
 #include "coordinator/cli/completion.h"
+#include "coordinator/cli/farm_access.h"
 #include "coordinator/cli/farm_client.h"
 #include "coordinator/cli/output.h"
 
@@ -15,19 +20,69 @@ namespace {
 
 constexpr absl::Duration kNamesTimeout = absl::Milliseconds(400);
 
+// Takes options as CLI::App does, where they are declared, from a line whose
+// last word is not finished, else from the environment.
+class UnfinishedLine {
+ public:
+  // `words` are borrowed.
+  explicit UnfinishedLine(absl::Span<const std::string> words)
+      : before_(words.first(words.empty() ? 0 : words.size() - 1)) {}
+
+  UnfinishedLine* add_option(absl::string_view name, std::string& value,
+                             absl::string_view /*description*/) {
+    value_ = &value;
+    is_given_ = false;
+    for (size_t i = 0; i < before_.size(); ++i) {
+      absl::string_view word = before_[i];
+      if (word == name) {
+        if (i + 1 < before_.size()) Take(WithoutTilde(before_[i + 1]));
+      } else if (absl::ConsumePrefix(&word, name) &&
+                 absl::ConsumePrefix(&word, "=")) {
+        Take(std::string(word));
+      }
+    }
+    return this;
+  }
+  UnfinishedLine* envname(const char* variable) {
+    const char* value = std::getenv(variable);
+    if (!is_given_ && value != nullptr && *value != '\0') *value_ = value;
+    return this;
+  }
+  UnfinishedLine* type_name(absl::string_view) { return this; }
+  void add_flag(absl::string_view name, bool& value,
+                absl::string_view /*description*/) {
+    value = std::find(before_.begin(), before_.end(), name) != before_.end();
+  }
+
+ private:
+  void Take(std::string value) {
+    *value_ = std::move(value);
+    is_given_ = true;
+  }
+
+  // The shell has not put the home folder there yet.
+  static std::string WithoutTilde(absl::string_view word) {
+    const char* home = std::getenv("HOME");
+    return home != nullptr && absl::ConsumePrefix(&word, "~/")
+               ? absl::StrCat(home, "/", word)
+               : std::string(word);
+  }
+
+  const absl::Span<const std::string> before_;
+  std::string* value_ = nullptr;  // Of the newest option.
+  bool is_given_ = false;         // On the line.
+};
+
 }  // namespace
 
 NameSource CoordinatorNames(absl::Span<const std::string> words,
                             const std::string& fallback) {
+  UnfinishedLine line(words);
   std::string address = fallback;
-  for (size_t i = 0; i + 1 < words.size(); ++i) {
-    absl::string_view word = words[i];
-    if (word == "--coordinator" && i + 2 < words.size()) {
-      address = words[i + 1];
-    } else if (absl::ConsumePrefix(&word, "--coordinator=")) {
-      address = std::string(word);
-    }
-  }
+  line.add_option("--coordinator", address, "");
+  ClientAccess access;
+  AddAccessFlags(line, access);
+  SetFarmAccess(address, access);
   const auto client = std::make_shared<FarmClient>(address);
   return [client](NameKind kind, const std::string& of) {
     using Farm = v1::FarmService::StubInterface;

@@ -70,8 +70,8 @@ class Follower {
       if (!is_final.ok() && !goes_on && !InterruptScope::Interrupted()) {
         return is_final.status();
       }
-      WaitUnlessCancelled(context_.clock, kFollowInterval,
-                          [] { return InterruptScope::Interrupted(); });
+      client_.WaitToTryAgain(context_.clock, kFollowInterval,
+                             [] { return InterruptScope::Interrupted(); });
       if (InterruptScope::Interrupted()) {
         return absl::CancelledError(
             absl::StrCat("Stopped following; the sweep goes on. Follow it "

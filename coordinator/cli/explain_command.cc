@@ -57,8 +57,9 @@ absl::StatusOr<int> ExplainLabel(CommandContext& context,
                                  const ExplainCommandOptions& options) {
   FOLDFARM_ASSIGN_OR_RETURN(const Bundle bundle, ReadBundle(options.bundle));
   FOLDFARM_RETURN_IF_ERROR(CheckLabel(bundle, options.label));
+  std::string picture;
   if (!options.out.empty()) {
-    FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(options.out));
+    FOLDFARM_ASSIGN_OR_RETURN(picture, FindOutputFile(options.out));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string trainer,
                             FindTrainer(options.trainer, "explains"));
@@ -110,7 +111,7 @@ absl::StatusOr<int> ExplainLabel(CommandContext& context,
   if (!options.out.empty()) {
     FOLDFARM_ASSIGN_OR_RETURN(const std::string png,
                               PaintExplanation(explanation));
-    FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(options.out, png));
+    FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(picture, png));
     context.console.Note(absl::StrCat("Wrote ", options.out));
   }
   const Console& console = context.console;

@@ -1,6 +1,11 @@
 #include "coordinator/cli/export.h"
 
+#include <google/protobuf/util/message_differencer.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -9,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "common/base/attempt_files.h"
 #include "common/base/digest.h"
 #include "common/base/edit_distance.h"
@@ -16,6 +22,7 @@
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
+#include "common/sweep/predict_alike.h"
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/export_results.h"
 #include "coordinator/cli/inside_folder.h"
@@ -74,6 +81,24 @@ std::vector<std::string> LabelsOfFile(const v1::GetJobResponse& job,
   return labels;
 }
 
+// A text of an index.json that anybody may have edited; "" where there is none.
+std::string IndexText(const Json& entry, const char* key) {
+  if (!entry.is_object()) return "";
+  const auto text = entry.find(key);
+  return text != entry.end() && text->is_string() ? text->get<std::string>()
+                                                  : std::string();
+}
+
+bool IsRealFile(const std::string& path) {
+  struct stat info;
+  return lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+bool IsRealFolder(const std::string& path) {
+  struct stat info;
+  return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 class Exporter {
  public:
   Exporter(FarmClient& client, const ExportOptions& options)
@@ -87,12 +112,17 @@ class Exporter {
     }
     FOLDFARM_RETURN_IF_ERROR(MakeDirectories(options_.directory));
     FOLDFARM_RETURN_IF_ERROR(Fetch());
+    Describe();  // Index() needs it.
     if (options_.index) {
+      // Before its index is gone: after a kill in between the next export still
+      // knows what is left.
+      if (options_.models.empty() && !items_.empty()) {
+        FOLDFARM_RETURN_IF_ERROR(RemoveFormer());
+      }
       FOLDFARM_RETURN_IF_ERROR(
           Write(kIndexFile, absl::StrCat(JsonText(Index(), 1), "\n")));
       FOLDFARM_RETURN_IF_ERROR(Write(kReadmeFile, Readme()));
     }
-    Describe();
     return std::move(report_);
   }
 
@@ -147,7 +177,11 @@ class Exporter {
   void Describe() {
     report_.sweep = sweep_;
     for (const v1::GetJobResponse& job : jobs_) {
-      report_.models[job.job().model()] = job.model();
+      const std::string& name = job.job().model();
+      const auto [first, is_new] = report_.models.emplace(name, job.model());
+      if (!is_new && !PredictAlike(first->second, job.model())) {
+        report_.mixed.insert(name);
+      }
     }
     for (const Item& item : items_) {
       const v1::Job& job = jobs_[item.job].job();
@@ -230,6 +264,73 @@ class Exporter {
     return PublishFile(former, path);
   }
 
+  // Removes what the export before this one wrote and this one does not have:
+  // weights of models that are gone would stand beside fresh ones as if of this
+  // sweep. What somebody changed since, or put there, stays.
+  absl::Status RemoveFormer() {
+    std::set<std::string> present;
+    for (const Item& item : items_) present.insert(item.path);
+    // Of a model that is trained again the former weights are the newest.
+    std::set<std::string> unfinished;
+    for (const std::string& job : report_.unfinished) {
+      const std::vector<std::string> parts = absl::StrSplit(job, '/');
+      if (parts.size() == 3) unfinished.insert(parts[1]);
+    }
+    std::set<std::string> folders;
+    for (const auto& [file, digest] : FormerFiles()) {
+      if (present.count(file) > 0 || unfinished.count(DirectoryOf(file)) > 0) {
+        continue;
+      }
+      const std::string path = FormerPath(file);
+      if (path.empty()) continue;
+      const auto found = Sha256HexOfFile(path);
+      if (!found.ok() || *found != digest) continue;
+      if (unlink(path.c_str()) != 0) {
+        return ErrnoStatus(path, "cannot remove");
+      }
+      report_.removed.push_back(file);
+      folders.insert(DirectoryOf(path));
+    }
+    for (const std::string& folder : folders) {
+      if (rmdir(folder.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST) {
+        return ErrnoStatus(folder, "cannot remove");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // SHA-256 by path, as the index says that stands in the folder.
+  std::map<std::string, std::string> FormerFiles() const {
+    std::map<std::string, std::string> former;
+    const std::string path = JoinPath(options_.directory, kIndexFile);
+    if (!IsRealFile(path)) return former;
+    const absl::StatusOr<std::string> text = ReadFile(path);
+    if (!text.ok()) return former;
+    const Json index = ParseOrderedJson(*text);
+    if (!index.is_object()) return former;
+    const auto files = index.find("files");
+    if (files == index.end() || !files->is_array()) return former;
+    for (const Json& file : *files) {
+      former[IndexText(file, "path")] = IndexText(file, "sha256");
+    }
+    return former;
+  }
+
+  // Where MODEL/NAME of a former index stands; "" when that is no file, or no
+  // path of an export: nothing outside of the folder is touched.
+  std::string FormerPath(const std::string& file) const {
+    const std::vector<std::string> names = absl::StrSplit(file, '/');
+    if (names.size() != 2 || names[0].empty() || names[0] == "." ||
+        names[0] == ".." ||
+        !IsRealFolder(JoinPath(options_.directory, names[0]))) {
+      return "";
+    }
+    // Makes no folder, for the only one is there.
+    const absl::StatusOr<std::string> path =
+        MakePlaceInside(options_.directory, file);
+    return path.ok() && IsRealFile(*path) ? *path : "";
+  }
+
   static bool IsThere(const std::string& path, const v1::ArtifactRef& ref) {
     if (!FileExists(path) || FileSize(path).value_or(-1) != ref.size_bytes()) {
       return false;
@@ -256,6 +357,12 @@ class Exporter {
       file["what"] = item.ref.name();
       file["model"] = job.job().model();
       file["fold"] = job.job().fold();
+      // Of a fold that was retried with options of its own.
+      const v1::ModelSpec& usual = report_.models.at(job.job().model());
+      if (!google::protobuf::util::MessageDifferencer::Equals(usual,
+                                                              job.model())) {
+        file["options"] = ParseOrderedJson(ModelToJson(job.model()));
+      }
       file["labels"] = LabelsOfFile(job, item.ref.name(), labels_);
       file["sha256"] = item.ref.digest();
       file["bytes"] = item.ref.size_bytes();
@@ -265,8 +372,10 @@ class Exporter {
     // How each model was trained and what it is fed.
     index["models"] = Json::object();
     for (const v1::GetJobResponse& job : jobs_) {
-      index["models"][job.job().model()] =
-          ParseOrderedJson(ModelToJson(job.model()));
+      const std::string& name = job.job().model();
+      if (index["models"].contains(name)) continue;
+      index["models"][name] =
+          ParseOrderedJson(ModelToJson(report_.models.at(name)));
     }
     return index;
   }

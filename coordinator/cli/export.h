@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,12 +48,18 @@ struct ExportedFile {
 struct ExportReport {
   v1::Sweep sweep;
   v1::Dataset dataset;
-  std::map<std::string, v1::ModelSpec> models;  // By name; that have results.
+  // By name, as of their first fold; that have results.
+  std::map<std::string, v1::ModelSpec> models;
+  // Of these: whose folds differ in what their predictions depend on.
+  std::set<std::string> mixed;
   std::vector<ExportedFile> exported;
   int64_t jobs = 0;   // That have files.
   int64_t files = 0;  // Of these, `kept` were there already.
   int64_t kept = 0;
   int64_t bytes = 0;
+  // Files of an earlier export to this folder that this one does not have:
+  // paths below the folder.
+  std::vector<std::string> removed;
   // Jobs that have no result (yet), and those whose result has no weights.
   std::vector<std::string> unfinished;
   std::vector<std::string> without_files;
@@ -62,9 +69,14 @@ struct ExportReport {
 // right digest is kept; another one under that name is replaced. Trees of one
 // label that an earlier version called FOLD.ubj get their present name.
 //
+// With an index, and unless only some models are wanted or none has a result,
+// files that the former index.json lists and the new one does not are removed,
+// and so are folders of models that are empty then. Files of models with a job
+// that has no result (yet) stay, and those whose digest is not the one listed.
+//
 // Errors: NOT_FOUND when the sweep or the model does not exist; those of
 // CheckReplaceable, before anything is fetched; those of GetJob,
-// MakePlaceInside, DownloadFile and of writing.
+// MakePlaceInside, DownloadFile and of writing and removing.
 absl::StatusOr<ExportReport> ExportModels(FarmClient& client,
                                           const ExportOptions& options);
 

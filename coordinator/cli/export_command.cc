@@ -77,6 +77,13 @@ absl::Status ExportWeights(CommandContext& context, FarmClient& client,
     context.console.Warn(absl::StrCat("their results hold predictions only: ",
                                       Names(report->without_files)));
   }
+  if (!report->removed.empty()) {
+    context.console.Note(absl::StrCat(
+        "Removed ",
+        FormatPlural(static_cast<int64_t>(report->removed.size()), "file"),
+        " of an earlier export that this one does not have: ",
+        Names(report->removed)));
+  }
   if (report->files == 0) return Nothing(options.sweep);
   context.console.Note(absl::StrCat(
       "Exported ", FormatPlural(report->jobs, "job"), " to ", options.out, ": ",
@@ -88,7 +95,8 @@ absl::Status ExportWeights(CommandContext& context, FarmClient& client,
                                 {"files", report->files},
                                 {"bytes", report->bytes},
                                 {"jobs", report->jobs},
-                                {"kept", report->kept}});
+                                {"kept", report->kept},
+                                {"removed", report->removed}});
   summary["unfinished"] = report->unfinished;
   summary["withoutFiles"] = report->without_files;
   return absl::OkStatus();

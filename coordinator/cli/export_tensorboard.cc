@@ -66,6 +66,16 @@ std::string EventsOf(const v1::Sweep& sweep, const JobRecord& job) {
   return file.bytes();
 }
 
+// What an epoch says that it took; nothing when it says nothing.
+absl::Duration SecondsOf(const v1::EpochMetrics& epoch) {
+  const auto seconds = epoch.values().find("seconds");
+  if (seconds == epoch.values().end() || !(seconds->second > 0) ||
+      !std::isfinite(seconds->second)) {
+    return absl::ZeroDuration();
+  }
+  return absl::Seconds(seconds->second);
+}
+
 }  // namespace
 
 std::vector<absl::Time> EpochTimes(const JobRecord& job) {
@@ -76,20 +86,26 @@ std::vector<absl::Time> EpochTimes(const JobRecord& job) {
   if (!job.attempts.empty()) {
     last = ToTime(job.attempts.front().start_time());
   }
-  for (const v1::EpochMetrics& epoch : job.metrics.epochs()) {
-    const auto attempt = std::find_if(
+  const auto attempt_of = [&](const v1::EpochMetrics& epoch) {
+    return std::find_if(
         job.attempts.begin(), job.attempts.end(),
         [&](const v1::Attempt& one) { return one.token() == epoch.token(); });
+  };
+  if (!job.attempts.empty()) {
+    // Those that were taken over with a checkpoint came before.
+    for (const v1::EpochMetrics& epoch : job.metrics.epochs()) {
+      if (attempt_of(epoch) != job.attempts.end()) break;
+      last -= SecondsOf(epoch);
+    }
+  }
+  for (const v1::EpochMetrics& epoch : job.metrics.epochs()) {
+    const auto attempt = attempt_of(epoch);
     const bool known = attempt != job.attempts.end();
     const auto at =
         now.try_emplace(epoch.token(),
                         known ? ToTime(attempt->start_time()) : last)
             .first;
-    const auto seconds = epoch.values().find("seconds");
-    if (seconds != epoch.values().end() && seconds->second > 0 &&
-        std::isfinite(seconds->second)) {
-      at->second += absl::Seconds(seconds->second);
-    }
+    at->second += SecondsOf(epoch);
     absl::Time end = at->second;
     if (known && attempt->has_end_time()) {
       end = std::min(end, ToTime(attempt->end_time()));

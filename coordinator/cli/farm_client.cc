@@ -1,7 +1,9 @@
 #include "coordinator/cli/farm_client.h"
 
 #include <google/protobuf/descriptor.h>
+#include <grpc/support/time.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/cord.h"
@@ -84,8 +86,28 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
 
 FarmClient::FarmClient(std::string address)
     : address_(std::move(address)),
-      farm_(v1::FarmService::NewStub(Connect(address_))),
+      channel_(Connect(address_)),
+      farm_(v1::FarmService::NewStub(channel_)),
       artifacts_(v1::ArtifactService::NewStub(Connect(address_))) {}
+
+bool FarmClient::WaitToTryAgain(Clock& clock, absl::Duration interval,
+                                absl::FunctionRef<bool()> cancelled) {
+  constexpr absl::Duration kLookInterval = absl::Milliseconds(100);
+  const absl::Duration end = clock.Monotonic() + interval;
+  while (!cancelled()) {
+    const absl::Duration left = end - clock.Monotonic();
+    if (left <= absl::ZeroDuration()) return true;
+    // Polls the connection. It returns early when the state changes, not when
+    // it is a certain one: also who is connected waits here. The deadline is a
+    // time span, which gRPC counts from now.
+    channel_->WaitForStateChange(
+        channel_->GetState(/*try_to_connect=*/true),
+        gpr_time_from_nanos(
+            absl::ToInt64Nanoseconds(std::min(left, kLookInterval)),
+            GPR_TIMESPAN));
+  }
+  return false;
+}
 
 absl::Status FarmClient::Explain(const absl::Status& status, bool heard) const {
   if (IsInterrupt(status)) return absl::CancelledError("Stopped.");

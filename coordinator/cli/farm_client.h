@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/rpc/channel.h"
 #include "foldfarm/v1/artifact.grpc.pb.h"
 #include "foldfarm/v1/farm.grpc.pb.h"
@@ -42,6 +43,14 @@ class FarmClient {
     return reply;
   }
 
+  // Waits out `interval` before a call that failed is made again, looking at
+  // `cancelled` ten times a second. Returns false when cancelled.
+  //
+  // Meanwhile the connection is made: who merely sleeps reads nothing of it,
+  // and TLS, which goes back and forth several times, never comes to its end.
+  bool WaitToTryAgain(Clock& clock, absl::Duration interval,
+                      absl::FunctionRef<bool()> cancelled);
+
   v1::FarmService::StubInterface& farm() { return *farm_; }
   v1::ArtifactService::StubInterface& artifacts() { return *artifacts_; }
   const std::string& address() const { return address_; }
@@ -59,6 +68,7 @@ class FarmClient {
   const std::string address_;
   // The coordinator did: who hangs up afterwards is merely gone.
   mutable std::atomic<bool> answered_ = false;
+  const std::shared_ptr<grpc::Channel> channel_;  // Of farm_.
   const std::unique_ptr<v1::FarmService::StubInterface> farm_;
   const std::unique_ptr<v1::ArtifactService::StubInterface> artifacts_;
 };

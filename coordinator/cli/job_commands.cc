@@ -1,4 +1,5 @@
 // jobs, job, logs, metrics, and with them the commands about workers.
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -6,9 +7,9 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/call_context.h"
-#include "common/rpc/retry.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
+#include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/job_records.h"
 #include "coordinator/cli/metrics_table.h"
 #include "coordinator/cli/reconnection.h"
@@ -28,6 +29,28 @@ std::string TimeOf(const v1::Job& job, absl::Time now) {
                              ? now
                              : absl::InfinitePast();
   return HumanDuration(end - ToTime(job.start_time()));
+}
+
+// Of an attempt, up to its end or to now.
+absl::Duration Took(const v1::Attempt& attempt, absl::Time now) {
+  const absl::Time end =
+      attempt.has_end_time() ? ToTime(attempt.end_time()) : now;
+  return end - ToTime(attempt.start_time());
+}
+
+// "10s", or of all attempts together "10s in 4 attempts".
+std::string TimeOfAll(const v1::GetJobResponse& reply, absl::Time now) {
+  // A result that was taken over has none.
+  if (reply.attempts().empty()) return TimeOf(reply.job(), now);
+  absl::Duration sum;
+  for (const v1::Attempt& attempt : reply.attempts()) {
+    // One that begins in the future, by this machine's clock, took nothing.
+    sum += std::max(Took(attempt, now), absl::ZeroDuration());
+  }
+  const int count = reply.attempts_size();
+  return absl::StrCat(
+      HumanDuration(sum),
+      count > 1 ? absl::StrCat(" in ", FormatPlural(count, "attempt")) : "");
 }
 
 std::string LogLoss(const v1::Job& job) {
@@ -61,7 +84,7 @@ absl::StatusOr<int> Jobs(CommandContext& context, const JobsOptions& options) {
                  {"EPOCH", Align::kRight},
                  {"LOG LOSS", Align::kRight},
                  {"ATTEMPTS", Align::kRight, false, 0, true},
-                 {"TIME", Align::kRight},
+                 {"LAST TRY", Align::kRight},
                  {"WORKER", Align::kLeft, true, 8, true},
                  {"ERROR", Align::kLeft, true, 16}});
     const absl::Time now = context.clock.Now();
@@ -93,7 +116,7 @@ std::string JobText(const v1::GetJobResponse& reply, absl::Time now,
       Paint(StateName(job.state()), StateStyle(job.state()), colour),
       "\nepoch ", job.epoch(), " of ", job.epochs(), ", log loss ",
       LogLoss(job), ", ", FormatPlural(job.slots(), "slot"), ", time ",
-      TimeOf(job, now), "\n");
+      TimeOfAll(reply, now), "\n");
   if (!job.reused_from().empty()) {
     absl::StrAppend(&text, "result taken over from ", job.reused_from(), "\n");
   }
@@ -127,21 +150,20 @@ std::string JobText(const v1::GetJobResponse& reply, absl::Time now,
                     {"ERROR", Align::kLeft, true, 16}});
     for (const v1::Attempt& attempt : reply.attempts()) {
       const absl::Time start = ToTime(attempt.start_time());
-      const absl::Time end =
-          attempt.has_end_time() ? ToTime(attempt.end_time()) : now;
-      attempts.AddRow(
-          {absl::StrCat(attempt.number()), StateCell(attempt.state()),
-           attempt.worker(), attempt.device(), FormatRelative(start, now),
-           HumanDuration(end - start), absl::StrCat(attempt.resumed_epoch()),
-           attempt.cpu_seconds() > 0
-               ? HumanDuration(absl::Seconds(attempt.cpu_seconds()))
-               : "-",
-           attempt.peak_memory_bytes() > 0
-               ? FormatBytes(attempt.peak_memory_bytes())
-               : "-",
-           AttemptEnd(attempt),
-           absl::StrCat(attempt.uncharged() ? "uncharged: " : "",
-                        attempt.error())});
+      attempts.AddRow({absl::StrCat(attempt.number()),
+                       StateCell(attempt.state()), attempt.worker(),
+                       attempt.device(), FormatRelative(start, now),
+                       HumanDuration(Took(attempt, now)),
+                       absl::StrCat(attempt.resumed_epoch()),
+                       attempt.cpu_seconds() > 0
+                           ? HumanDuration(absl::Seconds(attempt.cpu_seconds()))
+                           : "-",
+                       attempt.peak_memory_bytes() > 0
+                           ? FormatBytes(attempt.peak_memory_bytes())
+                           : "-",
+                       AttemptEnd(attempt),
+                       absl::StrCat(attempt.uncharged() ? "uncharged: " : "",
+                                    attempt.error())});
     }
     absl::StrAppend(&text, "\n", attempts.Render(width, colour));
   }
@@ -237,8 +259,8 @@ absl::StatusOr<int> Logs(CommandContext& context, const LogsOptions& options) {
     }
     if (!lost) context.console.Warn(kCoordinatorIsLost);
     lost = true;
-    WaitUnlessCancelled(context.clock, Reconnection::kInterval,
-                        [] { return false; });
+    client.WaitToTryAgain(context.clock, Reconnection::kInterval,
+                          [] { return InterruptScope::Interrupted(); });
   }
   if (last.second == 0) {
     context.console.Note(absl::StrCat("No log lines of ", options.job));

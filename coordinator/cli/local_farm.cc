@@ -21,6 +21,9 @@ namespace foldfarm {
 namespace {
 
 constexpr absl::Duration kStartTimeout = absl::Seconds(20);
+// What our daemons end with when they cannot start as they are told: no other
+// start goes better.
+constexpr int kExitOfUsage = 2;
 // A child that lived for so long did not die of how it was started.
 constexpr absl::Duration kHealthyLife = absl::Minutes(5);
 constexpr BackoffPolicy kRestartBackoff{.initial = absl::Milliseconds(500),
@@ -137,6 +140,12 @@ absl::StatusOr<std::string> LocalFarm::Revive(Child& child) {
     const auto exit = child.process->Poll();
     if (!exit.has_value()) return "";
     child.process.reset();
+    if (exit->signal == 0 && exit->exit_status == kExitOfUsage) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(child.name, " ", Describe(*exit),
+                       ", for it cannot run as it was started; the end of ",
+                       child.log, ":\n", LogTail(child)));
+    }
     if (clock_.Monotonic() - child.started > kHealthyLife) child.restarts = 0;
     if (child.restarts >= options_.max_restarts) {
       return absl::InternalError(absl::StrCat(

@@ -3,7 +3,8 @@
 //
 // They die with this process, whatever ends it (common/base/subprocess.h). A
 // child that dies before is started again, a bounded number of times; the
-// coordinator comes back at the same address, so workers go on.
+// coordinator comes back at the same address, so workers go on. One that
+// refuses its options is not: it would refuse them again.
 //
 // Not thread-safe: start, supervise and stop from one thread that outlives the
 // farm.
@@ -51,8 +52,9 @@ class LocalFarm {
   absl::Status StartWorkers();
 
   // Looks after the children; call a few times a second. Returns what happened,
-  // a line each. Errors: INTERNAL, with the end of a log, when a child died
-  // more often than it may be restarted.
+  // a line each. Errors, with the end of a log: INTERNAL when a child died more
+  // often than it may be restarted; FAILED_PRECONDITION when it ended with exit
+  // status 2, wrong usage.
   absl::StatusOr<std::vector<std::string>> Supervise();
 
   // Tells the workers to hand in what they do: trainers write a checkpoint,

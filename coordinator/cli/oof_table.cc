@@ -1,5 +1,6 @@
 #include "coordinator/cli/oof_table.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -79,6 +80,24 @@ absl::StatusOr<OofTable> FetchOof(FarmClient& client,
   FOLDFARM_RETURN_IF_ERROR(status);
   FindLabels(table.oof);
   return table;
+}
+
+std::vector<double> Prevalence(const OofMatrix& oof,
+                               const std::vector<std::string>& labels) {
+  std::vector<double> prevalence(labels.size(), 0.5);
+  const size_t samples = oof.num_samples();
+  for (size_t l = 0; l < labels.size(); ++l) {
+    const auto column =
+        std::find(oof.labels.begin(), oof.labels.end(), labels[l]);
+    if (samples == 0 || column == oof.labels.end()) continue;
+    double positive = 0;
+    const auto first = static_cast<size_t>(column - oof.labels.begin());
+    for (size_t i = first; i < oof.truth.size(); i += oof.num_labels()) {
+      positive += oof.truth[i];
+    }
+    prevalence[l] = positive / static_cast<double>(samples);
+  }
+  return prevalence;
 }
 
 std::string OofCsv(const OofTable& table) {

@@ -27,6 +27,12 @@ struct OofTable {
 // first.
 absl::StatusOr<OofTable> FetchOof(FarmClient& client, const std::string& sweep);
 
+// How common each of `labels` is among the table's samples, which are those
+// that the sweep trained on; 0.5 for a label that it does not have, and for all
+// when it has no samples.
+std::vector<double> Prevalence(const OofMatrix& oof,
+                               const std::vector<std::string>& labels);
+
 // The table as CSV (common/ensemble/csv.h).
 std::string OofCsv(const OofTable& table);
 

@@ -67,7 +67,8 @@ void AddPredictCommand(CLI::App& app, Invocation& invocation) {
   command
       ->add_option("--format", options->format,
                    "A submission_format.csv: which rows and columns to write, "
-                   "in its order (default: the one in DIR, if any)")
+                   "in its order (default: the one in DIR, if it names any "
+                   "of the samples)")
       ->type_name("FILE");
   command
       ->add_option("--fill", options->fill,

@@ -193,6 +193,7 @@ absl::StatusOr<PredictData> FindPredictData(CommandContext& context,
     PredictData data;
     data.dataset = dataset.name();
     data.digest = dataset.digest();
+    data.chosen = options.samples;
     return data;
   }
   FOLDFARM_ASSIGN_OR_RETURN(const SampleTable table,
@@ -204,6 +205,7 @@ absl::StatusOr<PredictData> FindPredictData(CommandContext& context,
   Asked asked;
   FOLDFARM_ASSIGN_OR_RETURN(import.splits,
                             FindSamples(options, table, data, asked));
+  data.chosen = asked.ids;
   FOLDFARM_RETURN_IF_ERROR(
       WarnOfTrained(context.console, client, source, asked));
   if (!data.missing.empty()) {

@@ -27,6 +27,8 @@ struct PredictData {
   // Name and digest on the farm.
   std::string dataset;
   std::string digest;
+  // Samples that will be predicted; empty: only the farm knows.
+  std::vector<std::string> chosen;
   // Samples asked for that the folder has no features file of.
   std::vector<std::string> missing;
   // Of a folder: each sample's split.

@@ -152,10 +152,6 @@ absl::StatusOr<PredictSource> ReadSweepSource(FarmClient& client,
   source.dataset = sweep.dataset();
   for (const v1::LabelPrevalence& label : dataset.labels()) {
     source.labels.push_back(label.label());
-    source.prior.push_back(label.samples() == 0
-                               ? 0.5
-                               : static_cast<double>(label.positive()) /
-                                     label.samples());
   }
   for (const v1::ModelSpec& spec : sweep.spec().models()) {
     PredictSource::Model& model = source.models.emplace_back();

@@ -19,6 +19,8 @@
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/json_summary.h"
 #include "coordinator/cli/live_area.h"
+#include "coordinator/cli/oof_table.h"
+#include "coordinator/cli/output_file.h"
 #include "coordinator/cli/predict_bundle.h"
 #include "coordinator/cli/predict_source.h"
 #include "coordinator/cli/prediction_text.h"
@@ -33,6 +35,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr absl::Duration kTick = absl::Milliseconds(200);
 constexpr size_t kRowsNamed = 20;
+constexpr size_t kIdsNamed = 3;
 
 // One prediction, from its models to its files.
 class Prediction {
@@ -50,13 +53,15 @@ class Prediction {
  private:
   // A file that was written.
   struct Written {
-    std::string path;
+    std::string path;  // As it was asked for.
+    std::string file;  // Where that leads.
     int draws = 0;
     Submission submission;
   };
 
   absl::Status CheckOutput() const;
   absl::Status ReadFormat();
+  absl::Status CheckFormat(const std::vector<std::string>& ids);
   absl::Status ChooseModels();
   absl::Status Submit();
   absl::StatusOr<v1::Sweep> GetSweep();
@@ -92,14 +97,10 @@ class Prediction {
 
 // Nobody predicts for hours only to learn that there is no such folder.
 absl::Status Prediction::CheckOutput() const {
-  const std::string folder = DirectoryOf(options_.out);
-  if (!IsDirectory(folder)) {
-    return absl::NotFoundError(absl::StrCat(
-        "--out is ", options_.out, ", but there is no folder ", folder));
-  }
-  if (IsDirectory(options_.out)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--out is ", options_.out, ", a folder; expected a file's name"));
+  FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(options_.out));
+  for (const int draws : options_.tta) {
+    if (draws == Draws()) continue;
+    FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(PathOfDraws(options_.out, draws)));
   }
   return absl::OkStatus();
 }
@@ -116,12 +117,43 @@ absl::Status Prediction::ReadFormat() {
   return MakeSubmission(source_.labels, {}, &*format_, {}).status();
 }
 
+// A format without a row of any sample in `ids` would leave a table without
+// rows. One that was only found beside the samples is then of others.
+absl::Status Prediction::CheckFormat(const std::vector<std::string>& ids) {
+  if (!format_.has_value() || ids.empty()) return absl::OkStatus();
+  const std::set<std::string> asked(format_->sample_ids.begin(),
+                                    format_->sample_ids.end());
+  if (std::any_of(ids.begin(), ids.end(),
+                  [&](const std::string& id) { return asked.count(id) > 0; })) {
+    return absl::OkStatus();
+  }
+  const std::string what = absl::StrCat(
+      "has a row of none of the ",
+      FormatPlural(static_cast<int64_t>(ids.size()), "sample"), " to predict");
+  if (!options_.format.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--format ", format_->path, " ", what, " (", NameSome(ids, kIdsNamed),
+        "), so nothing was written; name the format of these samples, or its "
+        "samples with --split or --samples"));
+  }
+  console_.Warn(absl::StrCat(format_->path, " ", what,
+                             " and is ignored: every sample gets a row, "
+                             "labels in the order of the models"));
+  format_.reset();
+  return absl::OkStatus();
+}
+
 absl::Status Prediction::ChooseModels() {
   FOLDFARM_ASSIGN_OR_RETURN(
       choice_, ChoosePredictingModels(client_, source_, options_.models,
                                       options_.weights));
   for (const auto& [model, why] : choice_.left_out) {
     console_.Warn(absl::StrCat("model ", model, " is left out: ", why));
+  }
+  if (FillsPrior() && source_.bundle.empty()) {
+    FOLDFARM_ASSIGN_OR_RETURN(const OofTable table,
+                              FetchOof(client_, source_.name));
+    source_.prior = Prevalence(table.oof, source_.labels);
   }
   if (FillsPrior() && source_.prior.empty()) {
     return absl::FailedPreconditionError(
@@ -249,6 +281,14 @@ Prediction::Fetch() {
 
 absl::Status Prediction::Write() {
   FOLDFARM_ASSIGN_OR_RETURN(const auto by_draws, Fetch());
+  // Before, of a split of a dataset only the farm knew the samples.
+  if (!by_draws.empty()) {
+    std::vector<std::string> ids;
+    for (const PredictedSample& sample : by_draws.begin()->second) {
+      ids.push_back(sample.id);
+    }
+    FOLDFARM_RETURN_IF_ERROR(CheckFormat(ids));
+  }
   const std::vector<double> prior =
       FillsPrior() ? source_.prior : std::vector<double>();
   // All or nothing: the largest number of draws comes last and is the main one.
@@ -258,6 +298,7 @@ absl::Status Prediction::Write() {
     written.path = draws == by_draws.rbegin()->first
                        ? options_.out
                        : PathOfDraws(options_.out, draws);
+    FOLDFARM_ASSIGN_OR_RETURN(written.file, FindOutputFile(written.path));
     FOLDFARM_ASSIGN_OR_RETURN(
         written.submission,
         MakeSubmission(labels_, samples,
@@ -265,7 +306,7 @@ absl::Status Prediction::Write() {
   }
   for (const Written& written : written_) {
     FOLDFARM_RETURN_IF_ERROR(
-        WriteFileAtomically(written.path, written.submission.csv));
+        WriteFileAtomically(written.file, written.submission.csv));
   }
   return absl::OkStatus();
 }
@@ -368,6 +409,7 @@ absl::StatusOr<int> Prediction::Execute() {
   FOLDFARM_RETURN_IF_ERROR(ChooseModels());
   FOLDFARM_ASSIGN_OR_RETURN(
       data_, FindPredictData(context_, client_, source_, options_.data));
+  FOLDFARM_RETURN_IF_ERROR(CheckFormat(data_.chosen));
   FOLDFARM_RETURN_IF_ERROR(Submit());
   FOLDFARM_RETURN_IF_ERROR(Watch());
   FOLDFARM_RETURN_IF_ERROR(Write());

@@ -23,7 +23,8 @@ struct PredictOptions {
   // sweep's.
   std::vector<int> tta;
   std::string out;
-  // A submission_format.csv; empty: that of data.directory, if it has one.
+  // A submission_format.csv; empty: that of data.directory, if it has one that
+  // names any of the samples.
   std::string format;
   // As ChoosePredictingModels takes them.
   std::string models;
@@ -41,7 +42,8 @@ struct PredictOptions {
 // to come back.
 //
 // Errors: those of ReadSweepSource, ReadBundleSource, ChoosePredictingModels,
-// FindPredictData, SubmitPrediction, GetPredictions and MakeSubmission;
+// FindPredictData, SubmitPrediction, GetPredictions, MakeSubmission and
+// FindOutputFile; INVALID_ARGUMENT when `format` names none of the samples;
 // FAILED_PRECONDITION when jobs failed or were cancelled.
 absl::StatusOr<int> RunPrediction(CommandContext& context,
                                   const PredictOptions& options);

@@ -16,7 +16,7 @@ inline constexpr char kCoordinatorIsLost[] =
 class Reconnection {
  public:
   static constexpr absl::Duration kPatience = absl::Seconds(60);
-  // Between two tries.
+  // Between two tries; see FarmClient::WaitToTryAgain.
   static constexpr absl::Duration kInterval = absl::Milliseconds(500);
 
   // `clock` is borrowed.

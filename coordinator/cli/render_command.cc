@@ -147,7 +147,8 @@ absl::Status WriteDrawFile(const PreparedDataset& dataset,
 absl::StatusOr<int> Render(CommandContext& context,
                            RenderCommandOptions options) {
   FOLDFARM_ASSIGN_OR_RETURN(const v1::ModelSpec model, FindModel(options));
-  FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(options.out));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string file,
+                            FindOutputFile(options.out));
   FOLDFARM_ASSIGN_OR_RETURN(const std::string trainer,
                             FindTrainer(options.trainer, "draws"));
   // Each once, in the order given.
@@ -185,7 +186,7 @@ absl::StatusOr<int> Render(CommandContext& context,
     absl::StrAppend(&sheet.detail, "  ·  its features come from these images");
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string png, PaintContactSheet(sheet));
-  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(options.out, png));
+  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(file, png));
   const PixelRect size = SheetRect(sheet);
   context.console.Note(absl::StrCat("Wrote ", options.out, ": ", size.width,
                                     " x ", size.height, " pixels, ",

@@ -27,7 +27,8 @@ struct ReportCommandOptions {
 
 absl::StatusOr<int> Report(CommandContext& context,
                            const ReportCommandOptions& options) {
-  FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(options.out));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string file,
+                            FindOutputFile(options.out));
   FarmClient client(context.coordinator);
   InterruptScope interrupt;
   absl::StatusOr<ReportData> data;
@@ -49,7 +50,7 @@ absl::StatusOr<int> Report(CommandContext& context,
   }
   FOLDFARM_RETURN_IF_ERROR(data.status());
   const std::string html = ReportHtml(*data);
-  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(options.out, html));
+  FOLDFARM_RETURN_IF_ERROR(WriteFileAtomically(file, html));
   const std::vector<std::string> left_out = LeftOut(*data);
   for (const std::string& what : left_out) {
     context.console.Warn(absl::StrCat("left out: ", what));

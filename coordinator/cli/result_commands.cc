@@ -16,10 +16,11 @@ struct OofOptions {
 };
 
 absl::StatusOr<int> Oof(CommandContext& context, const OofOptions& options) {
-  FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(options.out));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string file,
+                            FindOutputFile(options.out));
   FarmClient client(context.coordinator);
   FOLDFARM_ASSIGN_OR_RETURN(const int64_t rows,
-                            WriteOof(client, options.sweep, options.out));
+                            WriteOof(client, options.sweep, file));
   context.console.Note(
       absl::StrCat("Wrote ", FormatPlural(rows, "row"), " to ", options.out));
   PrintSummary(

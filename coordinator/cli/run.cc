@@ -300,6 +300,15 @@ absl::Status Run::WriteResults(const std::string& sweep) {
          absl::StrCat("weights of ", FormatPlural(exported.jobs, "job"),
                       ", MODEL/FOLD.safetensors; see README.txt")});
   }
+  if (!exported.removed.empty()) {
+    files.AddRow({Out("models/"),
+                  absl::StrCat("removed: ",
+                               FormatPlural(static_cast<int64_t>(
+                                                exported.removed.size()),
+                                            "file"),
+                               " of the former run that this one does not "
+                               "have")});
+  }
   files.AddRow({Out("logs/"), "of the coordinator and the workers"});
   const size_t width =
       console_.err_is_terminal ? TerminalSizeOf(console_.err_fd).columns : 0;

@@ -9,7 +9,8 @@
 //    over the results of jobs that did not change; what the former one did not
 //    finish is cancelled before workers start.
 // 4. Workers train; this process shows progress and restarts what dies.
-// 5. Results are written into OUT; everything is stopped.
+// 5. Results are written into OUT, without what a former run left there of
+//    models that are gone; everything is stopped.
 // Whatever ends it, the same command goes on where it was: jobs and checkpoints
 // are the coordinator's, and its folder survives.
 #ifndef FOLDFARM_COORDINATOR_CLI_RUN_H_

@@ -115,9 +115,22 @@ std::string WrapParts(const std::vector<std::string>& parts,
   return text;
 }
 
-// "How good": the best complete model, and the ensemble.
+// "How good": the best complete model, and the ensemble. Where the ensemble is
+// known, both are scored alike; jobs know their log loss without shrink only.
 std::string BestText(const std::vector<ModelSummary>& models,
                      const StatusInput& input, size_t width) {
+  std::vector<std::string> parts;
+  if (input.ensemble.has_value() && !input.ensemble->models().empty()) {
+    parts.push_back(absl::StrCat(
+        "ensemble of ", input.ensemble->models_size(), ": log loss ",
+        FormatScore(input.ensemble->ensemble().log_loss_shrink_0002()),
+        ", accuracy ", FormatPercent(input.ensemble->ensemble().accuracy())));
+    const v1::ModelScores& best = input.ensemble->models(0);  // Best first.
+    parts.push_back(
+        absl::StrCat("best model: ", best.model(), " ",
+                     FormatScore(best.scores().log_loss_shrink_0002())));
+    return WrapParts(parts, "; ", width);
+  }
   const ModelSummary* best = nullptr;
   for (const ModelSummary& model : models) {
     if (std::isnan(model.score) ||
@@ -125,13 +138,6 @@ std::string BestText(const std::vector<ModelSummary>& models,
       continue;
     }
     if (best == nullptr || model.score < best->score) best = &model;
-  }
-  std::vector<std::string> parts;
-  if (input.ensemble.has_value() && !input.ensemble->models().empty()) {
-    parts.push_back(absl::StrCat(
-        "ensemble of ", input.ensemble->models_size(), ": log loss ",
-        FormatScore(input.ensemble->ensemble().log_loss_shrink_0002()),
-        ", accuracy ", FormatPercent(input.ensemble->ensemble().accuracy())));
   }
   if (best != nullptr) {
     parts.push_back(absl::StrCat("best model: ", best->model, " ",

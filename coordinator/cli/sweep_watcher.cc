@@ -120,8 +120,8 @@ void SweepWatcher::Follow() {
         changed_.SignalAll();
       }
     }
-    WaitUnlessCancelled(clock_, Reconnection::kInterval,
-                        [this] { return stopping(); });
+    client_.WaitToTryAgain(clock_, Reconnection::kInterval,
+                           [this] { return stopping(); });
   }
   absl::MutexLock lock(&mu_);
   result_ = client_.Explain(status, state_.has_data());

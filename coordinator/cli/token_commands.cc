@@ -54,15 +54,23 @@ absl::StatusOr<std::string> LinesBefore(const std::string& path,
 // Errors: those of LinesBefore and of writing.
 absl::Status AddLine(const std::string& path, const KnownToken& token,
                      const std::string& line) {
-  FOLDFARM_ASSIGN_OR_RETURN(std::string text, LinesBefore(path, token));
-  // A new file beside the old one, so that a coordinator never reads half.
+  // A new file beside the old one, so that a coordinator never reads half, nor
+  // two that add to it at once lose a line.
   const std::string part = absl::StrCat(path, ".new");
   const int fd =
       open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
            S_IRUSR | S_IWUSR);
+  if (fd < 0 && errno == EEXIST) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(part,
+                     " is there: somebody adds a token right now; if it "
+                     "stays, nobody does: delete it and repeat"));
+  }
   if (fd < 0) return ErrnoStatus(part, "cannot create");
-  absl::StrAppend(&text, line, "\n");
-  absl::Status status = absl::OkStatus();
+  absl::StatusOr<std::string> lines = LinesBefore(path, token);
+  absl::Status status = lines.status();
+  const std::string text =
+      absl::StrCat(status.ok() ? *lines : std::string(), line, "\n");
   struct stat old;
   if (stat(path.c_str(), &old) == 0) {
     // The coordinator's user goes on reading it.

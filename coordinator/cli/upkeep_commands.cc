@@ -155,13 +155,14 @@ absl::StatusOr<std::string> FetchArtifacts(CommandContext& context,
 
 absl::StatusOr<int> Backup(CommandContext& context,
                            const BackupOptions& options) {
-  FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(options.out));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string file,
+                            FindOutputFile(options.out));
   if (!options.artifacts.empty()) {
     FOLDFARM_RETURN_IF_ERROR(MakeDirectories(options.artifacts));
   }
   FarmClient client(context.coordinator);
   InterruptScope interrupt;
-  const absl::Status database = FetchDatabase(context, client, options.out);
+  const absl::Status database = FetchDatabase(context, client, file);
   if (absl::IsCancelled(database)) {
     return absl::CancelledError("Stopped; nothing was written.");
   }
@@ -176,7 +177,7 @@ absl::StatusOr<int> Backup(CommandContext& context,
                      " is not yet: the same command fetches what is missing."));
   }
   FOLDFARM_RETURN_IF_ERROR(artifacts.status());
-  FOLDFARM_ASSIGN_OR_RETURN(const int64_t size, FileSize(options.out));
+  FOLDFARM_ASSIGN_OR_RETURN(const int64_t size, FileSize(file));
   v1::BackupResponse reply;
   reply.set_size_bytes(size);
   FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/sweep/predict_alike.h"
 #include "common/sweep/set_options.h"
 #include "coordinator/queue/extension.h"
 #include "coordinator/queue/job_queue.h"
@@ -36,13 +37,12 @@ absl::StatusOr<v1::ModelSpec> Override(
         ": changes the whole sweep; a job that is retried takes options of its "
         "model only, e.g. train.batch=4"));
   }
-  if (changed.labels_size() != model.labels_size() ||
-      !absl::c_equal(changed.labels(), model.labels()) ||
-      changed.arch().kind_case() != model.arch().kind_case()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--set ", absl::StrJoin(overrides, " "),
-                     ": a job that is retried keeps its architecture and its "
-                     "labels; submit a sweep with another model"));
+  if (!PredictAlike(model, changed)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--set ", absl::StrJoin(overrides, " "),
+        ": a job that is retried keeps its architecture, its labels and what "
+        "it is fed (representation, augment), as all folds of a model predict "
+        "alike; submit a sweep with another model"));
   }
   return changed;
 }

@@ -54,7 +54,7 @@ absl::Status JobQueue::DrainWorker(const std::string& name,
     FOLDFARM_RETURN_IF_ERROR(CheckWorkerName(name));
     return Hold(tx, {.name = name,
                      .quarantined = false,
-                     .reason = std::string(ClipUtf8(reason, kMaxReason)),
+                     .reason = CleanText(reason, kMaxReason),
                      .time = clock_.Now()});
   });
 }
@@ -105,7 +105,7 @@ absl::Status JobQueue::Quarantine(Tx& tx, const std::string& worker,
   health_.Forget(worker);
   return Hold(tx, {.name = worker,
                    .quarantined = true,
-                   .reason = std::string(ClipUtf8(reason, kMaxReason)),
+                   .reason = CleanText(reason, kMaxReason),
                    .time = clock_.Now()});
 }
 

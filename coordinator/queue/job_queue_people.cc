@@ -187,6 +187,8 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
     }
     FOLDFARM_ASSIGN_OR_RETURN(job.id, tx.InsertJob(job));
     if (!begun.checkpoint.empty()) {
+      FOLDFARM_RETURN_IF_ERROR(
+          tx.TakeOverMetrics(begun.job.id, job.id, job.checkpoint_epoch));
       FOLDFARM_RETURN_IF_ERROR(tx.InsertEvent(
           now, job.id, job.token, job.state,
           absl::StrCat(

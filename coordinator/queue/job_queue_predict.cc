@@ -13,8 +13,10 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
+#include "common/sweep/predict_alike.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/prediction_plan.h"
+#include "coordinator/queue/sweep_plan.h"
 
 namespace foldfarm {
 namespace {
@@ -63,7 +65,15 @@ absl::StatusOr<std::vector<PredictingModel>> ReadModels(const Reader& reader,
           absl::StrCat("it has ", own.size(), " of ", sweep.folds, " folds");
       continue;
     }
+    model.spec = ModelOf(*own.front(), sweep.spec);
     for (const JobRow* job : own) {
+      if (!PredictAlike(model.spec, ModelOf(*job, sweep.spec))) {
+        model.obstacle = absl::StrCat(
+            "its folds ", own.front()->fold, " and ", job->fold,
+            " were retried with options of what they are fed or of their "
+            "architecture that differ");
+        break;
+      }
       FOLDFARM_ASSIGN_OR_RETURN(
           std::vector<v1::ArtifactRef> files,
           reader.ListArtifacts(job->id, ArtifactKind::kResult));

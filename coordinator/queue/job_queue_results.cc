@@ -86,7 +86,8 @@ absl::Status JobQueue::DoReport(Tx& tx,
     if (request.epochs_total() > 0) job->epochs = request.epochs_total();
   }
   // A user's program may do more than it announced.
-  const int epochs = job->needs_exec ? 0 : job->epochs;
+  const int epochs =
+      job->needs_exec || job->epochs <= 0 ? kMaxEpochs : job->epochs;
   if (request.checkpoint_size() > 0) {
     FOLDFARM_RETURN_IF_ERROR(
         CheckEpoch("a checkpoint", request.checkpoint_epoch(), epochs));

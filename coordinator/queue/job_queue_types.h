@@ -95,6 +95,8 @@ struct RetryWish {
 struct WorkerView {
   WorkerRow row;
   absl::Time last_heard = absl::InfinitePast();
+  // It has called since it registered.
+  bool used = false;
   // It says so itself.
   bool draining = false;
   // A person drains it, or it is in quarantine.

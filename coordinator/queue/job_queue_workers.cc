@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -15,9 +16,44 @@ namespace {
 // Stale tokens of one heartbeat that are looked up in the tables.
 constexpr size_t kMostStale = 256;
 
+// A worker that was not heard for so long is forgotten when the next one comes.
+// By default a worker has another name each time it starts.
+constexpr absl::Duration kForgetAfter = absl::Hours(7 * 24);
+
 absl::Status UnknownSession(int64_t session) {
   return absl::NotFoundError(
       absl::StrCat("worker session ", session, " is unknown; register again"));
+}
+
+// Whether `request` may have its name, whose workers are among `workers`. Two
+// daemons of one name would take it from each other for ever, and with it their
+// leases.
+absl::Status CheckName(
+    const absl::flat_hash_map<WorkerSession, WorkerView>& workers,
+    const v1::RegisterRequest& request, absl::Time now, absl::Duration lease) {
+  for (const auto& [session, worker] : workers) {
+    if (worker.row.name != request.name()) continue;
+    if (request.former_session() != 0) {
+      // Its own, or registered by itself, when the answer was lost.
+      if (session.value <= request.former_session() || !worker.used) continue;
+      return absl::FailedPreconditionError(absl::StrCat(
+          "another worker has registered as ", request.name(), ", on host ",
+          worker.row.host, "; give each a --name of its own"));
+    }
+    const bool elsewhere = !worker.row.host.empty() &&
+                           !request.host().empty() &&
+                           worker.row.host != request.host();
+    if (!elsewhere || worker.draining || now - worker.last_heard >= lease) {
+      continue;
+    }
+    return absl::FailedPreconditionError(absl::StrCat(
+        "worker ", request.name(), " runs on host ", worker.row.host,
+        ", heard ", absl::ToInt64Seconds(now - worker.last_heard),
+        " s ago; give each worker a --name of its own (when that one is gone, "
+        "its name is free after ",
+        absl::FormatDuration(lease), ")"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -60,14 +96,32 @@ absl::Status JobQueue::DoRegister(Tx& tx, const v1::RegisterRequest& request,
     view.row.stop_time = now + absl::Seconds(request.seconds_left());
   }
   view.last_heard = now;
+  {
+    absl::MutexLock lock(&mu_);
+    FOLDFARM_RETURN_IF_ERROR(
+        CheckName(workers_, request, now, options_.lease_duration));
+  }
   FOLDFARM_ASSIGN_OR_RETURN(view.row.session, tx.InsertWorker(view.row));
   const WorkerSession session = view.row.session;
 
   const absl::flat_hash_set<int64_t> held(request.held_tokens().begin(),
                                           request.held_tokens().end());
   std::vector<FencingToken> kept, released;
+  std::vector<WorkerSession> gone;
   {
     absl::MutexLock lock(&mu_);
+    for (const auto& [old, worker] : workers_) {
+      if (now - std::max(worker.last_heard, worker.row.start_time) >=
+              kForgetAfter &&
+          holds_.count(worker.row.name) == 0) {
+        gone.push_back(old);
+      }
+    }
+    for (const auto& [token, lease] : leases_) std::erase(gone, lease.session);
+    for (const WorkerSession old : gone) {
+      index_.EndReservationsOf(old);
+      workers_.erase(old);
+    }
     absl::flat_hash_set<WorkerSession> former;
     for (const auto& [old, worker] : workers_) {
       if (worker.row.name == request.name()) former.insert(old);
@@ -93,6 +147,9 @@ absl::Status JobQueue::DoRegister(Tx& tx, const v1::RegisterRequest& request,
       leases_[token].persisted_until = leases_[token].until;
       leases_[token].heartbeat = now;
     }
+  }
+  for (const WorkerSession old : gone) {
+    FOLDFARM_RETURN_IF_ERROR(tx.DropWorker(old));
   }
   for (const FencingToken token : kept) {
     FOLDFARM_ASSIGN_OR_RETURN(std::optional<AttemptRow> attempt,
@@ -133,6 +190,7 @@ absl::StatusOr<int> JobQueue::TouchWorker(int64_t session) {
   const auto it = workers_.find(WorkerSession{session});
   if (it == workers_.end()) return UnknownSession(session);
   it->second.last_heard = clock_.Now();
+  it->second.used = true;
   return it->second.row.slots;
 }
 

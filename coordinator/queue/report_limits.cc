@@ -120,10 +120,9 @@ absl::Status CheckEpochs(const v1::ReportProgressRequest& request) {
 }
 
 absl::Status CheckEpoch(absl::string_view what, int epoch, int epochs) {
-  if (epoch >= 1 && (epochs <= 0 || epoch <= epochs)) return absl::OkStatus();
+  if (epoch >= 1 && epoch <= epochs) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(what, " of epoch ", epoch, ", expected ",
-                   epochs > 0 ? absl::StrCat("1 to ", epochs) : "at least 1"));
+      absl::StrCat(what, " of epoch ", epoch, ", expected 1 to ", epochs));
 }
 
 absl::Status CheckMetrics(const v1::EpochMetrics& metrics, int epochs) {

@@ -39,7 +39,10 @@ void CleanRegister(v1::RegisterRequest& request);
 // stands for none. Errors: INVALID_ARGUMENT naming the field.
 absl::Status CheckEpochs(const v1::ReportProgressRequest& request);
 
-// Checks the number of an epoch: 1 to `epochs` (0: no end). `what` is of it.
+// Of a job whose number of epochs nobody knows for sure; each is a row.
+inline constexpr int kMaxEpochs = 1'000'000;
+
+// Checks the number of an epoch: 1 to `epochs`. `what` is of it.
 // Errors: INVALID_ARGUMENT.
 absl::Status CheckEpoch(absl::string_view what, int epoch, int epochs);
 

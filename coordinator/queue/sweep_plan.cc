@@ -59,7 +59,29 @@ absl::StatusOr<FoldOptions> FoldOptionsOf(const v1::FoldsSpec& spec) {
   return options;
 }
 
-// Every stage of a model must have samples to train on, in every fold.
+// Fewer train samples than these, and every job of the model fails. Arch none
+// predicts a mean, which one sample has; what a program needs is its own
+// affair.
+int LeastTrainSamples(const v1::ModelSpec& model) {
+  return model.arch().has_none() || model.arch().has_exec() ? 1 : 2;
+}
+
+// Every fold of a model must have enough samples to train on.
+absl::Status CheckTrainSamples(const v1::ModelSpec& model,
+                               const std::vector<v1::AttemptSpec>& folds) {
+  const int least = LeastTrainSamples(model);
+  for (size_t fold = 0; fold < folds.size(); ++fold) {
+    const int train_samples = folds[fold].train_samples_size();
+    if (train_samples >= least) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("model ", model.name(), ": fold ", fold, " has ",
+                     train_samples, train_samples == 1 ? " sample" : " samples",
+                     " to train on, expected at least ", least));
+  }
+  return absl::OkStatus();
+}
+
+// And so must every stage of a model, in every fold.
 absl::Status CheckStages(const v1::ModelSpec& model,
                          const std::vector<SampleInfo>& samples,
                          const Folds& cut) {
@@ -82,12 +104,15 @@ absl::Status CheckStages(const v1::ModelSpec& model,
         train_samples[static_cast<size_t>(fold)] += cut.fold[i] != fold;
       }
     }
-    const auto none = absl::c_find(train_samples, 0);
-    if (none == train_samples.end()) continue;
+    const int least = LeastTrainSamples(model);
+    const auto few = absl::c_find_if(
+        train_samples, [least](int count) { return count < least; });
+    if (few == train_samples.end()) continue;
     return absl::InvalidArgumentError(absl::StrCat(
-        "model ", model.name(), ": stages[", s,
-        "].samples leaves nothing to train on in fold ",
-        none - train_samples.begin(), "; name values that its samples have"));
+        "model ", model.name(), ": stages[", s, "].samples leaves ",
+        *few == 0 ? "nothing" : "1 sample", " to train on in fold ",
+        few - train_samples.begin(), ", expected at least ", least,
+        "; name values that more of its samples have"));
   }
   return absl::OkStatus();
 }
@@ -130,6 +155,12 @@ absl::Status CheckSweepSpec(const v1::SweepSpec& spec) {
     return absl::InvalidArgumentError(
         absl::StrCat("sweep name is ", Quoted(spec.name()),
                      ", expected 1 to 64 of [A-Za-z0-9._-]"));
+  }
+  if (LooksLikeSweepId(spec.name())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sweep name is ", Quoted(spec.name()),
+                     ", which is how the farm's own ids look; expected another "
+                     "one"));
   }
   if (spec.models_size() == 0 || spec.models_size() > kMaxModels) {
     return absl::InvalidArgumentError(
@@ -278,12 +309,14 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
         samples, LimitSamples(samples, spec.limit_samples(), options.stratify,
                               spec.has_seed() ? spec.seed() : 1));
   }
-  const absl::StatusOr<Folds> assigned = AssignFolds(samples, options);
-  if (!assigned.ok() && spec.limit_samples() > 0) {
-    return Annotate(assigned.status(),
+  // That there are too few samples may be the limit's doing.
+  const auto with_limit = [&](const absl::Status& status) -> absl::Status {
+    if (spec.limit_samples() == 0) return status;
+    return Annotate(status,
                     absl::StrCat("with limit_samples: ", spec.limit_samples()));
-  }
-  FOLDFARM_RETURN_IF_ERROR(assigned.status());
+  };
+  const absl::StatusOr<Folds> assigned = AssignFolds(samples, options);
+  FOLDFARM_RETURN_IF_ERROR(with_limit(assigned.status()));
   const Folds& cut = *assigned;
   const int folds = cut.count;
   if (int64_t{folds} * spec.models_size() > kMaxJobs) {
@@ -322,6 +355,7 @@ absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
   std::vector<std::string> model_keys;
   for (const v1::ModelSpec& model : spec.models()) {
     FOLDFARM_RETURN_IF_ERROR(CheckModelLabels(model, dataset.labels));
+    FOLDFARM_RETURN_IF_ERROR(with_limit(CheckTrainSamples(model, plan.folds)));
     FOLDFARM_RETURN_IF_ERROR(CheckStages(model, samples, cut));
     FOLDFARM_ASSIGN_OR_RETURN(
         model_keys.emplace_back(),

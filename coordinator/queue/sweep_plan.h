@@ -47,7 +47,9 @@ struct SweepPlan {
 // part, and of these no more than `limit_samples`.
 //
 // REQUIRES: the digests of InitSpec are filled in, as the key is made of them.
-// Errors: INVALID_ARGUMENT naming the model, sample or field at fault.
+// Errors: INVALID_ARGUMENT naming the model, sample or field at fault; also for
+// a fold or a stage with fewer train samples than the trainer asks for, which
+// is 2 for every arch but none and exec.
 absl::StatusOr<SweepPlan> PlanSweep(const v1::SweepSpec& spec,
                                     const DatasetHeader& dataset,
                                     const std::string& dataset_digest);

@@ -14,6 +14,7 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/option_checks.h"
+#include "common/base/signals.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/certificates.h"
 #include "common/rpc/client_access.h"
@@ -164,6 +165,7 @@ int Run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--log-file", log_file,
                  "Append log lines here, not to stderr");
+  app.set_version_flag("--version", FOLDFARM_VERSION);
   app.footer(
       "Example:\n"
       "  foldfarm-coordinator --dir /var/lib/foldfarm --listen "
@@ -272,8 +274,12 @@ int Run(int argc, char** argv) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGHUP);
+  AddUnlessIgnored(SIGINT, signals);
+  if (tokens != nullptr) {
+    sigaddset(&signals, SIGHUP);
+  } else {
+    AddUnlessIgnored(SIGHUP, signals);
+  }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 

@@ -258,6 +258,13 @@ absl::StatusOr<WorkerSession> Tx::InsertWorker(const WorkerRow& row) {
   return WorkerSession{connection_.last_insert_id()};
 }
 
+absl::Status Tx::DropWorker(WorkerSession session) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  return connection_.Prepare("DELETE FROM worker WHERE session = ?")
+      .Bind(session.value)
+      .Run();
+}
+
 absl::Status Tx::SetWorkerHold(const WorkerHoldRow& row) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
   return connection_
@@ -324,6 +331,16 @@ absl::Status Tx::PutMetrics(JobId job, const v1::EpochMetrics& metrics) {
           "INSERT OR REPLACE INTO metric(job_id, epoch, metrics) VALUES(?, ?, "
           "?)")
       .Bind(job.value, metrics.epoch(), Blob{bytes})
+      .Run();
+}
+
+absl::Status Tx::TakeOverMetrics(JobId from, JobId to, int last) {
+  FOLDFARM_RETURN_IF_ERROR(BeginWrite());
+  return connection_
+      .Prepare(
+          "INSERT INTO metric(job_id, epoch, metrics) SELECT ?, epoch, metrics "
+          "FROM metric WHERE job_id = ? AND epoch <= ?")
+      .Bind(to.value, from.value, last)
       .Run();
 }
 

@@ -72,6 +72,7 @@ class Tx : public Reader {
 
   // Replaces the row of that name.
   absl::StatusOr<WorkerSession> InsertWorker(const WorkerRow& row);
+  absl::Status DropWorker(WorkerSession session);
   // Replaces the hold of that name.
   absl::Status SetWorkerHold(const WorkerHoldRow& row);
   // Harmless when there is none.
@@ -88,6 +89,8 @@ class Tx : public Reader {
                                 const std::map<std::string, double>& metrics);
   // Replaces an epoch that is there.
   absl::Status PutMetrics(JobId job, const v1::EpochMetrics& metrics);
+  // Gives `to`, which has none, the epochs of `from` up to `last`.
+  absl::Status TakeOverMetrics(JobId from, JobId to, int last);
   // Drops the epochs after `epoch`.
   absl::Status DropMetricsAfter(JobId job, int epoch);
   // Ignores a line that is there.

@@ -4,6 +4,7 @@
 #include <array>
 #include <deque>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -14,6 +15,7 @@
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
+#include "coordinator/queue/job_state.h"
 #include "coordinator/service/farm_view.h"
 #include "coordinator/web/json.h"
 
@@ -26,6 +28,8 @@ constexpr absl::Duration kLookUp = absl::Seconds(1);
 constexpr absl::Duration kSignOfLife = absl::Seconds(10);
 constexpr int kLogLines = 1000;
 constexpr int kCurvePoints = 400;
+// Of a large sweep that many waiting jobs are looked at at a time.
+constexpr size_t kWaitingJobs = 1000;
 
 // The events of entries that are newer than `version`.
 std::string NewerThan(int64_t version,
@@ -40,6 +44,21 @@ std::string NewerThan(int64_t version,
 // JSON of one line: a line break inside would end the data.
 void Append(absl::string_view event, absl::string_view json, std::string& out) {
   absl::StrAppend(&out, "event: ", event, "\ndata: ", json, "\n\n");
+}
+
+// The job's epochs after `after_epoch`. What lies beyond the job's own epoch
+// was reported by an attempt that is lost, and will be trained anew.
+absl::StatusOr<std::vector<v1::EpochMetrics>> NewEpochs(const Reader& reader,
+                                                        const JobRow& row,
+                                                        int after_epoch) {
+  FOLDFARM_ASSIGN_OR_RETURN(std::vector<v1::EpochMetrics> epochs,
+                            reader.ListMetrics(TrainedJob(row), after_epoch));
+  // A job that succeeded stands at its goal, however many epochs that took.
+  if (row.state == v1::Job::SUCCEEDED) return epochs;
+  while (!epochs.empty() && epochs.back().epoch() > row.epoch) {
+    epochs.pop_back();
+  }
+  return epochs;
 }
 
 }  // namespace
@@ -97,10 +116,14 @@ absl::StatusOr<std::string> EventStream::Next() {
   }
   const size_t greeting = out.size();
   FOLDFARM_RETURN_IF_ERROR(AppendFarm(out));
-  if (changed && !topic_.sweep.empty()) {
-    FOLDFARM_RETURN_IF_ERROR(AppendSweep(out));
+  const bool again = clock_.Monotonic() - looked_again_ >= kLookAgain;
+  if (again) looked_again_ = clock_.Monotonic();
+  if ((changed || again) && !topic_.sweep.empty()) {
+    FOLDFARM_RETURN_IF_ERROR(AppendSweep(again, out));
   }
-  if (changed && !topic_.job.empty()) FOLDFARM_RETURN_IF_ERROR(AppendJob(out));
+  if ((changed || again) && !topic_.job.empty()) {
+    FOLDFARM_RETURN_IF_ERROR(AppendJob(again, out));
+  }
   looked_ = clock_.Monotonic();
   if (out.size() > greeting || first_) {
     // The id comes with the last event: what broke off is said again.
@@ -131,12 +154,16 @@ absl::Status EventStream::AppendFarm(std::string& out) {
   return absl::OkStatus();
 }
 
-absl::Status EventStream::AppendSweep(std::string& out) {
+absl::Status EventStream::AppendSweep(bool again, std::string& out) {
   return store_.Read([&](const Reader& reader) -> absl::Status {
     FOLDFARM_ASSIGN_OR_RETURN(const SweepRow sweep,
                               ResolveSweep(reader, topic_.sweep));
-    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<JobRow> rows,
-                              reader.ListJobs(sweep.id, cursor_.sweep_change));
+    const int64_t known = cursor_.sweep_change;
+    FOLDFARM_ASSIGN_OR_RETURN(std::vector<JobRow> rows,
+                              reader.ListJobs(sweep.id, first_ ? 0 : known));
+    if (again) {
+      FOLDFARM_RETURN_IF_ERROR(AddWaiting(reader, sweep.priority, rows));
+    }
     if (rows.empty() && !first_) return absl::OkStatus();
     FOLDFARM_ASSIGN_OR_RETURN(const SweepCounts counts,
                               reader.CountJobs(sweep.id));
@@ -144,19 +171,42 @@ absl::Status EventStream::AppendSweep(std::string& out) {
     *response.mutable_sweep() = ToSweep(sweep, counts, /*with_spec=*/false);
     const FarmLoad farm = queue_.Load();
     for (const JobRow& row : rows) {
+      // A page that came back knows the others, but not what these wait for.
+      if (row.change <= known && row.state != v1::Job::PENDING) continue;
       cursor_.sweep_change = std::max(cursor_.sweep_change, row.change);
       v1::Job& job = *response.add_jobs();
       FOLDFARM_ASSIGN_OR_RETURN(job, ViewJob(reader, row, sweep.priority));
       job.set_waiting_reason(queue_.WaitingReason(row, sweep.priority, farm));
+      if (row.state == v1::Job::PENDING) {
+        waiting_[row.id] = job.waiting_reason();
+      } else {
+        waiting_.erase(row.id);
+      }
     }
     FOLDFARM_ASSIGN_OR_RETURN(const std::string json, MessageToJson(response));
     Append("jobs", json, out);
     if (topic_.models.empty()) return absl::OkStatus();
-    if (!first_) return AppendCurves(reader, rows, out);
-    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<JobRow> all,
-                              reader.ListJobs(sweep.id));
-    return AppendCurves(reader, all, out);
+    return AppendCurves(reader, rows, out);
   });
+}
+
+absl::Status EventStream::AddWaiting(const Reader& reader, int priority,
+                                     std::vector<JobRow>& rows) {
+  const size_t count = std::min(kWaitingJobs, waiting_.size());
+  if (count == 0) return absl::OkStatus();
+  const FarmLoad farm = queue_.Load();
+  for (size_t i = 0; i < count; ++i) {
+    auto next = waiting_.upper_bound(asked_);
+    if (next == waiting_.end()) next = waiting_.begin();
+    asked_ = next->first;
+    FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> row,
+                              reader.FindJob(asked_));
+    // One that changed is among the rows already.
+    if (!row.has_value() || row->change > cursor_.sweep_change) continue;
+    if (queue_.WaitingReason(*row, priority, farm) == next->second) continue;
+    rows.push_back(*std::move(row));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status EventStream::AppendCurves(const Reader& reader,
@@ -170,9 +220,8 @@ absl::Status EventStream::AppendCurves(const Reader& reader,
       // Another attempt may have replaced what is known.
       cursor = {.attempt = row.attempt_count, .epoch = 0};
     }
-    FOLDFARM_ASSIGN_OR_RETURN(
-        const std::vector<v1::EpochMetrics> epochs,
-        reader.ListMetrics(TrainedJob(row), cursor.epoch));
+    FOLDFARM_ASSIGN_OR_RETURN(const std::vector<v1::EpochMetrics> epochs,
+                              NewEpochs(reader, row, cursor.epoch));
     const int step =
         std::max(1, (row.epochs + kCurvePoints - 1) / kCurvePoints);
     std::vector<int> numbers;
@@ -202,18 +251,21 @@ absl::Status EventStream::AppendCurves(const Reader& reader,
   return absl::OkStatus();
 }
 
-absl::Status EventStream::AppendJob(std::string& out) {
+absl::Status EventStream::AppendJob(bool again, std::string& out) {
   return store_.Read([&](const Reader& reader) -> absl::Status {
     FOLDFARM_ASSIGN_OR_RETURN(const JobRow row, ResolveJob(reader, topic_.job));
-    if (row.change == cursor_.job_change && !first_) return absl::OkStatus();
+    const bool changed = row.change != cursor_.job_change || first_;
+    if (!changed && (!again || IsFinal(row.state))) return absl::OkStatus();
     cursor_.job_change = row.change;
     v1::GetJobRequest request;
     request.set_job(topic_.job);
     v1::GetJobResponse response;
     FOLDFARM_RETURN_IF_ERROR(
         ToStatus(farm_.GetJob(nullptr, &request, &response)));
-    FOLDFARM_ASSIGN_OR_RETURN(const std::string json, MessageToJson(response));
-    Append("job", json, out);
+    FOLDFARM_ASSIGN_OR_RETURN(std::string json, MessageToJson(response));
+    if (changed || json != job_json_) Append("job", json, out);
+    job_json_ = std::move(json);
+    if (!changed) return absl::OkStatus();
     FOLDFARM_RETURN_IF_ERROR(AppendMetrics(reader, row, out));
     return AppendLog(reader, row, out);
   });
@@ -228,7 +280,7 @@ absl::Status EventStream::AppendMetrics(const Reader& reader, const JobRow& row,
   v1::GetMetricsResponse response;
   FOLDFARM_ASSIGN_OR_RETURN(
       std::vector<v1::EpochMetrics> epochs,
-      reader.ListMetrics(TrainedJob(row), static_cast<int>(cursor_.epoch)));
+      NewEpochs(reader, row, static_cast<int>(cursor_.epoch)));
   for (v1::EpochMetrics& epoch : epochs) {
     cursor_.epoch = epoch.epoch();
     *response.add_epochs() = std::move(epoch);

@@ -4,16 +4,21 @@
 //   hello    {"instance", "version"}: which run of the coordinator speaks
 //   sweeps   ListSweepsResponse   those that changed
 //   workers  ListWorkersResponse  those that changed
-//   jobs     WatchSweepResponse   of the watched sweep: jobs that changed
+//   jobs     WatchSweepResponse   of the watched sweep: jobs that changed, or
+//            that wait for something else now
 //   curves   {"curves": [{"job", "attempt", "epoch": [], "logLoss": []}]}: new
 //            epochs of the models asked for, thinned to some 400 a job
-//   job      GetJobResponse       of the watched job, when it changed
-//   metrics  GetMetricsResponse   its new epochs
+//   job      GetJobResponse       of the watched job, when anything of it did
+//   metrics  GetMetricsResponse   its new epochs; none that a lost attempt
+//            reported and the newest trains anew
 //   log      GetLogsResponse      its new lines, at first the last 1,000
 // The first events say everything, later ones what changed, gathered, at most
 // four times a second. An id says how far a page is; it sends it back when it
 // reconnects (Last-Event-ID) and gets what it missed. Hearing something twice
 // is harmless: jobs, epochs and lines have keys.
+//
+// What a job waits for and how long it is leased change without the job. That
+// is looked at every kLookAgain, of a thousand jobs at most.
 //
 // Used by one thread at a time.
 #ifndef FOLDFARM_COORDINATOR_WEB_EVENT_STREAM_H_
@@ -62,6 +67,9 @@ struct EventCursor {
 
 class EventStream {
  public:
+  // How often what changes by itself is looked at.
+  static constexpr absl::Duration kLookAgain = absl::Seconds(5);
+
   // All but the values are borrowed. `instance` is a random name of this run.
   EventStream(FarmFeed& feed, Store& store, JobQueue& queue,
               FarmServiceImpl& farm, Clock& clock, const std::string& instance,
@@ -81,10 +89,14 @@ class EventStream {
   };
 
   absl::Status AppendFarm(std::string& out);
-  absl::Status AppendSweep(std::string& out);
+  // `again`: also what changes by itself.
+  absl::Status AppendSweep(bool again, std::string& out);
+  // Adds to `rows` jobs that wait for something else than the page was told.
+  absl::Status AddWaiting(const Reader& reader, int priority,
+                          std::vector<JobRow>& rows);
   absl::Status AppendCurves(const Reader& reader,
                             const std::vector<JobRow>& rows, std::string& out);
-  absl::Status AppendJob(std::string& out);
+  absl::Status AppendJob(bool again, std::string& out);
   absl::Status AppendMetrics(const Reader& reader, const JobRow& row,
                              std::string& out);
   absl::Status AppendLog(const Reader& reader, const JobRow& row,
@@ -99,13 +111,21 @@ class EventStream {
   const EventTopic topic_;
   EventCursor cursor_;
   std::map<JobId, CurveCursor> curves_;
+  // What the page was told that jobs wait for; of all that are PENDING there.
+  std::map<JobId, std::string> waiting_;
+  // The one of `waiting_` that was looked at last; they take turns.
+  JobId asked_;
+  // What the page was told of the watched job.
+  std::string job_json_;
   bool first_ = true;
   // The feed's snapshot is older than the queue.
   bool behind_ = false;
   int64_t seen_ = -1;
   int64_t feed_version_ = 0;
-  // When the last look ended, and when something was last sent.
+  // When the last look ended, when what changes by itself was last looked at,
+  // and when something was last sent.
   absl::Duration looked_;
+  absl::Duration looked_again_;
   absl::Duration sent_;
 };
 

@@ -1,175 +1,20 @@
-// The coordinator's page in a real browser, over a farm of real programs: what
-// a person sees, clicks and hears, while jobs run.
-//
-// With FOLDFARM_SCREENSHOTS=DIR pictures of every view are left there to look
-// at.
+// What a person sees, clicks and hears on the coordinator's page, while jobs
+// run.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
+#include "absl/time/time.h"
 #include "common/base/clock.h"
-#include "common/base/files.h"
 #include "common/base/json_text.h"
-#include "common/rpc/channel.h"
-#include "foldfarm/v1/worker.grpc.pb.h"
-#include "tests/testing/browser.h"
-#include "tests/testing/test_cluster.h"
+#include "tests/farm/page_fixture.h"
 
 namespace foldfarm {
 namespace {
-
-using ::testing::IsEmpty;
-using ::testing::Not;
-using Json = nlohmann::json;
-using Workers = v1::WorkerService::StubInterface;
-
-constexpr char kToken[] = "0123456789abcdef0123456789abcdef";
-constexpr absl::Duration kCallTimeout = absl::Seconds(30);
-
-class PageTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    auto browser = Browser::Start();
-    if (browser.status().code() == absl::StatusCode::kNotFound) {
-      GTEST_SKIP() << "chromedriver is not installed; apt-get install chromium "
-                      "chromium-driver, as deploy/setup does";
-    }
-    ASSERT_TRUE(browser.ok()) << browser.status();
-    browser_ = *std::move(browser);
-    ASSERT_TRUE(WriteFileAtomically(token_file_, kToken).ok());
-    TestClusterOptions options;
-    // Stub workers send no heartbeats.
-    options.lease_seconds = 60;
-    options.coordinator_flags = {"--http", "127.0.0.1:0", "--http-token-file",
-                                 token_file_};
-    auto cluster = TestCluster::Start(options);
-    ASSERT_TRUE(cluster.ok()) << cluster.status();
-    cluster_ = *std::move(cluster);
-    const auto endpoint =
-        ReadFile(JoinPath(cluster_->folder(), "coordinator/http_endpoint"));
-    ASSERT_TRUE(endpoint.ok()) << endpoint.status();
-    url_ = absl::StrCat("http://", absl::StripSuffix(*endpoint, "\n"), "/");
-    workers_ = v1::WorkerService::NewStub(MakeChannel(cluster_->endpoint()));
-    ASSERT_TRUE(cluster_->AddDataset("tiny", 24).ok());
-    ASSERT_TRUE(browser_->Show(1280, 900).ok());
-  }
-  void TearDown() override {
-    if (browser_ != nullptr) {
-      const auto errors = browser_->ConsoleErrors();
-      ASSERT_TRUE(errors.ok()) << errors.status();
-      EXPECT_THAT(*errors, IsEmpty());
-    }
-    browser_.reset();
-    RemoveRecursively(scratch_).IgnoreError();
-  }
-
-  // Waits until a script's expression is true.
-  void Expect(const std::string& expression) {
-    const absl::Status status = browser_->WaitFor(expression);
-    ASSERT_TRUE(status.ok()) << status;
-  }
-  // Whether an element's text has `text`.
-  void ExpectText(const std::string& selector, const std::string& text) {
-    Expect(
-        absl::StrFormat("document.querySelector(%s)?.textContent.includes(%s)",
-                        JsonText(Json(selector)), JsonText(Json(text))));
-  }
-  Json Run(const std::string& script) {
-    const auto value = browser_->Run(script);
-    EXPECT_TRUE(value.ok()) << value.status();
-    return value.ok() ? *value : Json();
-  }
-  void Click(const std::string& selector) {
-    const absl::Status status = browser_->Click(selector);
-    ASSERT_TRUE(status.ok()) << selector << ": " << status;
-  }
-  void Open(const std::string& place) {
-    ASSERT_TRUE(browser_->Open("about:blank").ok());
-    ASSERT_TRUE(browser_->Open(absl::StrCat(url_, place)).ok());
-  }
-  void Press(const std::vector<std::string>& keys) {
-    ASSERT_TRUE(browser_->Press(keys).ok());
-  }
-  std::string Focused() {
-    return Run(
-        "return document.activeElement.dataset.job || "
-        "document.activeElement.className || "
-        "document.activeElement.tagName");
-  }
-  void Shoot(const std::string& name, bool whole = true) {
-    const char* folder = std::getenv("FOLDFARM_SCREENSHOTS");
-    if (folder == nullptr) return;
-    ASSERT_TRUE(
-        browser_->Screenshot(JoinPath(folder, name + ".png"), whole).ok());
-  }
-  // Nothing is wider than the window, at any of the usual widths.
-  void ExpectNoSidewaysScroll(const std::string& where) {
-    EXPECT_LE(Run("return document.documentElement.scrollWidth"),
-              Run("return window.innerWidth"))
-        << where;
-  }
-
-  // A sweep whose models do what their names say (fake_trainer.cc).
-  std::string Submit(const std::vector<std::string>& models, int folds,
-                     int epochs) {
-    std::string yaml = absl::StrCat("name: page\nfolds: {count: ", folds,
-                                    ", seed: 1}\ndefaults:\n  train: "
-                                    "{epochs: ",
-                                    epochs, ", batch: 8}\nmodels:\n");
-    for (const std::string& model : models) {
-      absl::StrAppend(&yaml, "  - {name: ", model,
-                      ", arch: {conv1d: {widths: [4], kernel: 3}}}\n");
-    }
-    const auto sweep = cluster_->Submit(yaml, "tiny");
-    EXPECT_TRUE(sweep.ok()) << sweep.status();
-    return sweep.ok() ? *sweep : "";
-  }
-
-  // A stub worker: registers and takes up to `slots` jobs.
-  std::vector<v1::Lease> StubWorker(const std::string& name, int slots) {
-    v1::RegisterRequest request;
-    request.set_name(name);
-    request.set_slots(slots);
-    request.add_devices("cuda:0 (H100)");
-    const auto registered =
-        UnaryCall(*workers_, &Workers::Register, request, kCallTimeout);
-    EXPECT_TRUE(registered.ok()) << registered.status();
-    v1::AcquireLeasesRequest acquire;
-    acquire.set_session(registered->session());
-    acquire.set_free_slots(slots);
-    const auto leases =
-        UnaryCall(*workers_, &Workers::AcquireLeases, acquire, kCallTimeout);
-    EXPECT_TRUE(leases.ok()) << leases.status();
-    return {leases->leases().begin(), leases->leases().end()};
-  }
-  void ReportEpoch(const v1::Lease& lease, int epoch, int epochs) {
-    v1::ReportProgressRequest request;
-    request.set_token(lease.token());
-    request.set_started(true);
-    request.set_epochs_total(epochs);
-    v1::EpochMetrics& metrics = *request.add_epochs();
-    metrics.set_epoch(epoch);
-    (*metrics.mutable_values())["log_loss"] =
-        0.15 + 0.5 / epoch + 0.001 * static_cast<double>(lease.token() % 40);
-    ASSERT_TRUE(
-        UnaryCall(*workers_, &Workers::ReportProgress, request, kCallTimeout)
-            .ok());
-  }
-
-  const std::string scratch_ = *MakeTemporaryDirectory("page");
-  const std::string token_file_ = JoinPath(scratch_, "token");
-  std::unique_ptr<TestCluster> cluster_;
-  std::unique_ptr<v1::WorkerService::Stub> workers_;
-  std::unique_ptr<Browser> browser_;
-  std::string url_;
-};
 
 TEST_F(PageTest, FillsWhileJobsRunAndLeadsFromTheFarmToAJob) {
   Open("");
@@ -226,43 +71,6 @@ TEST_F(PageTest, FillsWhileJobsRunAndLeadsFromTheFarmToAJob) {
   ExpectText("h1", "Farm");
 }
 
-TEST_F(PageTest, ALogGrowsWhileItIsRead) {
-  const std::string sweep = Submit({"wait"}, 2, 40);
-  const auto leases = StubWorker("stub", 1);
-  ASSERT_EQ(leases.size(), 1u);
-  const std::string job = leases[0].spec().job();
-  Open(absl::StrCat("#/jobs/", job));
-  ExpectText("h1", job);
-  const auto say = [&](int number, const std::string& text) {
-    v1::ReportProgressRequest request;
-    request.set_token(leases[0].token());
-    v1::LogLine& line = *request.add_lines();
-    line.set_sequence(number);
-    line.set_level(number == 2 ? "error" : "info");
-    line.set_text(text);
-    ASSERT_TRUE(
-        UnaryCall(*workers_, &Workers::ReportProgress, request, kCallTimeout)
-            .ok());
-  };
-  say(1, "first words");
-  ExpectText(".log", "first words");
-  // What a trainer says is text, whatever it looks like.
-  say(2,
-      "<img src=x onerror=\"window.harmed = 1\"><script>harmed = 1</script>");
-  ExpectText(".log .error", "<img src=x");
-  EXPECT_EQ(Run("return document.querySelectorAll('main img, main script')"
-                ".length"),
-            0);
-  EXPECT_EQ(Run("return window.harmed ?? null"), nullptr);
-  for (int i = 3; i < 60; ++i) say(i, absl::StrCat("line ", i));
-  ExpectText(".log", "line 59");
-  // It follows its end.
-  Expect(
-      "(() => { const log = document.querySelector('.log'); return "
-      "log.scrollHeight - log.scrollTop - log.clientHeight < 40; })()");
-  ExpectText("main", "on stub");
-}
-
 TEST_F(PageTest, HostileNamesAndErrorsAreOnlyText) {
   const std::string sweep = Submit({"wait"}, 2, 3);
   const std::string hostile =
@@ -299,14 +107,10 @@ TEST_F(PageTest, HostileNamesAndErrorsAreOnlyText) {
   // A model of that name cannot be; an address can.
   Open("#/sweeps/%3Cimg%20src=x%20onerror=alert(1)%3E");
   ExpectText("h1", "<img");
+  ExpectText("main .problem", "no sweep \"<img");
   EXPECT_EQ(Run("return document.querySelectorAll('main img').length"), 0);
   EXPECT_EQ(Run("return window.harmed ?? null"), nullptr);
-  // The browser notes the 404 of the stream; nothing else.
-  const auto errors = browser_->ConsoleErrors();
-  ASSERT_TRUE(errors.ok());
-  for (const std::string& error : *errors) {
-    EXPECT_THAT(error, ::testing::HasSubstr("404"));
-  }
+  ExpectOnlyAnswers("404");
 }
 
 TEST_F(PageTest, KeysAloneAreEnough) {
@@ -363,7 +167,7 @@ TEST_F(PageTest, ChangesAreMadeOnlyWithTheToken) {
   ASSERT_TRUE(refused.ok());
   ASSERT_EQ(refused->size(), 1u);
   EXPECT_THAT((*refused)[0], ::testing::HasSubstr("403"));
-  unlock(kToken);
+  unlock(kPageToken);
   Expect("!document.querySelector('.actions button').hidden");
   Click(".actions button");
   ExpectText("#ask-title", "Cancel " + sweep + "?");
@@ -428,16 +232,6 @@ TEST_F(PageTest, HoldsUpWith200JobsAnd50Workers) {
   Open("");
   ExpectText("main", "50 workers");
   Shoot("overview-50-workers");
-}
-
-TEST_F(PageTest, SaysWhenTheCoordinatorIsGone) {
-  const std::string sweep = Submit({"wait"}, 2, 3);
-  Open("#/sweeps/" + sweep);
-  Expect("document.querySelectorAll('a.cell').length === 2");
-  cluster_->KillCoordinator();
-  ExpectText("#connection", "no connection");
-  // The browser notes the connection that broke.
-  ASSERT_TRUE(browser_->ConsoleErrors().ok());
 }
 
 }  // namespace

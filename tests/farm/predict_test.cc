@@ -368,6 +368,34 @@ TEST_F(PredictCommandTest, WhatCannotBePredictedIsSaidBeforeAnythingRuns) {
   EXPECT_EQ(Run("draws", Arguments({"--tta", "0"})), 2);
 }
 
+TEST_F(PredictCommandTest, AFormatOfOtherSamplesIsIgnoredOrRefused) {
+  Train({"succeed.a"}, 2, "data");
+  const std::vector<std::string> train = {"--split", "train", "--tta", "1"};
+  std::vector<std::string> named = train;
+  named.insert(named.end(), {"--format", Path("mars/submission_format.csv")});
+  // Found beside the samples: of test, and not asked for.
+  ASSERT_EQ(Run("found", Arguments(train)), 0) << Read("found.err");
+  EXPECT_THAT(Read("found.err"),
+              AllOf(HasSubstr("mars/submission_format.csv has a row of none of "
+                              "the 32 samples to predict and is ignored"),
+                    HasSubstr("Wrote 32 rows to ")));
+  const std::string csv = Read("sub.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 32);
+  const int sweeps = SweepCount();
+  EXPECT_EQ(Run("named", Arguments(named)), 1);
+  EXPECT_THAT(Read("named.err"),
+              AllOf(HasSubstr("error: --format "),
+                    HasSubstr("has a row of none of the 32 samples")));
+  EXPECT_EQ(SweepCount(), sweeps);
+  // Which samples a dataset's split has shows when they are predicted.
+  std::vector<std::string> late = {"predict", "mars", "--out", Path("sub.csv")};
+  late.insert(late.end(), named.begin(), named.end());
+  EXPECT_EQ(Run("late", late), 1);
+  EXPECT_THAT(Read("late.err"),
+              HasSubstr("has a row of none of the 32 samples to predict"));
+  EXPECT_EQ(Read("sub.csv"), csv);
+}
+
 TEST_F(PredictCommandTest, AnInterruptLeavesItRunningAndTheSameCommandGoesOn) {
   Train({"slow.a"}, 150, "data");
   const auto process = StartCommand("first", Arguments({}));

@@ -2,6 +2,7 @@
 // and a trainer that only speaks the attempt contract.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -82,9 +83,10 @@ class RunTest : public testing::Test {
                     "--workers",
                     "2",
                     "--trainer",
-                    JoinPath(FOLDFARM_BIN_DIR, "foldfarm-fake-trainer"),
+                    trainer_,
                     "-o",
                     format_};
+    options.argv.insert(options.argv.end(), more_.begin(), more_.end());
     options.descriptors = {{1, out}, {2, err}};
     auto process = Subprocess::Spawn(options);
     close(out);
@@ -176,6 +178,8 @@ class RunTest : public testing::Test {
   std::string root_;
   std::string out_ = "out";
   std::string format_ = "table";
+  std::string trainer_ = JoinPath(FOLDFARM_BIN_DIR, "foldfarm-fake-trainer");
+  std::vector<std::string> more_;  // Further arguments.
 };
 
 TEST_F(RunTest, GoesFromSamplesToAnEnsembleAndLeavesNothingRunning) {
@@ -253,6 +257,59 @@ TEST_F(RunTest, AChangedSweepTrainsOnlyWhatChanged) {
   ASSERT_EQ(RunToTheEnd("second"), 0) << Read("second.err");
   EXPECT_THAT(Read("second.err"), AllOf(HasSubstr("changed since the last run"),
                                         HasSubstr("4 jobs, 2 done already")));
+}
+
+TEST_F(RunTest, WeightsOfModelsThatAreGoneGoFromItsFolder) {
+  WriteSweep({"succeed.a", "succeed.b"}, 2);
+  ASSERT_EQ(RunToTheEnd("first"), 0) << Read("first.err");
+  EXPECT_THAT(Read("first.err"), Not(HasSubstr("removed: ")));
+  EXPECT_TRUE(FileExists(Path("out/models/succeed.a/0.safetensors")));
+  WriteSweep({"succeed.b"}, 2);
+  ASSERT_EQ(RunToTheEnd("second"), 0) << Read("second.err");
+  EXPECT_THAT(Read("second.err"),
+              AllOf(HasSubstr("removed: "), HasSubstr("of the former run")));
+  EXPECT_FALSE(FileExists(Path("out/models/succeed.a")));
+  EXPECT_TRUE(FileExists(Path("out/models/succeed.b/0.safetensors")));
+}
+
+TEST_F(RunTest, AnUnknownDeviceIsRefusedBeforeAnythingStarts) {
+  WriteSweep({"succeed"}, 2);
+  more_ = {"--device", "tpu"};
+  EXPECT_EQ(RunToTheEnd("run"), 2);
+  EXPECT_THAT(Read("run.err"), HasSubstr("--device: got \"tpu\""));
+  EXPECT_FALSE(FileExists(Path("out")));
+}
+
+TEST_F(RunTest, AWorkerThatRefusesItsOptionsIsNotStartedAgain) {
+  WriteSweep({"succeed"}, 2);
+  // A trainer that sees no GPU.
+  trainer_ = Path("trainer");
+  ASSERT_TRUE(WriteFileAtomically(trainer_, "#!/bin/sh\necho cpu\n").ok());
+  ASSERT_EQ(chmod(trainer_.c_str(), 0755), 0);
+  more_ = {"--device", "cuda:63"};
+  EXPECT_EQ(RunToTheEnd("run"), 1);
+  EXPECT_THAT(Read("run.err"),
+              AllOf(HasSubstr("ended with status 2"),
+                    HasSubstr("the trainer does not see cuda:63"),
+                    Not(HasSubstr("it is started again"))));
+}
+
+TEST_F(RunTest, TheProgramsOfAFarmTellTheirVersion) {
+  const auto version = [&](const std::string& program) {
+    const int out = open(Path("version").c_str(),
+                         O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    SubprocessOptions options;
+    options.argv = {JoinPath(FOLDFARM_BIN_DIR, program), "--version"};
+    options.descriptors[1] = out;
+    auto process = Subprocess::Spawn(options);
+    close(out);
+    EXPECT_EQ(std::move(process).value()->Wait().exit_status, 0) << program;
+    return Read("version");
+  };
+  const std::string worker = version("foldfarm-worker");
+  EXPECT_THAT(worker, HasSubstr("."));
+  EXPECT_EQ(version("foldfarm-coordinator"), worker);
+  EXPECT_EQ(version("foldfarm"), absl::StrCat("foldfarm ", worker));
 }
 
 TEST_F(RunTest, WhatTheFormerVersionDidNotFinishIsCancelled) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
 #include "common/base/subprocess.h"
+#include "tests/testing/certs.h"
 #include "tests/testing/test_cluster.h"
 
 namespace foldfarm {
@@ -66,7 +68,7 @@ class TerminalTest : public testing::Test {
   }
 
   // What a person's shell would say.
-  std::map<std::string, std::string> Environment() const {
+  virtual std::map<std::string, std::string> Environment() const {
     return {{"TERM", "xterm-256color"},
             {"LC_ALL", "C.UTF-8"},
             {"NO_COLOR", ""},
@@ -223,25 +225,97 @@ TEST_F(TerminalTest, APipeGetsALineAnEvent) {
                           Not(HasSubstr("\033")), Not(HasSubstr("\r"))));
 }
 
-TEST_F(TerminalTest, FollowingOutlivesARestartOfTheCoordinator) {
+// A coordinator that is restarted, plain or with TLS. It serves the folder of
+// the cluster's at the same address, where the cluster itself calls plainly.
+class FollowTest : public TerminalTest,
+                   public testing::WithParamInterface<bool> {
+ protected:
+  void SetUp() override {
+    TerminalTest::SetUp();
+    certs_ = JoinPath(cluster_->folder(), "certs");
+    ASSERT_EQ(MakeCerts(certs_, "localhost,127.0.0.1"), 0);
+  }
+
+  std::map<std::string, std::string> Environment() const override {
+    auto environment = TerminalTest::Environment();
+    environment["TERM"] = "dumb";
+    if (tls()) environment["FOLDFARM_TLS_CA"] = Ca();
+    return environment;
+  }
+
+  bool tls() const { return GetParam(); }
+  std::string Ca() const { return JoinPath(certs_, "ca.crt"); }
+
+  // Returns when it listens.
+  void StartCoordinator() {
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    SubprocessOptions options;
+    options.argv = {JoinPath(FOLDFARM_BIN_DIR, "foldfarm-coordinator"),
+                    "--dir",
+                    cluster_->coordinator_folder(),
+                    "--listen",
+                    cluster_->endpoint(),
+                    "--lease-seconds=4",
+                    "--heartbeat-seconds=0.4",
+                    "--log-file",
+                    JoinPath(cluster_->folder(), "other-coordinator.log")};
+    if (tls()) {
+      options.argv.push_back(
+          absl::StrCat("--tls-cert=", JoinPath(certs_, "localhost.crt")));
+      options.argv.push_back(
+          absl::StrCat("--tls-key=", JoinPath(certs_, "localhost.key")));
+    }
+    options.descriptors = {{1, ends[1]}};
+    auto process = Subprocess::Spawn(options);
+    close(ends[1]);
+    std::string said;
+    char c = 0;
+    while (process.ok() && read(ends[0], &c, 1) == 1 && c != '\n') said += c;
+    close(ends[0]);
+    ASSERT_TRUE(process.ok()) << process.status();
+    coordinator_ = *std::move(process);
+    ASSERT_EQ(said, absl::StrCat("listening on ", cluster_->endpoint()));
+  }
+  void KillCoordinator() {
+    coordinator_->Signal(SIGKILL);
+    coordinator_->Wait();
+  }
+
+  std::string certs_;
+  std::unique_ptr<Subprocess> coordinator_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Connections, FollowTest, testing::Bool(),
+                         [](const auto& test) {
+                           return test.param ? "Tls" : "Plain";
+                         });
+
+TEST_P(FollowTest, FollowingOutlivesARestartOfTheCoordinator) {
   const std::string sweep = Submit(100, {"talk_and_wait"});
-  auto environment = Environment();
-  environment["TERM"] = "dumb";
   const std::string job = absl::StrCat(sweep, "/talk_and_wait/0");
+  cluster_->StopCoordinator();
+  StartCoordinator();
+  ASSERT_FALSE(HasFatalFailure());
   // The watch must have begun before the job does: a job that runs already is
   // in its first line and no event.
-  const auto watch = Run({"watch", sweep}, environment);
-  ASSERT_TRUE(watch->WaitForText("0 of 2 jobs done"));
-  StartWorker(1);
+  const auto watch = Run({"watch", sweep}, Environment());
+  ASSERT_TRUE(watch->WaitForText("0 of 2 jobs done")) << watch->written();
+  std::vector<std::string> flags = {"--slots", "1"};
+  if (tls()) flags.push_back(absl::StrCat("--tls-ca=", Ca()));
+  ASSERT_TRUE(cluster_->StartWorker("w", flags).ok());
   ASSERT_TRUE(watch->WaitForText("running on w"));
-  const auto logs = Run({"logs", "-f", job}, environment);
+  const auto logs = Run({"logs", "-f", job}, Environment());
   ASSERT_TRUE(logs->WaitForText("more words"));
-  cluster_->KillCoordinator();
+  KillCoordinator();
   EXPECT_TRUE(watch->WaitForText("trying again"));
   EXPECT_TRUE(logs->WaitForText("trying again"));
-  ASSERT_TRUE(cluster_->StartCoordinator().ok());
+  StartCoordinator();
+  ASSERT_FALSE(HasFatalFailure());
   EXPECT_TRUE(watch->WaitForText("is heard again"));
-  ASSERT_TRUE(cluster_->Cancel(sweep).ok());
+  EXPECT_THAT(
+      RunPiped({JoinPath(FOLDFARM_BIN_DIR, "foldfarm"), "cancel", sweep}),
+      HasSubstr("Cancelled 2 jobs"));
   const auto watched = watch->WaitForEnd();
   ASSERT_TRUE(watched.has_value());
   EXPECT_EQ(watched->exit_status, 1) << watch->written();

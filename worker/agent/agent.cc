@@ -60,6 +60,10 @@ absl::Status Agent::Run() {
         absl::IsUnauthenticated(status)) {
       return Annotate(status, "the coordinator refuses this worker");
     }
+    if (absl::IsFailedPrecondition(status)) {
+      SPDLOG_WARN("not registered, trying again: {}",
+                  std::string(status.message()));
+    }
     PauseUnlessDraining(std::min({OutageDelay(failures), IdleTimeLeft(),
                                   drain_at_ - clock_.Monotonic()}));
     const bool out_of_time = clock_.Monotonic() >= drain_at_;
@@ -68,6 +72,8 @@ absl::Status Agent::Run() {
     if (killed_) return absl::CancelledError("killed");
     if (draining_) return absl::OkStatus();
     if (out_of_time || idle_for_too_long) {
+      // The name is another's, and stayed so.
+      if (absl::IsFailedPrecondition(status)) return status;
       // Not as one that did all there was to do.
       SPDLOG_INFO("worker={} leaves without a job", options_.name);
       return absl::UnavailableError(absl::StrCat(
@@ -86,7 +92,9 @@ absl::Status Agent::Run() {
   const bool abandoned = AwaitAttempts();
   // A lease that was granted while we hung up, or whose attempt was late, goes
   // back at once, uncharged, instead of running out.
-  if (doubtful || abandoned) Register(session()).IgnoreError();
+  if ((doubtful || abandoned) && Replaced().ok()) {
+    Register(session()).IgnoreError();
+  }
   {
     absl::MutexLock lock(&mu_);
     stopped_ = true;
@@ -97,6 +105,7 @@ absl::Status Agent::Run() {
   news.join();
   JoinEnded();
   absl::MutexLock lock(&mu_);
+  if (!replaced_.ok()) return Annotate(replaced_, "this worker was replaced");
   if (killed_) return absl::CancelledError("killed");
   SPDLOG_INFO("worker={} drained", options_.name);
   return absl::OkStatus();
@@ -371,6 +380,11 @@ void Agent::JoinEnded() {
     ended.swap(ended_);
   }
   for (std::thread& thread : ended) thread.join();
+}
+
+absl::Status Agent::Replaced() const {
+  absl::MutexLock lock(&mu_);
+  return replaced_;
 }
 
 int64_t Agent::session() const {

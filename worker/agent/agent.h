@@ -144,6 +144,8 @@ class Agent {
   bool AwaitAttempts() ABSL_LOCKS_EXCLUDED(mu_);
   void JoinEnded() ABSL_LOCKS_EXCLUDED(mu_);
   int64_t session() const ABSL_LOCKS_EXCLUDED(mu_);
+  // OK, or why the name is another daemon's now.
+  absl::Status Replaced() const ABSL_LOCKS_EXCLUDED(mu_);
   // Measures the trainers and adds what they use.
   void AddUsage(v1::HeartbeatRequest& request) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -173,6 +175,8 @@ class Agent {
   bool drained_ ABSL_GUARDED_BY(mu_) = false;
   bool beat_now_ ABSL_GUARDED_BY(mu_) = false;
   bool killed_ ABSL_GUARDED_BY(mu_) = false;
+  // Not OK: another daemon has the name.
+  absl::Status replaced_ ABSL_GUARDED_BY(mu_);
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;  // The heartbeat ends.
 };
 

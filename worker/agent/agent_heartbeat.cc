@@ -47,8 +47,18 @@ absl::Status Agent::Register(int64_t known) {
   for (const std::string& device : options_.devices) {
     request.add_devices(device);
   }
-  FOLDFARM_ASSIGN_OR_RETURN(const v1::RegisterResponse response,
-                            api_.Register(request));
+  request.set_former_session(known);
+  const absl::StatusOr<v1::RegisterResponse> registered =
+      api_.Register(request);
+  if (known != 0 && absl::IsFailedPrecondition(registered.status())) {
+    {
+      absl::MutexLock lock(&mu_);
+      replaced_ = registered.status();
+    }
+    Kill();
+  }
+  FOLDFARM_RETURN_IF_ERROR(registered.status());
+  const v1::RegisterResponse& response = *registered;
   absl::MutexLock lock(&mu_);
   session_ = response.session();
   const absl::Duration interval =

@@ -16,6 +16,7 @@
 #include "common/base/ids.h"
 #include "common/base/log.h"
 #include "common/base/option_checks.h"
+#include "common/base/signals.h"
 #include "common/base/status_macros.h"
 #include "common/base/subprocess.h"
 #include "common/rpc/channel.h"
@@ -44,8 +45,9 @@ Examples:
   foldfarm-worker --allow-exec                      # your own programs too
 
 While the coordinator is away training goes on and results are delivered later.
-SIGTERM or Ctrl-C drains: trainers write a checkpoint, which is uploaded, and
-the jobs go back to the farm uncharged. A second signal kills at once.
+SIGTERM, Ctrl-C or a closed terminal drains: trainers write a checkpoint, which
+is uploaded, and the jobs go back to the farm uncharged. A second signal kills at
+once.
 
 With --allow-exec give the worker a user or a container of its own: a program
 can read and write whatever the worker can. It sees a clean environment, and
@@ -196,14 +198,16 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
   return options;
 }
 
-// Drains with the first SIGTERM or SIGINT and kills with the second, until
-// SIGUSR1 ends it. REQUIRES: all three are blocked in every thread.
+// Drains with the first SIGTERM, SIGINT or SIGHUP and kills with the second,
+// until SIGUSR1 ends it; of a terminal that is closed SIGHUP may come twice.
+// REQUIRES: all that are in `signals` are blocked in every thread.
 void WatchSignals(const sigset_t& signals, Agent& agent) {
   bool draining = false;
   while (true) {
     int number = 0;
     if (sigwait(&signals, &number) != 0) continue;
     if (number == SIGUSR1) return;
+    if (draining && number == SIGHUP) continue;
     if (draining) {
       SPDLOG_WARN("second {}: killing", strsignal(number));
       agent.Kill();
@@ -219,9 +223,9 @@ int Main(int argc, char** argv) {
   // Before any thread exists, gRPC's included.
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int number : {SIGTERM, SIGINT, SIGUSR1}) {
-    sigaddset(&signals, number);
-  }
+  for (const int number : {SIGTERM, SIGUSR1}) sigaddset(&signals, number);
+  // Also of a terminal that is closed.
+  for (const int number : {SIGINT, SIGHUP}) AddUnlessIgnored(number, signals);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 

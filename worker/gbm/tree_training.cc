@@ -221,7 +221,7 @@ absl::StatusOr<TreeTraining::Metrics> BoostedTrees::TrainEpoch(
   }
   models_ = std::move(grown);
   epoch_ = next;
-  rounds_ = RoundsAfter(epoch_);
+  const int before = std::exchange(rounds_, RoundsAfter(epoch_));
   if (score) {
     metrics["log_loss"] = LogLossClipped(drawn, input_.validation_labels, 1e-3);
     metrics["log_loss_clip_1e_2"] =
@@ -234,7 +234,7 @@ absl::StatusOr<TreeTraining::Metrics> BoostedTrees::TrainEpoch(
   const double seconds =
       absl::ToDoubleSeconds(input_.clock->Monotonic() - start);
   metrics["samples_per_second"] =
-      static_cast<double>(input_.train.rows * options().epoch_rounds) /
+      static_cast<double>(input_.train.rows * (rounds_ - before)) /
       std::max(seconds, 1e-9);
   metrics["seconds"] = seconds;
   train_seconds_ += seconds;

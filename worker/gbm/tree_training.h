@@ -68,10 +68,10 @@ class TreeTraining {
   virtual double train_seconds() const = 0;
 
   // Grows the trees of the next epoch. Metrics: train_loss (log loss of the
-  // table), lr, samples_per_second (rows times rounds), seconds; when the
-  // held-out rows were scored, log_loss (clip 1e-3), log_loss_clip_1e_2 and
-  // accuracy. When `stop` says so between rounds, drops the epoch and returns
-  // CANCELLED.
+  // table), lr, samples_per_second (rows times the rounds that it grew, which
+  // are fewer in a last epoch that is cut short), seconds; when the held-out
+  // rows were scored, log_loss (clip 1e-3), log_loss_clip_1e_2 and accuracy.
+  // When `stop` says so between rounds, drops the epoch and returns CANCELLED.
   virtual absl::StatusOr<Metrics> TrainEpoch(const StopRequested& stop) = 0;
 
   // The trees that count: the best ones where early stopping is on, otherwise

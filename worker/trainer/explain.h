@@ -16,8 +16,9 @@
 // averaged over draws, folds and, by weight, the models that have the label.
 // Models that predict whatever the sample (arch none) have no evidence and are
 // left out. Metadata: format "foldfarm-explanation", format_version "1", and
-// "explanation", a JSON object: sample, label, instrument_type, probability
-// (shrunk), spread, low, high (of the models), log_odds, first_celsius,
+// "explanation", a JSON object: sample, label, instrument_type, probability and
+// the models' spread, low and high around it (all shrunk by the constant of the
+// sample's instrument), log_odds (of the networks, not shrunk), first_celsius,
 // step_celsius, min_clip and log_space of the image, models, left_out, draws,
 // bundle, warnings.
 #ifndef FOLDFARM_WORKER_TRAINER_EXPLAIN_H_

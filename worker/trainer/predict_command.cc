@@ -34,7 +34,17 @@ constexpr double kShown = 0.1;
 constexpr int kMaxTta = 10000;
 constexpr int kMaxThreads = 1024;
 
-double Shrunk(double p, double c) { return p * (1 - 2 * c) + c; }
+// The same prediction with all its probabilities shrunk by `c`; what lies
+// between two of them becomes shorter by the same factor.
+BundlePrediction Shrunk(BundlePrediction prediction, double c) {
+  for (std::vector<double>* values :
+       {&prediction.probability, &prediction.low, &prediction.high,
+        &prediction.model_probability}) {
+    for (double& p : *values) p = p * (1 - 2 * c) + c;
+  }
+  for (double& spread : prediction.spread) spread *= 1 - 2 * c;
+  return prediction;
+}
 
 // null for what no model predicts.
 Json Number(double value) {
@@ -89,9 +99,8 @@ class PredictCommand {
  private:
   absl::Status PredictGroup(absl::Span<const SampleInput> inputs,
                             ProgressLine& progress);
-  void Keep(const ReadSample& sample, const BundlePrediction& prediction);
+  void Keep(const ReadSample& sample, const BundlePrediction& unshrunk);
   std::string TableRow(const ReadSample& sample,
-                       const std::vector<double>& probability,
                        const BundlePrediction& prediction) const;
   Json Document() const;
   const Bundle& bundle() const { return models_->bundle(); }
@@ -186,15 +195,12 @@ absl::Status PredictCommand::PredictGroup(absl::Span<const SampleInput> inputs,
 
 // Prints the sample's row, or keeps it for the document.
 void PredictCommand::Keep(const ReadSample& sample,
-                          const BundlePrediction& prediction) {
+                          const BundlePrediction& unshrunk) {
   const std::string& instrument = sample.input.instrument_type;
-  const double c = options_.shrink ? bundle().ShrinkOf(instrument) : 0;
-  std::vector<double> probability;
-  for (const double p : prediction.probability) {
-    probability.push_back(Shrunk(p, c));
-  }
+  const BundlePrediction prediction =
+      Shrunk(unshrunk, options_.shrink ? bundle().ShrinkOf(instrument) : 0);
   if (!options_.json) {
-    std::printf("%s\n", TableRow(sample, probability, prediction).c_str());
+    std::printf("%s\n", TableRow(sample, prediction).c_str());
     return;
   }
   const std::vector<std::string>& labels = bundle().labels;
@@ -209,7 +215,7 @@ void PredictCommand::Keep(const ReadSample& sample,
     }
     return object;
   };
-  json["probability"] = by_label(probability);
+  json["probability"] = by_label(prediction.probability);
   json["spread"] = by_label(prediction.spread);
   json["low"] = by_label(prediction.low);
   json["high"] = by_label(prediction.high);
@@ -225,8 +231,8 @@ void PredictCommand::Keep(const ReadSample& sample,
 }
 
 std::string PredictCommand::TableRow(const ReadSample& sample,
-                                     const std::vector<double>& probability,
                                      const BundlePrediction& prediction) const {
+  const std::vector<double>& probability = prediction.probability;
   std::vector<size_t> order;
   for (size_t l = 0; l < probability.size(); ++l) {
     if (!std::isnan(probability[l])) order.push_back(l);

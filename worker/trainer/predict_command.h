@@ -5,7 +5,8 @@
 //  2. The samples are found, and read and prepared in groups, as import does; a
 //     file that is bad is reported and the others go on.
 //  3. Every network of the bundle draws and predicts the group; the models'
-//     weighted mean is shrunk by the constant of the sample's instrument.
+//     weighted mean, its spread and each model's own figures are shrunk by the
+//     constant of the sample's instrument.
 //  4. A table or one JSON document goes to standard output, warnings, progress
 //     and errors to standard error.
 #ifndef FOLDFARM_WORKER_TRAINER_PREDICT_COMMAND_H_

@@ -76,11 +76,13 @@ function confirmed(title, question, yes) {
   });
 }
 
-// Buttons for a sweep or a job. `refresh({cancel, retry})` shows those that
-// make sense now, where changes are allowed.
+// Buttons for a sweep or a job; `target` names it and may be set anew.
+// `refresh({cancel, retry})` shows those that make sense now, where changes are
+// allowed; before that there are none.
 export function actionButtons(target, what) {
   const outcome = el("p", {role: "status", class: "quiet"});
   const act = async (verb, question) => {
+    const target = buttons.target;
     if (!await confirmed(`${verb} ${target}?`, question, `${verb} ${what}`)) return;
     try {
       const answer = await change(
@@ -90,15 +92,17 @@ export function actionButtons(target, what) {
       text(outcome, `${verb} failed: ${error.message}`);
     }
   };
-  const cancel = el("button", {type: "button", onclick: () => act("Cancel",
+  const cancel = el("button", {type: "button", hidden: true, onclick: () => act("Cancel",
       "Attempts that run are stopped; a checkpoint is kept.")}, `Cancel ${what}`);
-  const retry = el("button", {type: "button", onclick: () => act("Retry",
+  const retry = el("button", {type: "button", hidden: true, onclick: () => act("Retry",
       "Failed and cancelled jobs become pending again.")}, `Retry ${what}`);
-  return {
+  const buttons = {
+    target,
     element: el("div", {class: "actions"}, cancel, retry, outcome),
     refresh(possible) {
       cancel.hidden = !(unlocked() && possible.cancel);
       retry.hidden = !(unlocked() && possible.retry);
     },
   };
+  return buttons;
 }

@@ -48,18 +48,36 @@ function showTrail() {
           : el("span", {"aria-current": i === steps.length - 1 ? "page" : null}, step.text))));
 }
 
+// The view, or why there is nothing to show.
+function showMain() {
+  if (!state.problem) {
+    main.replaceChildren(view.element);
+    return;
+  }
+  main.replaceChildren(el("h1", {}, view.title()),
+      el("p", {class: "problem", role: "alert"}, state.problem),
+      el("p", {}, "The page looks again every few seconds. ", el("a", {href: "#/"}, "Back to the farm")));
+}
+
+function showConnection() {
+  const status = document.getElementById("connection");
+  text(status, state.connected ? "live"
+      : state.problem ? "nothing to show; trying again" : "no connection; trying again");
+  status.dataset.state = state.connected ? "live" : "lost";
+}
+
 function route(moved) {
   const place = placeOf(location.hash);
+  if (view?.destroy) view.destroy();
+  view = null;
+  state.setTopic({sweep: "", job: "", ...place, models: []});
   if (!place) {
     main.replaceChildren(el("h1", {}, "Nothing is here"),
         el("p", {}, "There is no such place. ", el("a", {href: "#/"}, "Back to the farm")));
     return;
   }
-  if (view?.destroy) view.destroy();
-  view = null;
-  state.setTopic({...place, models: []});
   view = makeView(place);
-  main.replaceChildren(view.element);
+  showMain();
   showTrail();
   document.title = view.title() === "foldfarm" ? "foldfarm" : `${view.title()} · foldfarm`;
   // A reader that moved begins at the top of what is new.
@@ -69,13 +87,13 @@ function route(moved) {
   }
 }
 
-for (const name of ["sweeps", "workers", "jobs", "curves", "job", "metrics", "log"]) {
+for (const name of ["reset", "sweeps", "workers", "jobs", "curves", "job", "metrics", "log"]) {
   state.addEventListener(name, () => view?.on[name]?.());
 }
 
 let announced = 0;
 state.addEventListener("jobs", () => {
-  const sweep = state.sweeps.get(state.topic.sweep);
+  const sweep = state.watchedSweep();
   if (sweep) document.title = `${view.title()} · foldfarm`;
   const final = sweep && sweep.pending + sweep.running === 0;
   if (!sweep || (Date.now() - announced < kAnnounceMs && !final)) return;
@@ -83,10 +101,10 @@ state.addEventListener("jobs", () => {
   text(document.getElementById("announcer"), `${sweep.id}: ${summary(sweep)}`);
 });
 
-state.addEventListener("connection", () => {
-  const status = document.getElementById("connection");
-  text(status, state.connected ? "live" : "no connection; trying again");
-  status.dataset.state = state.connected ? "live" : "lost";
+state.addEventListener("connection", showConnection);
+state.addEventListener("problem", () => {
+  showConnection();
+  if (view) showMain();
 });
 
 state.addEventListener("hello", () =>
@@ -98,7 +116,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   main.focus();
 });
 
-setInterval(() => view?.on.sweeps?.(), kTickMs);
+setInterval(() => view?.on.tick?.(), kTickMs);
 window.addEventListener("hashchange", () => route(true));
 setUpToken(() => view?.refresh?.());
 // For tests: what the page has heard so far.

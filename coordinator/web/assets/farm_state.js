@@ -4,7 +4,23 @@
 // the tab is hidden there is none (a browser grants six connections a host, so
 // forgotten tabs must not hold them). EventSource reconnects by itself and says
 // how far it was; a coordinator that was started anew has another `instance`,
-// and then everything is forgotten and read again.
+// and then everything is forgotten ("reset") and read again. A stream that the
+// coordinator refuses is asked for again, and "problem" says why it is not had.
+
+// Lines of the log that the page keeps; `foldfarm logs JOB` prints all.
+export const kMaxLines = 5000;
+// Until a stream that was refused is asked for again.
+const kRetryMs = 5000;
+
+// Forgets what a lost attempt reported beyond its checkpoint: it is trained
+// anew. Returns whether there was any. epochs: Map by number.
+function forgetLost(job, epochs) {
+  // A job that succeeded stands at its goal, however many epochs that took.
+  if (job.state === "SUCCEEDED") return false;
+  const lost = [...epochs.keys()].filter((epoch) => epoch > job.epoch);
+  for (const epoch of lost) epochs.delete(epoch);
+  return lost.length > 0;
+}
 
 export class FarmState extends EventTarget {
   constructor() {
@@ -27,13 +43,16 @@ export class FarmState extends EventTarget {
   }
 
   clearTopic() {
+    this.problem = "";        // Why the coordinator refuses the stream.
     this.sweepLoaded = false;
+    this.sweepId = "";        // Of the watched sweep; its topic may be a name.
     this.jobs = new Map();    // Of the watched sweep, by name, in its order.
     this.curves = new Map();  // By job: {attempt, points: Map(epoch -> loss)}.
     this.job = null;          // GetJobResponse of the watched job.
     this.metrics = new Map();  // Its epochs, by number: values.
     this.result = {};
-    this.log = [];            // Its lines, in order.
+    this.shortened = false;   // The last event took epochs back.
+    this.log = [];            // Its newest lines, in order.
   }
 
   // topic: {sweep, job, models}. Only other models: what is known stays.
@@ -62,13 +81,17 @@ export class FarmState extends EventTarget {
       handle(JSON.parse(event.data));
       this.tell(name);
     });
-    source.onopen = () => this.connect(true);
+    source.onopen = () => {
+      this.setProblem("");
+      this.connect(true);
+    };
     source.onerror = () => {
       this.connect(false);
       // A status that is no stream ends an EventSource for good: a page too
       // many, or a sweep that is gone. Somebody may mend that.
       if (source.readyState === EventSource.CLOSED && this.source === source) {
-        setTimeout(() => this.source === source && this.open(), 5000);
+        this.askWhy(source);
+        setTimeout(() => this.source === source && this.open(), kRetryMs);
       }
     };
     on("hello", (hello) => {
@@ -78,6 +101,7 @@ export class FarmState extends EventTarget {
         this.workers.clear();
         this.clearTopic();
         this.instance = hello.instance;
+        this.tell("reset");
         this.open();
         return;
       }
@@ -93,9 +117,13 @@ export class FarmState extends EventTarget {
     });
     on("jobs", (message) => {
       this.sweeps.set(message.sweep.id, message.sweep);
+      this.sweepId = message.sweep.id;
+      this.shortened = false;
       this.changed = message.jobs.map((job) => {
         const before = this.jobs.get(job.name);
         this.jobs.set(job.name, job);
+        const curve = this.curves.get(job.name);
+        if (curve && forgetLost(job, curve.points)) this.shortened = true;
         return {job, before};
       });
       this.sweepLoaded = true;
@@ -103,6 +131,7 @@ export class FarmState extends EventTarget {
     on("curves", (message) => this.addCurves(message.curves));
     on("job", (message) => {
       this.job = message;
+      this.shortened = forgetLost(message.job, this.metrics);
     });
     on("metrics", (message) => {
       for (const epoch of message.epochs) {
@@ -115,7 +144,27 @@ export class FarmState extends EventTarget {
       this.newLines = message.lines.filter(
           (line) => Number(line.sequence) > last);
       this.log.push(...this.newLines);
+      this.log.splice(0, Math.max(0, this.log.length - kMaxLines));
     });
+  }
+
+  // An EventSource does not say what it was answered; a question does.
+  async askWhy(source) {
+    const {sweep, job} = this.topic;
+    if (this.problem || !(sweep || job)) return;
+    const parts = job ? ["jobs", ...job.split("/")] : ["sweeps", sweep];
+    try {
+      await ask(parts.map(encodeURIComponent).join("/"));
+    } catch (error) {
+      // Without a status nobody answered.
+      if (error.status && this.source === source) this.setProblem(error.message);
+    }
+  }
+
+  setProblem(problem) {
+    if (this.problem === problem) return;
+    this.problem = problem;
+    this.tell("problem");
   }
 
   addCurves(curves) {
@@ -140,6 +189,11 @@ export class FarmState extends EventTarget {
     this.dispatchEvent(new Event(name));
   }
 
+  // The sweep that the page looks at, as far as it is known.
+  watchedSweep() {
+    return this.sweeps.get(this.sweepId || this.topic.sweep);
+  }
+
   // Sweeps, newest first.
   sweepList() {
     return [...this.sweeps.values()].sort(
@@ -154,10 +208,12 @@ export class FarmState extends EventTarget {
   }
 }
 
-// Asks the coordinator once. Throws an Error with its message.
+// Asks the coordinator once. Throws an Error with its message and HTTP status;
+// without a status when it does not answer.
 export async function ask(path, options = {}) {
   const response = await fetch(`/api/v1/${path}`, options);
   const body = await response.json().catch(() => null);
   if (response.ok) return body;
-  throw new Error(body?.error?.message || `the coordinator answered ${response.status}`);
+  const message = body?.error?.message || `the coordinator answered ${response.status}`;
+  throw Object.assign(new Error(message), {status: response.status});
 }

@@ -3,12 +3,11 @@
 import {actionButtons} from "./actions.js";
 import {LineChart} from "./charts.js";
 import {el, keyed, section, table, text} from "./dom.js";
+import {kMaxLines} from "./farm_state.js";
 import {bytes, clockTime, duration, loss, millis, progress, shownState, sweepLink} from "./format.js";
 import {describe} from "./grid.js";
 import {badge, setBadge} from "./overview.js";
 
-// Lines kept on the page; all of them are had with `foldfarm logs JOB`.
-const kMaxLines = 5000;
 // Pixels from the end that still count as the end.
 const kNearEnd = 40;
 
@@ -43,9 +42,15 @@ export class JobView {
         section("Log", "log-title", this.logBox),
         this.filesBlock);
     this.on = {
-      job: () => this.updateJob(),
+      job: () => {
+        this.updateJob();
+        if (this.state.shortened) this.drawCurve();
+      },
       metrics: () => this.updateMetrics(),
       log: () => this.updateLog(),
+      // All lines come once more.
+      reset: () => this.lines.replaceChildren(),
+      tick: () => this.updateJob(),
     };
     this.resultBlock.hidden = true;
     this.filesBlock.hidden = true;

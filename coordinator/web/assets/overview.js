@@ -66,6 +66,10 @@ export class Overview {
     this.on = {
       sweeps: () => this.updateSweeps(),
       workers: () => this.updateWorkers(),
+      tick: () => {
+        this.updateSweeps();
+        this.updateWorkers();
+      },
     };
     this.updateSweeps();
     this.updateWorkers();

@@ -41,13 +41,14 @@ export class SweepView {
       jobs: () => this.updateJobs(),
       sweeps: () => this.updateHead(),
       curves: () => this.drawCurves(),
+      tick: () => this.updateHead(),
     };
     this.loaded = false;
     this.updateHead();
   }
 
   title() {
-    const sweep = this.state.sweeps.get(this.id);
+    const sweep = this.state.watchedSweep();
     return sweep ? `${sweep.id} ${sweep.name}` : this.id;
   }
 
@@ -66,8 +67,9 @@ export class SweepView {
   }
 
   updateHead() {
-    const sweep = this.state.sweeps.get(this.id);
+    const sweep = this.state.watchedSweep();
     if (!sweep) return;
+    this.actions.target = sweep.id;
     text(this.heading, `${sweep.id} ${sweep.name}`);
     setBadge(this.badge, shownState(sweep));
     this.bar.set(sweep);
@@ -86,6 +88,7 @@ export class SweepView {
     const names = [...new Set([...this.state.jobs.values()].map((job) => job.model))];
     if (this.models === null && names.length > 0) this.chooseFirst(names);
     this.listModels(names);
+    if (this.state.shortened) this.drawCurves();
     // The ensemble has changed when a model may have become complete.
     const finished = (this.state.changed || []).some(({job, before}) =>
         job.state === "SUCCEEDED" && (!before || before.state !== "SUCCEEDED"));

@@ -20,6 +20,15 @@ TEST(IsValidNameTest, TakesWhatIsSafeInAPathAndInAJobsName) {
   EXPECT_FALSE(IsValidName(std::string(65, 'a'), 64));
 }
 
+TEST(LooksLikeSweepIdTest, OnlyWhatIsAnSAndANumber) {
+  for (const char* id : {"s1", "s25", "s007"}) {
+    EXPECT_TRUE(LooksLikeSweepId(id)) << id;
+  }
+  for (const char* name : {"", "s", "S1", "s1a", "s-1", "mars", "1"}) {
+    EXPECT_FALSE(LooksLikeSweepId(name)) << name;
+  }
+}
+
 TEST(NewRandomIdTest, IsHexAndNew) {
   std::set<std::string> ids;
   for (int i = 0; i < 100; ++i) ids.insert(NewRandomId());

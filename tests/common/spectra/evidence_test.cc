@@ -123,6 +123,52 @@ TEST(SampleCheckTest, AnImportKnowsNoModelsAndWarnsOnlyWhenNearlyAllIsEmpty) {
               ElementsAre(HasSubstr("30 to 130 °C")));
 }
 
+TEST(SampleCheckTest, OnlyASampleThatIsNearlyAllFlatIsSaid) {
+  ReadingSummary summary = Usual();
+  summary.flat_mz = 90;
+  EXPECT_THAT(SampleWarnings(summary, Scans(29, 990), {}), IsEmpty());
+  summary.flat_mz = 99;
+  EXPECT_THAT(SampleWarnings(summary, Scans(29, 990), {}),
+              ElementsAre("the abundance of 99 of its 100 m/z never rises: "
+                          "models see little of it"));
+  summary.flat_mz = 100;
+  EXPECT_THAT(ImportWarnings(summary, Scans(29, 990)),
+              ElementsAre("the abundance of 100 of its 100 m/z never rises: "
+                          "models see nothing of it"));
+}
+
+TEST(SampleCheckTest, AnMzIsFlatThatNeverRisesInTheScansThatAreShown) {
+  Readings readings;
+  const auto add = [&](int scan, double mz, double abundance) {
+    readings.time.push_back(scan);
+    readings.temperature.push_back(100 + 4 * scan);
+    readings.mz.push_back(mz);
+    readings.abundance.push_back(abundance);
+  };
+  for (int scan = 0; scan < 40; ++scan) {
+    add(scan, 2, 0);
+    add(scan, 4, 0.7 + 1e-4 * (scan % 3));
+    add(scan, 18, 1 + scan);
+    add(scan, 28, 1.0 / 3);
+    add(scan, 44, scan == 0 ? 9 : 3);
+    add(scan, 64, scan == 20 ? 1 : 2);
+  }
+  for (const Instrument instrument :
+       {Instrument::kCommercial, Instrument::kSamTestbed}) {
+    const auto sample = PrepareSample(readings, instrument);
+    ASSERT_TRUE(sample.ok()) << sample.status();
+    const ReadingSummary summary = SummarizeReadings(readings, *sample);
+    EXPECT_EQ(summary.num_mz, 6);
+    EXPECT_EQ(summary.flat_mz, 3) << "m/z 2, 28 and 44";
+  }
+  // Beside a reading beyond all measure, m/z 18 at 180 C, nothing is left of
+  // the others in single precision.
+  readings.abundance[20 * 6 + 2] = 1e300;
+  const auto sample = PrepareSample(readings, Instrument::kCommercial);
+  ASSERT_TRUE(sample.ok()) << sample.status();
+  EXPECT_EQ(SummarizeReadings(readings, *sample).flat_mz, 5);
+}
+
 TEST(SampleCheckTest, SummariesCountWhatPreparationLeavesOut) {
   Readings readings;
   const auto add = [&](double temperature, double mz) {

@@ -269,6 +269,9 @@ INSTANTIATE_TEST_SUITE_P(
                     "S1.csv:12: abundance is \"1e999\", expected a finite"},
         BadFeatures{"InfiniteTemperature", Features() + "5,inf,10,1\n",
                     "S1.csv:12: temp is \"inf\", expected a finite number"},
+        BadFeatures{"AbundanceBeyondMeasure", Features() + "5,80,10,-1e300\n",
+                    "S1.csv: m/z 10 at 80 C: abundance is -1e+300, -inf times "
+                    "the sample's largest, 6e-10, expected at most 1e+30"},
         BadFeatures{"TooFewFields", Features() + "5,80\n",
                     "S1.csv:12: 2 fields, expected 4: \"5,80\""},
         BadFeatures{"TooManyFields", Features() + "5,80,10,1,1\n",
@@ -331,6 +334,10 @@ INSTANTIATE_TEST_SUITE_P(
                  "3: sample_id is \"S9\", expected an id of metadata.csv"},
         BadTable{"LabelsTwice", "train_labels.csv", "S1,", "S0,",
                  "3: sample_id S0 again"},
+        BadTable{"LabelNotUtf8", "train_labels.csv", "sulfide",
+                 "sulf\xff"
+                 "ide",
+                 "1: column 3 is called \"sulf\\xffide\", expected UTF-8"},
         BadTable{"LabelColumnTwice", "train_labels.csv", "sulfide", "basalt",
                  "1: column \"basalt\" twice"}),
     [](const auto& info) { return info.param.name; });

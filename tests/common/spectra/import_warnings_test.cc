@@ -28,6 +28,9 @@ struct Recording {
   int degrees = 9;
   // Of a scan.
   int (*time)(int) = [](int scan) { return 10 * scan; };
+  int (*abundance)(int, int) = [](int scan, int mz) {
+    return 1 + (7 * scan + mz) % 11;
+  };
 };
 
 std::string Features(const Recording& recording) {
@@ -36,7 +39,7 @@ std::string Features(const Recording& recording) {
     for (int mz = 1; mz <= recording.num_mz; ++mz) {
       absl::StrAppend(&text, recording.time(scan), ",",
                       30 + recording.degrees * scan, ",", mz, ",",
-                      1 + (7 * scan + mz) % 11, "\n");
+                      recording.abundance(scan, mz), "\n");
     }
   }
   return text;
@@ -106,6 +109,25 @@ TEST_F(ImportWarningsTest, SamplesThatShowLittleAreTakenAndTold) {
   EXPECT_THAT(warnings[1], HasSubstr("50 % of its readings have the time"));
   EXPECT_THAT(warnings[2], HasSubstr("its readings span 30 to 129 °C"));
   EXPECT_THAT(warnings[3], HasSubstr("it has readings of 1 m/z"));
+}
+
+TEST_F(ImportWarningsTest, ASampleWhoseAbundancesAreConstantIsTold) {
+  AddRecording("usual", {});
+  AddRecording("constant", {.abundance = [](int, int mz) { return 3 + mz; }});
+  // Helium alone is seldom quite still.
+  AddRecording("helium", {.abundance = [](int scan, int mz) {
+                 return mz == 4 ? 900 + scan % 7 : 0;
+               }});
+  const ImportResult result = Import();
+  std::vector<std::string> told;
+  for (const OddSample& sample : result.odd) {
+    told.push_back(absl::StrCat(sample.id, ": ", sample.warning));
+  }
+  EXPECT_THAT(told,
+              ElementsAre("constant: the abundance of 25 of its 25 m/z never "
+                          "rises: models see nothing of it",
+                          "helium: the abundance of 24 of its 25 m/z never "
+                          "rises: models see little of it"));
 }
 
 TEST_F(ImportWarningsTest, SamplesWithAnothersFeaturesFileAreTold) {

@@ -245,6 +245,29 @@ TEST(PrepareTest, AbundancesThatAreNeverPositiveAreRefused) {
       HasSubstr("the largest abundance is -10, expected more than 0"));
 }
 
+TEST(PrepareTest, AnAbundanceThatSinglePrecisionCannotHoldIsRefused) {
+  for (const Instrument instrument :
+       {Instrument::kCommercial, Instrument::kSamTestbed}) {
+    Readings r = TwoMz(5);
+    r.abundance[3] = -1e300;  // m/z 20, of the second scan.
+    EXPECT_THAT(std::string(PrepareSample(r, instrument).status().message()),
+                HasSubstr("m/z 20 at 40 C: abundance is -1e+300, -1e+298 times "
+                          "the sample's largest, 100, expected at most 1e+30"));
+    for (double& a : r.abundance) a = a < 0 ? a : 1e-300;
+    EXPECT_THAT(std::string(PrepareSample(r, instrument).status().message()),
+                HasSubstr("abundance is -1e+300, -inf times the sample's "
+                          "largest, 1e-300"));
+    // What is taken stays finite.
+    r = TwoMz(5);
+    r.abundance[3] = -9e31;
+    const SampleTensors t = ToTensors(Prepare(r, instrument));
+    for (const auto* values :
+         {&t.abundance, &t.baseline, &t.offsets, &t.offsets_baseline}) {
+      for (const float value : *values) EXPECT_FALSE(std::isinf(value));
+    }
+  }
+}
+
 TEST(PrepareTest, TensorsHoldNaNWhereThereIsNoReading) {
   Readings r = TwoMz(5);
   Append(r, 4, 70, 10, 7);  // The same scan and m/z again: the last one stays.

@@ -187,6 +187,16 @@ TEST(SweepErrorsTest, AFileWithoutNameOrModelsIsRefused) {
               ElementsAre(HasSubstr("the sweep: expected a map of options")));
 }
 
+TEST(SweepErrorsTest, ASweepIsNotNamedLikeAnId) {
+  const absl::Status status =
+      ParseSweep("name: s25\nmodels:\n  - {name: a, arch: {none: {}}}\n",
+                 "mars.yaml")
+          .status();
+  EXPECT_EQ(status.message(),
+            "mars.yaml:1:7: name is \"s25\", which is how the farm's own ids "
+            "look; expected another one");
+}
+
 TEST(SweepErrorsTest, DefaultsHaveNeitherNameNorLike) {
   EXPECT_THAT(Mistakes("name: s\ndefaults: {name: d, like: a}\n"
                        "models: [{name: a, arch: {none: {}}}]\n"),

@@ -11,6 +11,7 @@
 
 #include "common/base/json_text.h"
 #include "coordinator/cli/model_card.h"
+#include "coordinator/cli/oof_table.h"
 
 namespace foldfarm {
 namespace {
@@ -205,6 +206,14 @@ TEST(ModelCardTest, SaysWhatWhereFromHowGoodAndHowToUse) {
   EXPECT_THAT(card, HasSubstr("foldfarm-trainer predict mars-bundle"));
   EXPECT_THAT(card, HasSubstr("| good | conv1d | 1.0000 | all |"));
   EXPECT_THAT(card, HasSubstr("| models/good/0.safetensors | 7 | `abc` |"));
+}
+
+TEST(PrevalenceTest, IsThatOfTheSamplesThatWereTrainedOn) {
+  OofMatrix oof = Oof();
+  oof.truth = {1, 0, 0, 0, 1, 1, 1, 0};
+  EXPECT_THAT(Prevalence(oof, {"sulfate", "carbonate", "oxalate"}),
+              ElementsAre(0.25, 0.75, 0.5));
+  EXPECT_THAT(Prevalence(OofMatrix(), {"sulfate"}), ElementsAre(0.5));
 }
 
 }  // namespace

@@ -375,6 +375,12 @@ INSTANTIATE_TEST_SUITE_P(
                   "--output is \"jsno\", expected table or json (did you mean "
                   "\"json\"?)"},
         UsageCase{{"oof", "s1"}, "--out"},
+        UsageCase{
+            {"run", "a.yaml", "--data", "d", "--dir", "o", "--device", "tpu"},
+            "--device: got \"tpu\", expected auto, cpu or cuda:N"},
+        UsageCase{{"run", "a.yaml", "--data", "d", "--dir", "o", "--device",
+                   "cuda:0,cuda:1,cuda:0"},
+                  "cuda:0 is named twice"},
         UsageCase{{"submit", "a.yaml"}, "--dataset is required"},
         UsageCase{{"dataset"}, "subcommand"}));
 

@@ -1,9 +1,26 @@
 #include "coordinator/cli/completion.h"
 
-#include <CLI/CLI.hpp>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <grpcpp/server_context.h>
+#include <sys/stat.h>
 
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/clock.h"
+#include "common/base/files.h"
+#include "common/rpc/certificates.h"
+#include "foldfarm/v1/farm.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/certs.h"
 
 namespace foldfarm {
 namespace {
@@ -198,6 +215,115 @@ TEST_F(CompleteTest, HasNothingToSayAfterNonsense) {
 TEST_F(CompleteTest, AfterTheLastArgumentOnlyOptionsFollow) {
   EXPECT_THAT(Words({"jobs", "s1", ""}), Contains("--state"));
   EXPECT_THAT(Words({"jobs", "s1", ""}), Not(Contains("s1")));
+}
+
+constexpr char kToken[] = "person-0123456789";
+
+// A farm of one sweep for who shows the token.
+class GuardedFarm final : public v1::FarmService::Service {
+ public:
+  grpc::Status ListSweeps(grpc::ServerContext* context,
+                          const v1::ListSweepsRequest*,
+                          v1::ListSweepsResponse* reply) override {
+    const auto shown = context->client_metadata().find("authorization");
+    if (shown == context->client_metadata().end() ||
+        absl::string_view(shown->second.data(), shown->second.size()) !=
+            absl::StrCat("Bearer ", kToken)) {
+      return {grpc::StatusCode::UNAUTHENTICATED, "no token"};
+    }
+    v1::Sweep& sweep = *reply->add_sweeps();
+    sweep.set_id("s1");
+    sweep.set_name("mars");
+    return grpc::Status::OK;
+  }
+};
+
+// An environment variable, until the end of the scope.
+class ScopedVariable {
+ public:
+  ScopedVariable(const char* name, const std::string& value) : name_(name) {
+    if (const char* former = std::getenv(name)) former_ = former;
+    setenv(name, value.c_str(), 1);
+  }
+  ~ScopedVariable() {
+    if (former_.has_value()) {
+      setenv(name_, former_->c_str(), 1);
+    } else {
+      unsetenv(name_);
+    }
+  }
+  ScopedVariable(const ScopedVariable&) = delete;
+  ScopedVariable& operator=(const ScopedVariable&) = delete;
+
+ private:
+  const char* const name_;
+  std::optional<std::string> former_;
+};
+
+// The farm's own names, over TLS and with a token.
+class CoordinatorNamesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = MakeTemporaryDirectory("completion").value();
+    ASSERT_EQ(MakeCerts(folder_, "localhost,127.0.0.1"), 0);
+    const auto tls = MakeServerTls({JoinPath(folder_, "localhost.crt"),
+                                    JoinPath(folder_, "localhost.key"), ""},
+                                   Clock::Real().Now());
+    ASSERT_TRUE(tls.ok()) << tls.status();
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", *tls, &port_);
+    builder.RegisterService(&farm_);
+    server_ = builder.BuildAndStart();
+    ASSERT_NE(server_, nullptr);
+  }
+  void TearDown() override {
+    if (server_ != nullptr) server_->Shutdown();
+    EXPECT_TRUE(RemoveRecursively(folder_).ok());
+  }
+
+  std::string Ca() const { return JoinPath(folder_, "ca.crt"); }
+  std::vector<std::string> Sweeps(const std::vector<std::string>& words) const {
+    const NameSource names =
+        CoordinatorNames(words, absl::StrCat("127.0.0.1:", port_));
+    std::vector<std::string> found;
+    // On a busy machine the first call may end before it is connected.
+    for (int tries = 0; tries < 10 && found.empty(); ++tries) {
+      for (const Candidate& one : names(NameKind::kSweep, "")) {
+        found.push_back(one.word);
+      }
+    }
+    return found;
+  }
+
+  GuardedFarm farm_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+  std::string folder_;
+};
+
+TEST_F(CoordinatorNamesTest, AreAskedForAsTheEnvironmentSays) {
+  const ScopedVariable ca("FOLDFARM_TLS_CA", Ca());
+  EXPECT_THAT(Sweeps({"status", ""}), IsEmpty());
+  const ScopedVariable token("FOLDFARM_TOKEN", kToken);
+  EXPECT_THAT(Sweeps({"status", ""}), ElementsAre("s1", "mars"));
+}
+
+TEST_F(CoordinatorNamesTest, AreAskedForAsTheLineSaysBeforeTheEnvironment) {
+  const ScopedVariable ca("FOLDFARM_TLS_CA", JoinPath(folder_, "none.crt"));
+  const std::string file = JoinPath(folder_, "token");
+  ASSERT_TRUE(WriteFileAtomically(file, absl::StrCat(kToken, "\n")).ok());
+  ASSERT_EQ(chmod(file.c_str(), 0600), 0);
+  const std::string token = absl::StrCat("--token-file=", file);
+  EXPECT_THAT(Sweeps({"--tls-ca", Ca(), "status", token, ""}),
+              ElementsAre("s1", "mars"));
+  EXPECT_THAT(
+      Sweeps({token, absl::StrCat("--tls-ca=", Ca()), "status", "--output"}),
+      ElementsAre("s1", "mars"));
+  const ScopedVariable home("HOME", folder_);
+  EXPECT_THAT(Sweeps({"--tls-ca", "~/ca.crt", "status", token, ""}),
+              ElementsAre("s1", "mars"));
+  // The last word is not finished, and nothing yet.
+  EXPECT_THAT(Sweeps({token, "status", "--tls-ca", Ca()}), IsEmpty());
 }
 
 TEST(CompletionTextTest, IsALineOfKindAndThenALineACandidate) {

@@ -207,6 +207,13 @@ TEST(EpochTimesTest, EpochsFollowTheirAttemptAndDoNotOutliveIt) {
   EXPECT_THAT(SecondsOf(TwoAttempts()), ElementsAre(112, 124, 130, 212));
 }
 
+TEST(EpochTimesTest, WhatWasTakenOverCameBeforeTheFirstAttempt) {
+  JobRecord job = TwoAttempts();
+  job.metrics.mutable_epochs(0)->set_token(1);
+  job.metrics.mutable_epochs(1)->set_token(1);
+  EXPECT_THAT(SecondsOf(job), ElementsAre(88, 100, 112, 212));
+}
+
 TEST(EpochTimesTest, NothingRunsBackwards) {
   JobRecord job = TwoAttempts();
   // An epoch of nobody known, and one that claims to have taken no time.

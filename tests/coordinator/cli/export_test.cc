@@ -1,6 +1,8 @@
 // export: files that other programs load.
 #include "coordinator/cli/export.h"
 
+#include <unistd.h>
+
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -19,6 +21,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 using Json = nlohmann::json;
@@ -204,6 +207,71 @@ TEST_F(ExportTest, FilesThatAreThereAreKeptAndOthersReplaced) {
   EXPECT_EQ(ReadFile(Path("models/trees/0.ubj")).value(), "trees");
 }
 
+TEST_F(ExportTest, WhatAnEarlierExportWroteAndThisOneLacksIsRemoved) {
+  ASSERT_EQ(Export().exit_status, 0);
+  farm_.jobs.erase(farm_.jobs.begin(), farm_.jobs.begin() + 2);
+  const Outcome outcome = Export();
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              HasSubstr("Removed 1 file of an earlier export that this one "
+                        "does not have: gru/0.safetensors"));
+  EXPECT_FALSE(FileExists(Path("models/gru")));
+  EXPECT_EQ(ReadFile(Path("models/trees/0.ubj")).value(), "trees");
+  EXPECT_THAT(Export().err, Not(HasSubstr("Removed")));
+}
+
+TEST_F(ExportTest, WhatIsTrainedAgainIsNotRemoved) {
+  ASSERT_EQ(Export().exit_status, 0);
+  farm_.jobs[0].mutable_job()->set_state(v1::Job::PENDING);
+  EXPECT_THAT(Export().err, Not(HasSubstr("Removed")));
+  EXPECT_EQ(ReadFile(Path("models/gru/0.safetensors")).value(), weights_);
+  farm_.jobs.erase(farm_.jobs.begin());
+  for (v1::GetJobResponse& job : farm_.jobs) {
+    job.mutable_job()->set_state(v1::Job::PENDING);
+  }
+  EXPECT_EQ(Export().exit_status, 1);
+  EXPECT_EQ(ReadFile(Path("models/gru/0.safetensors")).value(), weights_);
+  EXPECT_EQ(ReadFile(Path("models/trees/0.ubj")).value(), "trees");
+}
+
+TEST_F(ExportTest, NothingButWhatAnExportWroteIsRemoved) {
+  ASSERT_EQ(Export().exit_status, 0);
+  // One model says nothing of the others.
+  EXPECT_THAT(Export({"--model", "trees"}).err, Not(HasSubstr("Removed")));
+  EXPECT_EQ(ReadFile(Path("models/gru/0.safetensors")).value(), weights_);
+  ASSERT_EQ(Export().exit_status, 0);
+
+  // An index that names what is elsewhere, is a folder, or is no path.
+  ASSERT_TRUE(MakeDirectories(Path("elsewhere")).ok());
+  Write("elsewhere/x", "precious");
+  Write("precious", "precious");
+  ASSERT_EQ(symlink(Path("elsewhere").c_str(), Path("models/link").c_str()), 0);
+  auto index = ParseOrderedJson(ReadFile(Path("models/index.json")).value());
+  for (const std::string& path :
+       {std::string("../precious"), Path("precious"), std::string("link/x"),
+        std::string("gru/../../precious"), std::string("gru"),
+        std::string("never/was")}) {
+    nlohmann::ordered_json file;
+    file["path"] = path;
+    file["sha256"] = Sha256Hex("precious");
+    index["files"].push_back(file);
+  }
+  index["files"].push_back(7);
+  Write("models/index.json", JsonText(index, 1) + "\n");
+  // Changed since, and never exported.
+  Write("models/gru/0.safetensors", "mine");
+  Write("models/gru/notes.txt", "mine");
+  farm_.jobs.erase(farm_.jobs.begin(), farm_.jobs.begin() + 2);
+  const Outcome outcome = Export();
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, Not(HasSubstr("Removed")));
+  EXPECT_EQ(ReadFile(Path("precious")).value_or(""), "precious");
+  EXPECT_EQ(ReadFile(Path("elsewhere/x")).value_or(""), "precious");
+  EXPECT_EQ(ReadFile(Path("models/gru/0.safetensors")).value_or(""), "mine");
+  EXPECT_EQ(ReadFile(Path("models/gru/notes.txt")).value_or(""), "mine");
+  EXPECT_FALSE(FileExists(Path("models/never")));
+}
+
 TEST_F(ExportTest, OneModelCanBeChosen) {
   EXPECT_EQ(Export({"--model", "trees"}).exit_status, 0);
   EXPECT_FALSE(FileExists(Path("models/gru/0.safetensors")));
@@ -212,6 +280,22 @@ TEST_F(ExportTest, OneModelCanBeChosen) {
   EXPECT_THAT(outcome.err,
               HasSubstr("s1 has no model \"tree\" (did you mean \"trees\"?)"));
   EXPECT_EQ(Export({"--model", "prior"}).exit_status, 1);
+}
+
+TEST_F(ExportTest, AFoldThatWasRetriedWithOtherOptionsHasItsOwn) {
+  farm_.AddJob("gru", 2, v1::Job::SUCCEEDED,
+               {{"weights.safetensors", weights_}});
+  v1::ModelSpec& model = *farm_.jobs.back().mutable_model();
+  model.mutable_representation()->set_min_clip(0.25);
+  EXPECT_EQ(Export().exit_status, 0);
+  const Json index = ParseJson(ReadFile(Path("models/index.json")).value());
+  std::map<std::string, Json> files;
+  for (const Json& file : index["files"]) files[file["path"]] = file;
+  EXPECT_EQ(files["gru/2.safetensors"]["options"]["representation"]["minClip"],
+            0.25);
+  EXPECT_FALSE(files["gru/0.safetensors"].contains("options"));
+  EXPECT_FALSE(index["models"]["gru"].contains("representation"))
+      << "as of the first fold";
 }
 
 TEST_F(ExportTest, OtherFormatsAreRefusedWithWhatIsPossible) {

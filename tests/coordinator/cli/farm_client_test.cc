@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "common/rpc/status.h"
 #include "coordinator/cli/cli.h"
+#include "tests/testing/fake_clock.h"
 
 namespace foldfarm {
 namespace {
@@ -116,6 +118,21 @@ TEST(CoordinatorAddressTest, WhatIsNoneIsWrongUsageAndSaysWhereItStands) {
   } else {
     setenv("FOLDFARM_COORDINATOR", kept.c_str(), 1);
   }
+}
+
+TEST(FarmClientTest, AWaitLooksTenTimesASecondWhetherItIsCancelled) {
+  FakeClock clock;
+  FarmClient client("127.0.0.1:1");
+  int looks = 0;
+  EXPECT_TRUE(client.WaitToTryAgain(clock, absl::Milliseconds(500), [&] {
+    ++looks;
+    clock.Advance(absl::Milliseconds(100));
+    return false;
+  }));
+  EXPECT_EQ(looks, 5);
+  EXPECT_FALSE(client.WaitToTryAgain(clock, absl::Hours(1),
+                                     [&] { return ++looks == 7; }));
+  EXPECT_EQ(looks, 7);
 }
 
 TEST(FarmClientTest, WhatACoordinatorSaysStaysAsItIs) {

@@ -3,11 +3,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
@@ -120,6 +124,71 @@ TEST_F(JsonSummaryTest, OofNeedsAFolderBeforeItAsksAnybody) {
   EXPECT_THAT(outcome.err,
               AllOf(HasSubstr("there is no folder " + Path("none")),
                     HasSubstr("--out")));
+}
+
+TEST_F(JsonSummaryTest, WhatIsNoFileIsNeverReplacedByOne) {
+  ASSERT_EQ(symlink("/dev/full", Path("full").c_str()), 0);
+  ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
+  ASSERT_EQ(symlink("nothing", Path("dangling").c_str()), 0);
+  const std::string sweep =
+      Sweep("  - {name: a, arch: {conv1d: {widths: [4], kernel: 3}}}\n");
+  const std::vector<std::vector<std::string>> commands = {
+      std::vector<std::string>{"oof", "s1"},
+      std::vector<std::string>{"report", "s1"},
+      std::vector<std::string>{"backup"},
+      std::vector<std::string>{"predict", "s1", "--dataset", "data"},
+      std::vector<std::string>{"render", "--dataset", "data", "--sample", "S0",
+                               "--sweep", sweep, "--model", "a"}};
+  for (const std::vector<std::string>& command : commands) {
+    const auto refusal = [&](const std::string& out) {
+      std::vector<std::string> words = command;
+      words.insert(words.end(), {"--out", out});
+      const Outcome outcome = Run(words);
+      EXPECT_EQ(outcome.exit_status, 1) << command[0] << " " << out;
+      return outcome.err;
+    };
+    EXPECT_THAT(refusal(Path("full")),
+                HasSubstr("full is a device, expected a file to write"))
+        << command[0];
+    EXPECT_THAT(refusal(Path("fifo")),
+                HasSubstr("fifo is a FIFO, expected a file to write"))
+        << command[0];
+    EXPECT_THAT(refusal(Path("dangling")),
+                HasSubstr("dangling is a symbolic link to nothing"))
+        << command[0];
+    EXPECT_THAT(refusal(""),
+                HasSubstr("--out is empty, expected a file's name"))
+        << command[0];
+  }
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("full")));
+  EXPECT_TRUE(std::filesystem::is_fifo(Path("fifo")));
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("dangling")));
+}
+
+TEST_F(JsonSummaryTest, ALinkToAFileStaysAndTheFileIsWritten) {
+  ASSERT_TRUE(MakeDirectories(Path("real")).ok());
+  Write("real/oof.csv", "old");
+  Write("real/farm.db", "old");
+  ASSERT_EQ(symlink("real/oof.csv", Path("oof.csv").c_str()), 0);
+  ASSERT_EQ(symlink("real/farm.db", Path("farm.db").c_str()), 0);
+  const Outcome oof = Run({"oof", "s1", "--out", Path("oof.csv")});
+  EXPECT_EQ(oof.exit_status, 0) << oof.err;
+  EXPECT_THAT(oof.err, HasSubstr(absl::StrCat("rows to ", Path("oof.csv"))));
+  const Outcome backup = Run({"backup", "--out", Path("farm.db")});
+  EXPECT_EQ(backup.exit_status, 0) << backup.err;
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("oof.csv")));
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("farm.db")));
+  EXPECT_THAT(ReadFile(Path("real/oof.csv")).value(), HasSubstr("S0"));
+  EXPECT_EQ(ReadFile(Path("real/farm.db")).value(), "database");
+}
+
+TEST_F(JsonSummaryTest, EveryFileOfAPredictionIsLookedAtBeforeAnythingRuns) {
+  ASSERT_EQ(mkfifo(Path("sub.tta1.csv").c_str(), 0600), 0);
+  const Outcome outcome = Run({"predict", "s1", "--dataset", "data", "--tta",
+                               "1,4", "--out", Path("sub.csv")});
+  EXPECT_EQ(outcome.exit_status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("sub.tta1.csv is a FIFO"));
+  EXPECT_TRUE(farm_.predicting.source().empty());
 }
 
 }  // namespace

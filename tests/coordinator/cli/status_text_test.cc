@@ -33,6 +33,14 @@ std::string Text(const StatusInput& input, size_t width = 100) {
   return StatusText(input, kNow, absl::UTCTimeZone(), width, false);
 }
 
+// A complete model with its log loss, shrunk.
+void AddScores(const std::string& model, double log_loss, StatusInput& input) {
+  if (!input.ensemble.has_value()) input.ensemble.emplace();
+  v1::ModelScores& scores = *input.ensemble->add_models();
+  scores.set_model(model);
+  scores.mutable_scores()->set_log_loss_shrink_0002(log_loss);
+}
+
 TEST(StatusTextTest, AnswersHowFarHowGoodAndWhenItIsDone) {
   StatusInput input = Input({Done("gru", 0, 0.14), Done("gru", 1, 0.16),
                              MakeJob("vit", 0, v1::Job::RUNNING, 50),
@@ -46,7 +54,7 @@ TEST(StatusTextTest, AnswersHowFarHowGoodAndWhenItIsDone) {
   }
   input.history.Add("s3/vit/0", metrics);
   input.ensemble.emplace();
-  input.ensemble->add_models();
+  AddScores("gru", 0.1499, input);
   input.ensemble->mutable_ensemble()->set_log_loss_shrink_0002(0.1326);
   input.ensemble->mutable_ensemble()->set_accuracy(0.953);
   input.workers.emplace();
@@ -62,8 +70,22 @@ TEST(StatusTextTest, AnswersHowFarHowGoodAndWhenItIsDone) {
             HasSubstr("2 of 4 jobs done, 1 running, 1 pending; 1 of 1 slot "
                       "busy on 1 worker\n"),
             HasSubstr("ensemble of 1: log loss 0.1326, accuracy 95.3 %; best "
-                      "model: gru 0.1500\n"),
+                      "model: gru 0.1499\n"),
             HasSubstr("gru    0.1500  0.1400  0.1600"), HasSubstr("50 %")));
+}
+
+TEST(StatusTextTest, TheBestModelIsScoredAsTheEnsembleIs) {
+  // Its jobs' log losses are not shrunk, and would put the other first.
+  StatusInput input = Input({Done("mine", 0, 0.4479), Done("mine", 1, 0.4477),
+                             Done("other", 0, 0.4476)});
+  EXPECT_THAT(Text(input), HasSubstr("\nbest model: other 0.4476\n"));
+  AddScores("mine", 0.4475, input);
+  AddScores("other", 0.4480, input);
+  input.ensemble->mutable_ensemble()->set_log_loss_shrink_0002(0.4475);
+  input.ensemble->mutable_ensemble()->set_accuracy(0.8);
+  EXPECT_THAT(Text(input),
+              HasSubstr("ensemble of 2: log loss 0.4475, accuracy 80.0 %; best "
+                        "model: mine 0.4475\n"));
 }
 
 TEST(StatusTextTest, SaysThatItIsPaused) {

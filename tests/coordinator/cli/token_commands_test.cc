@@ -6,13 +6,17 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <memory>
 #include <ostream>
 #include <sstream>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/subprocess.h"
 #include "common/rpc/tokens.h"
 #include "coordinator/cli/cli.h"
 
@@ -83,6 +87,41 @@ TEST_F(TokenCommandsTest, ATokenThatCannotBePrintedIsNotAdded) {
     std::ostringstream out;
     EXPECT_EQ(AddWorker(name, out).exit_status, 0);
   }
+}
+
+TEST_F(TokenCommandsTest, ThoseThatAddAtOnceLoseNoLine) {
+  constexpr int kAtOnce = 8;
+  std::vector<std::unique_ptr<Subprocess>> programs;
+  for (int i = 0; i < kAtOnce; ++i) {
+    SubprocessOptions options;
+    options.argv = {JoinPath(FOLDFARM_BIN_DIR, "foldfarm"),
+                    "token",
+                    "new",
+                    "--role=worker",
+                    absl::StrCat("--name=gpu", i),
+                    absl::StrCat("--add-to=", tokens_)};
+    auto program = Subprocess::Spawn(options);
+    ASSERT_TRUE(program.ok()) << program.status();
+    programs.push_back(*std::move(program));
+  }
+  size_t added = 0;
+  for (const auto& program : programs) {
+    if (program->Wait().exit_status == 0) ++added;
+  }
+  // Who was refused knows that.
+  EXPECT_GE(added, 1u);
+  EXPECT_THAT(*ReadTokenFile(tokens_), SizeIs(added));
+  EXPECT_FALSE(FileExists(tokens_ + ".new"));
+}
+
+TEST_F(TokenCommandsTest, WhoAddsBesideAnotherIsRefused) {
+  std::ofstream(tokens_ + ".new") << "half";
+  std::ostringstream out;
+  const Outcome outcome = AddWorker("gpu1", out);
+  EXPECT_EQ(outcome.exit_status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("somebody adds a token right now"));
+  EXPECT_FALSE(FileExists(tokens_));
+  EXPECT_TRUE(FileExists(tokens_ + ".new"));
 }
 
 TEST_F(TokenCommandsTest, NoTokenIsPrintedThatTheFileWouldNotTake) {

@@ -1,10 +1,13 @@
-// workers, drain: what they say of workers that are not what one hopes.
+// workers, drain: what they say of workers that are not what one hopes. jobs,
+// job: how long a job took.
 #include "coordinator/cli/worker_commands.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -53,6 +56,45 @@ TEST_F(WorkerCommandsTest, ADrainCountsTheJobsInWords) {
   EXPECT_THAT(Run({"drain", "w1"}).out,
               HasSubstr("; the 2 jobs that it runs leave a checkpoint and go "
                         "back to the farm, uncharged."));
+}
+
+class JobTimeTest : public ScriptedFarmTest {
+ protected:
+  // gru/0, tried for so many seconds each time, a minute apart.
+  void AddJobOf(const std::vector<int>& seconds) {
+    farm_.AddJob("gru", 0, v1::Job::SUCCEEDED, {});
+    v1::GetJobResponse& job = farm_.jobs.back();
+    int64_t start = 1'700'000'000;
+    for (const int took : seconds) {
+      v1::Attempt& attempt = *job.add_attempts();
+      attempt.set_number(job.attempts_size());
+      attempt.set_state(v1::Attempt::SUCCEEDED);
+      attempt.mutable_start_time()->set_seconds(start);
+      attempt.mutable_end_time()->set_seconds(start + took);
+      start += took + 60;
+    }
+    const v1::Attempt& last = *job.attempts().rbegin();
+    job.mutable_job()->set_attempt_count(job.attempts_size());
+    *job.mutable_job()->mutable_start_time() = last.start_time();
+    *job.mutable_job()->mutable_end_time() = last.end_time();
+  }
+};
+
+TEST_F(JobTimeTest, OfAJobIsThatOfAllItsAttempts) {
+  AddJobOf({20, 30, 42, 5});
+  EXPECT_THAT(Run({"job", "s1/gru/0"}).out,
+              HasSubstr(", time 1m 37s in 4 attempts\n"));
+}
+
+TEST_F(JobTimeTest, OfOneAttemptIsNotCounted) {
+  AddJobOf({42});
+  EXPECT_THAT(Run({"job", "s1/gru/0"}).out, HasSubstr(", time 42s\n"));
+}
+
+TEST_F(JobTimeTest, InTheListIsThatOfTheLastAttemptAndSaysSo) {
+  AddJobOf({20, 42});
+  EXPECT_THAT(Run({"jobs", "s1"}).out, AllOf(HasSubstr("ATTEMPTS  LAST TRY"),
+                                             HasSubstr("       2       42s")));
 }
 
 }  // namespace

@@ -206,7 +206,9 @@ TEST_F(JobQueueControlTest, AnOptionThatIsNoneIsRefusedAndNothingChanges) {
        {std::pair("train.batchh=4", "did you mean"),
         std::pair("tta=4", "changes the whole sweep"),
         std::pair("train.batch=-1", "-1"),
-        std::pair("labels=[oxalate]", "keeps its architecture")}) {
+        std::pair("labels=[oxalate]", "keeps its architecture"),
+        std::pair("representation.min_clip=0.2", "all folds of a model"),
+        std::pair("augment.mz_var=0.25", "what it is fed")}) {
     RetryWish wish;
     wish.overrides = {set};
     const absl::Status status =

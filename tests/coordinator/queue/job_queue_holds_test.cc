@@ -74,6 +74,8 @@ TEST_F(HoldsTest, ADrainedWorkerGivesItsJobsBackUnchargedAndGetsNoMore) {
   EXPECT_EQ(Job(lease).failed_count, 0);
   EXPECT_THAT(Acquire(worker), IsEmpty());
   EXPECT_EQ(Worker("w").hold->reason, "new fans");
+  ASSERT_TRUE(queue_->DrainWorker("w", "new\n\x1B[31mfans").ok());
+  EXPECT_EQ(Worker("w").hold->reason, "new??[31mfans") << "reaches terminals";
   EXPECT_FALSE(Quarantined("w"));
   EXPECT_THAT(WaitingReason(Jobs(1)[0]), HasSubstr("drained"));
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/queue/job_queue.h"
+#include "coordinator/queue/report_limits.h"
 #include "tests/coordinator/queue/queue_fixture.h"
 
 namespace foldfarm {
@@ -135,6 +136,25 @@ TEST_F(JobQueueInputsTest, AUsersProgramGoesOnlyToWorkersThatRunOne) {
   ASSERT_EQ(leases[0].inputs_size(), 1);
   EXPECT_EQ(leases[0].inputs(0).name(), "run.sh");
   EXPECT_EQ(Job(leases[0]).epochs, 4);
+}
+
+TEST_F(JobQueueInputsTest, AProgramMayTrainLongerThanItSaidButNotForEver) {
+  ASSERT_TRUE(Submit(ExecSweep(), "r").ok());
+  const v1::Lease lease = Acquire(RegisterExec("open"))[0];
+  v1::ReportProgressRequest report;
+  report.set_token(lease.token());
+  v1::EpochMetrics& metrics = *report.add_epochs();
+  (*metrics.mutable_values())["log_loss"] = 0.5;
+  for (const int epoch : {5, kMaxEpochs}) {
+    metrics.set_epoch(epoch);
+    const auto reported = Call(&JobQueue::ReportProgress, report);
+    EXPECT_TRUE(reported.ok()) << reported.status();
+  }
+  metrics.set_epoch(kMaxEpochs + 1);
+  EXPECT_EQ(Call(&JobQueue::ReportProgress, report).status(),
+            absl::InvalidArgumentError("metrics of epoch 1000001, expected 1 "
+                                       "to 1000000"));
+  EXPECT_EQ(Job(lease).epoch, kMaxEpochs);
 }
 
 TEST_F(JobQueueInputsTest, AProgramThatWaitsDoesNotHoldUpOthers) {

@@ -13,6 +13,7 @@
 namespace foldfarm {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -162,6 +163,105 @@ TEST_F(LeasesTest, AHeartbeatThatWaitedForAHungDiskKeepsItsLease) {
   answered.WaitForNotification();
   disk.join();
   EXPECT_EQ(Job(lease).state, v1::Job::RUNNING);
+}
+
+class WorkerNamesTest : public QueueFixture {
+ protected:
+  absl::StatusOr<int64_t> TryRegister(const std::string& host,
+                                      int64_t former = 0,
+                                      std::vector<int64_t> held = {}) {
+    v1::RegisterRequest request;
+    request.mutable_held_tokens()->Add(held.begin(), held.end());
+    request.set_name("gpu1");
+    request.set_host(host);
+    request.set_slots(1);
+    request.set_former_session(former);
+    auto response = Call(&JobQueue::Register, request);
+    if (!response.ok()) return response.status();
+    return response->session();
+  }
+  void Hear(int64_t session) {
+    clock_.Advance(absl::Seconds(1));
+    v1::HeartbeatRequest request;
+    request.set_session(session);
+    const auto response = Call(&JobQueue::Heartbeat, request);
+    ASSERT_TRUE(response.ok()) << response.status();
+  }
+  std::string Refusal(const std::string& host, int64_t former = 0) {
+    const absl::Status status = TryRegister(host, former).status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    return std::string(status.message());
+  }
+};
+
+TEST_F(WorkerNamesTest, OfTwoOnOneHostTheFirstIsReplacedForGood) {
+  const int64_t first = *TryRegister("a");
+  Hear(first);
+  // As a daemon that was restarted.
+  const int64_t second = *TryRegister("a");
+  Hear(second);
+  EXPECT_EQ(Refusal("a", first),
+            "another worker has registered as gpu1, on host a; give each a "
+            "--name of its own");
+  Hear(second);
+}
+
+TEST_F(WorkerNamesTest, OnAnotherHostTheNameIsFreeOnceItsWorkerIsGone) {
+  const int64_t first = *TryRegister("a");
+  Hear(first);
+  EXPECT_THAT(Refusal("b"), HasSubstr("worker gpu1 runs on host a, heard 0 s "
+                                      "ago; give each worker a --name"));
+  Hear(first);
+  clock_.Advance(QueueOptions().lease_duration);
+  EXPECT_TRUE(TryRegister("b").ok());
+}
+
+TEST_F(WorkerNamesTest, WhoseAnswerWasLostRegistersAgain) {
+  const int64_t first = *TryRegister("a");
+  Hear(first);
+  ASSERT_TRUE(TryRegister("a", first).ok());
+  clock_.Advance(absl::Seconds(1));
+  const auto third = TryRegister("a", first);
+  ASSERT_TRUE(third.ok()) << third.status();
+  Hear(*third);
+  EXPECT_TRUE(TryRegister("a", *third).ok());
+}
+
+TEST_F(WorkerNamesTest, NobodyIsReplacedByItselfWhenTheCoordinatorRestarts) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t first = *TryRegister("a");
+  const v1::Lease lease = Acquire(first)[0];
+  clock_.Advance(absl::Seconds(1));
+  // Whose answer is lost, as the coordinator is killed.
+  ASSERT_TRUE(TryRegister("a", first, {lease.token()}).ok());
+  clock_.Advance(absl::Seconds(1));
+  Restart();  // Leases, and their workers with them, get some time.
+  const auto third = TryRegister("a", first, {lease.token()});
+  ASSERT_TRUE(third.ok()) << third.status();
+  EXPECT_EQ(Beat(*third, lease.token()), v1::HeartbeatResponse::CONTINUE);
+}
+
+TEST_F(WorkerNamesTest, WhoIsGoneForLongIsForgottenWhenTheNextOneComes) {
+  Register("gone");
+  Register("drained");
+  ASSERT_TRUE(queue_->DrainWorker("drained", "new fans").ok());
+  const int64_t heard = Register("heard");
+  clock_.Advance(absl::Hours(6 * 24));
+  Hear(heard);
+  Register("early");
+  EXPECT_THAT(queue_->Workers(), SizeIs(4));
+  clock_.Advance(absl::Hours(2 * 24));
+  Register("next");
+  const auto names = [this] {
+    std::vector<std::string> all;
+    for (const WorkerView& worker : queue_->Workers()) {
+      all.push_back(worker.row.name);
+    }
+    return all;
+  };
+  EXPECT_THAT(names(), ElementsAre("drained", "early", "heard", "next"));
+  Restart();
+  EXPECT_THAT(names(), ElementsAre("drained", "early", "heard", "next"));
 }
 
 }  // namespace

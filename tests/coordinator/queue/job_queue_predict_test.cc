@@ -244,6 +244,40 @@ TEST_F(JobQueuePredictTest, IncompleteModelsAndUsersProgramsAreLeftOut) {
               HasSubstr("s1 has no model \"m4\"; did you mean m0"));
 }
 
+TEST_F(JobQueuePredictTest, FoldsThatAreFedDifferentlyDoNotPredictTogether) {
+  Train(2);
+  // As a retry could once change it.
+  const auto feed_otherwise = [this](int fold) {
+    ASSERT_TRUE(
+        store_
+            ->RunAndWait([&](Tx& tx) -> absl::Status {
+              const auto jobs = tx.ListJobs(SweepId{1});
+              if (!jobs.ok()) return jobs.status();
+              for (JobRow job : *jobs) {
+                if (job.model != "m0" || job.fold != fold) continue;
+                job.model_override = Spec("m", 1).models(0);
+                job.model_override->mutable_representation()->set_min_clip(0.2);
+                return tx.UpdateWish(job);
+              }
+              return absl::NotFoundError("no such job");
+            })
+            .ok());
+  };
+  feed_otherwise(1);
+  v1::SubmitPredictionRequest named = Request("named");
+  named.add_models("m0");
+  EXPECT_THAT(Refusal(named, Code::kFailedPrecondition),
+              HasSubstr("model m0 cannot predict: its folds 0 and 1 were "
+                        "retried with options"));
+  ASSERT_TRUE(Predict(Request("all")).ok());
+  ASSERT_EQ(Sweep(2).spec.models_size(), 1);
+  EXPECT_EQ(Sweep(2).spec.models(0).name(), "m1");
+  // All alike again, they predict as they were trained.
+  feed_otherwise(0);
+  ASSERT_TRUE(Predict(named).ok());
+  EXPECT_EQ(Sweep(3).spec.models(0).representation().min_clip(), 0.2);
+}
+
 TEST_F(JobQueuePredictTest, ASweepWithoutACompleteModelSaysWhatIsMissing) {
   ASSERT_TRUE(Submit(Spec("m", 1), "train").ok());
   EXPECT_THAT(Refusal(Request("p"), Code::kFailedPrecondition),

@@ -11,7 +11,27 @@ using Job = v1::Job;
 using Attempt = v1::Attempt;
 using Answer = v1::HeartbeatResponse;
 
-using JobQueueSweepsTest = QueueFixture;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class JobQueueSweepsTest : public QueueFixture {
+ protected:
+  // Of a job's epochs, one after another.
+  std::vector<double> LogLosses(JobId job) {
+    std::vector<double> curve;
+    const absl::Status status =
+        store_->Read([&](const Reader& reader) -> absl::Status {
+          const auto epochs = reader.ListMetrics(job);
+          if (!epochs.ok()) return epochs.status();
+          for (const v1::EpochMetrics& epoch : *epochs) {
+            curve.push_back(epoch.values().at("log_loss"));
+          }
+          return absl::OkStatus();
+        });
+    EXPECT_TRUE(status.ok()) << status;
+    return curve;
+  }
+};
 
 TEST_F(JobQueueSweepsTest, SubmittingTwiceWithOneRequestIdMakesOneSweep) {
   const auto first = Submit(Spec("m", 2), "same");
@@ -105,8 +125,7 @@ TEST_F(JobQueueSweepsTest, SweepsShareAWorkerFairly) {
   for (const v1::Lease& lease : Acquire(Register("w", 4), 4)) {
     order.push_back(lease.spec().job());
   }
-  EXPECT_THAT(order,
-              testing::ElementsAre("s1/a0/0", "s2/b0/0", "s1/a1/0", "s2/b1/0"));
+  EXPECT_THAT(order, ElementsAre("s1/a0/0", "s2/b0/0", "s1/a1/0", "s2/b1/0"));
 }
 
 TEST_F(JobQueueSweepsTest, ASweepOfHigherPriorityGoesFirst) {
@@ -145,12 +164,20 @@ TEST_F(JobQueueSweepsTest, WhatAnUnfinishedJobOfTheSameKeyBeganGoesOn) {
   *report.add_checkpoint() = Keep("weights", "weights.safetensors");
   *report.add_checkpoint() = Keep("state", "state.safetensors");
   report.set_checkpoint_epoch(4);
+  for (int epoch = 1; epoch <= 6; ++epoch) {
+    v1::EpochMetrics& metrics = *report.add_epochs();
+    metrics.set_epoch(epoch);
+    (*metrics.mutable_values())["log_loss"] = 1.0 / epoch;
+  }
   ASSERT_TRUE(Call(&JobQueue::ReportProgress, report).ok());
   // The edited sweep, which has the model still.
   ASSERT_TRUE(Submit(Spec("m", 2), "r2").ok());
   ASSERT_TRUE(queue_->Cancel(SweepId{1}, std::nullopt).ok());
   EXPECT_EQ(Jobs(2)[0].checkpoint_epoch, 4);
   EXPECT_EQ(Jobs(2)[1].checkpoint_epoch, 0) << "another model";
+  // Its curve is whole: what comes next is epoch 5.
+  EXPECT_THAT(LogLosses(Jobs(2)[0].id), ElementsAre(1, 1 / 2., 1 / 3., 1 / 4.));
+  EXPECT_THAT(LogLosses(Jobs(2)[1].id), IsEmpty());
   const v1::Lease next = Acquire(worker)[0];
   EXPECT_EQ(next.spec().job(), "s2/m0/0");
   EXPECT_EQ(next.checkpoint_epoch(), 4);

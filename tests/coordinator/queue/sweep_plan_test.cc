@@ -196,6 +196,55 @@ TEST(SweepPlanTest, AStageWithoutSamplesIsRefused) {
   EXPECT_THAT(Refusal(spec), HasSubstr("no column \"instrument\""));
 }
 
+TEST(SweepPlanTest, AStageOfOneSampleIsRefusedWhereTheTrainerWantsTwo) {
+  v1::SweepSpec spec = Spec();
+  v1::ModelSpec& model = *spec.mutable_models(0);
+  model.mutable_arch()->mutable_rnn();
+  // T0 and T3, one of them in either fold.
+  (*model.add_stages()->mutable_samples())["instrument_type"] = "sam_testbed";
+  EXPECT_THAT(Refusal(spec),
+              HasSubstr("model one: stages[0].samples leaves 1 sample to train "
+                        "on in fold 0, expected at least 2"));
+  model.mutable_arch()->mutable_exec();
+  EXPECT_TRUE(PlanSweep(spec, Dataset(), "d").ok());
+}
+
+TEST(SweepPlanTest, AFoldOfOneTrainSampleIsRefusedWhereTheTrainerWantsTwo) {
+  v1::SweepSpec spec = Spec();
+  spec.mutable_folds()->set_stratify("split");
+  v1::ArchSpec& arch = *spec.mutable_models(0)->mutable_arch();
+  // Two folds of one sample, and of one and two: one of them trains on one.
+  for (const int samples : {2, 3}) {
+    spec.set_limit_samples(samples);
+    const std::string limit = absl::StrCat("with limit_samples: ", samples);
+    arch.mutable_none();
+    EXPECT_TRUE(PlanSweep(spec, Dataset(), "d").ok()) << samples;
+    arch.mutable_exec();
+    EXPECT_TRUE(PlanSweep(spec, Dataset(), "d").ok()) << samples;
+    arch.mutable_rnn();
+    EXPECT_THAT(Refusal(spec),
+                HasSubstr(absl::StrCat(limit,
+                                       ": model one: fold 0 has 1 sample "
+                                       "to train on, expected at least "
+                                       "2")));
+    arch.mutable_xgboost();
+    EXPECT_THAT(Refusal(spec), HasSubstr("fold 0 has 1 sample to train on"));
+  }
+  spec.set_limit_samples(4);
+  EXPECT_TRUE(PlanSweep(spec, Dataset(), "d").ok());
+
+  // Without a limit nothing is said of one.
+  spec.set_limit_samples(0);
+  spec.mutable_folds()->clear_stratify();
+  for (int i = 0; i < 6; ++i) {
+    v1::FoldAssignment& row = *spec.mutable_folds()->add_assignment();
+    row.set_sample_id(absl::StrCat("T", i));
+    row.set_fold(i == 0 ? 1 : 0);
+  }
+  EXPECT_EQ(Refusal(spec),
+            "model one: fold 0 has 1 sample to train on, expected at least 2");
+}
+
 TEST(SweepPlanTest, ATrialRunHasFewSamplesOfEveryInstrument) {
   v1::SweepSpec spec = Spec();
   spec.set_limit_samples(4);

@@ -192,7 +192,7 @@ TEST_F(StreamHubTest, WhoSubmitsAndThenWatchesSeesTheSweep) {
   for (int i = 1; i <= 100; ++i) {
     const std::string name = absl::StrCat("s", i);
     ASSERT_EQ(watch(name).error_code(), grpc::StatusCode::NOT_FOUND);
-    ASSERT_EQ(Submit(name, 1), name);
+    ASSERT_EQ(Submit(absl::StrCat("sweep", i), 1), name);
     const grpc::Status status = watch(name);
     ASSERT_TRUE(status.ok()) << name << ": " << status.error_message();
   }

@@ -5,13 +5,20 @@
 #include <sys/stat.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/files.h"
+#include "common/base/json_text.h"
 #include "common/rpc/retry.h"
+#include "coordinator/web/farm_feed.h"
 #include "tests/coordinator/web/web_fixture.h"
+#include "tests/testing/fake_clock.h"
 
 namespace foldfarm {
 namespace {
@@ -19,17 +26,58 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+// A page without HTTP, by a clock of its own.
+class Watcher {
+ public:
+  Watcher(CoordinatorServer& server, EventTopic topic,
+          const EventCursor& cursor = {})
+      : feed_(server.store(), server.queue(), clock_),
+        stream_(feed_, server.store(), server.queue(), server.farm(), clock_,
+                instance_, std::move(topic), cursor) {}
+
+  // What it is told that much later.
+  void Look(absl::Duration later = FarmFeed::kInterval) {
+    clock_.Advance(later);
+    auto told = stream_.Next();
+    ASSERT_TRUE(told.ok()) << told.status();
+    told_ = *std::move(told);
+  }
+
+  // The data of that event of the last look; null when there was none.
+  nlohmann::json Told(const std::string& event) const {
+    const std::string head = absl::StrCat("event: ", event, "\ndata: ");
+    const size_t at = told_.find(head);
+    if (at == std::string::npos) return nullptr;
+    const size_t begin = at + head.size();
+    return ParseJson(told_.substr(begin, told_.find('\n', begin) - begin));
+  }
+
+  EventCursor cursor() const {
+    const size_t begin = told_.rfind("id: ") + 4;
+    return EventCursor::Parse(
+        told_.substr(begin, told_.find('\n', begin) - begin));
+  }
+
+ private:
+  FakeClock clock_;
+  const std::string instance_ = "a run";
+  FarmFeed feed_;
+  EventStream stream_;
+  std::string told_;
+};
+
 class EventStreamTest : public WebTest {
  protected:
   // One epoch and one line of the attempt.
-  void Report(const v1::Lease& lease, int epoch, const std::string& line) {
+  void Report(const v1::Lease& lease, int epoch, const std::string& line,
+              std::optional<double> log_loss = std::nullopt) {
     v1::ReportProgressRequest request;
     request.set_token(lease.token());
     request.set_started(true);
     request.set_epochs_total(10);
     v1::EpochMetrics& metrics = *request.add_epochs();
     metrics.set_epoch(epoch);
-    (*metrics.mutable_values())["log_loss"] = 1.0 / epoch;
+    (*metrics.mutable_values())["log_loss"] = log_loss.value_or(1.0 / epoch);
     v1::LogLine& log = *request.add_lines();
     log.set_sequence(epoch);
     log.set_level("info");
@@ -101,6 +149,126 @@ TEST_F(EventStreamTest, WhoReconnectsGetsOnlyWhatWasMissed) {
   EventReader garbled(web_->endpoint(), "?job=s1/model0/0",
                       {{"Last-Event-ID", "1.2.x"}});
   EXPECT_TRUE(garbled.WaitFor("\"text\":\"one\""));
+}
+
+TEST_F(EventStreamTest, ANewAttemptsEpochsReplaceThoseThatALostOneReported) {
+  RegisterDataset();
+  Submit("first", 1);
+  const int64_t session = Register("w1");
+  const auto lost = Acquire(session);
+  ASSERT_EQ(lost->leases_size(), 1);
+  ASSERT_EQ(lost->leases(0).spec().job(), "s1/model0/0");
+  for (int epoch = 1; epoch <= 3; ++epoch) {
+    Report(lost->leases(0), epoch, "lost");
+  }
+  Watcher page(*server_,
+               {.sweep = "s1", .job = "s1/model0/0", .models = {"model0"}});
+  page.Look();
+  EXPECT_EQ(page.Told("metrics")["epochs"].size(), 3u);
+  EXPECT_EQ(page.Told("curves")["curves"][0]["epoch"].size(), 3u);
+  // It leaves no checkpoint.
+  v1::FinishAttemptRequest finish;
+  finish.set_session(session);
+  finish.set_token(lost->leases(0).token());
+  finish.set_outcome(v1::Attempt::PREEMPTED);
+  ASSERT_TRUE(Work(&Workers::FinishAttempt, finish).ok());
+  const auto held = Acquire(session);
+  ASSERT_EQ(held->leases_size(), 1);
+  ASSERT_EQ(held->leases(0).spec().job(), "s1/model0/0");
+  page.Look();
+  EXPECT_EQ(page.Told("job")["job"]["attemptCount"].get<int>(), 2);
+  EXPECT_TRUE(page.Told("metrics").is_null());
+  EXPECT_TRUE(page.Told("curves").is_null());
+  for (int epoch = 1; epoch <= 2; ++epoch) {
+    Report(held->leases(0), epoch, "anew", 0.125 * epoch);
+    page.Look();
+    const nlohmann::json metrics = page.Told("metrics");
+    ASSERT_FALSE(metrics.is_null());
+    ASSERT_EQ(metrics["epochs"].size(), 1u);
+    EXPECT_EQ(metrics["epochs"][0]["epoch"].get<int>(), epoch);
+    EXPECT_EQ(metrics["epochs"][0]["values"]["log_loss"].get<double>(),
+              0.125 * epoch);
+    const nlohmann::json curves = page.Told("curves");
+    ASSERT_FALSE(curves.is_null());
+    EXPECT_EQ(curves["curves"][0]["attempt"].get<int>(), 2);
+    EXPECT_EQ(curves["curves"][0]["epoch"], nlohmann::json::array({epoch}));
+    EXPECT_EQ(curves["curves"][0]["logLoss"],
+              nlohmann::json::array({0.125 * epoch}));
+  }
+  // A page that is opened now hears of no other.
+  Watcher late(*server_,
+               {.sweep = "s1", .job = "s1/model0/0", .models = {"model0"}});
+  late.Look();
+  EXPECT_EQ(late.Told("metrics")["epochs"].size(), 2u);
+  EXPECT_EQ(late.Told("curves")["curves"][0]["epoch"].size(), 2u);
+}
+
+TEST_F(EventStreamTest, WhatJobsWaitForIsToldWhenOnlyTheFarmHasChanged) {
+  RegisterDataset();
+  Submit("first", 1);
+  Watcher page(*server_, {.sweep = "s1", .job = "s1/model0/0"});
+  page.Look();
+  const std::string before = "no worker is online";
+  EXPECT_EQ(page.Told("job")["job"]["waitingReason"].get<std::string>(),
+            before);
+  EXPECT_EQ(page.Told("jobs")["jobs"][1]["waitingReason"].get<std::string>(),
+            before);
+  const EventCursor cursor = page.cursor();
+  Register("w1");
+  // Not at every look.
+  page.Look();
+  EXPECT_TRUE(page.Told("job").is_null());
+  EXPECT_TRUE(page.Told("jobs").is_null());
+  page.Look(EventStream::kLookAgain);
+  ASSERT_FALSE(page.Told("job").is_null());
+  EXPECT_EQ(page.Told("job")["job"]["waitingReason"].get<std::string>(), "");
+  ASSERT_EQ(page.Told("jobs")["jobs"].size(), 2u);
+  EXPECT_EQ(page.Told("jobs")["jobs"][1]["waitingReason"].get<std::string>(),
+            "");
+  // Nor what is as it was.
+  page.Look(EventStream::kLookAgain);
+  EXPECT_TRUE(page.Told("job").is_null());
+  EXPECT_TRUE(page.Told("jobs").is_null());
+  // It changed while a page was away.
+  Watcher back(*server_, {.sweep = "s1"}, cursor);
+  back.Look();
+  ASSERT_EQ(back.Told("jobs")["jobs"].size(), 2u);
+  EXPECT_EQ(back.Told("jobs")["jobs"][1]["waitingReason"].get<std::string>(),
+            "");
+}
+
+TEST_F(EventStreamTest, JobsThatWaitInALargeSweepTakeTurns) {
+  RegisterDataset();
+  Submit("large", 600);
+  Watcher page(*server_, {.sweep = "s1"});
+  page.Look();
+  EXPECT_EQ(page.Told("jobs")["jobs"].size(), 1200u);
+  Register("w1");
+  page.Look(EventStream::kLookAgain);
+  EXPECT_EQ(page.Told("jobs")["jobs"].size(), 1000u);
+  page.Look(EventStream::kLookAgain);
+  EXPECT_EQ(page.Told("jobs")["jobs"].size(), 200u);
+  page.Look(EventStream::kLookAgain);
+  EXPECT_TRUE(page.Told("jobs").is_null());
+}
+
+TEST_F(EventStreamTest, ALeaseThatIsExtendedIsTold) {
+  RegisterDataset();
+  Submit("first", 1);
+  const int64_t session = Register("w1");
+  const auto leases = Acquire(session);
+  ASSERT_EQ(leases->leases_size(), 1);
+  Watcher page(*server_, {.job = "s1/model0/0"});
+  page.Look();
+  const nlohmann::json before = page.Told("job")["attempts"][0];
+  v1::HeartbeatRequest heartbeat;
+  heartbeat.set_session(session);
+  heartbeat.add_tokens(leases->leases(0).token());
+  ASSERT_TRUE(Work(&Workers::Heartbeat, heartbeat).ok());
+  page.Look(EventStream::kLookAgain);
+  ASSERT_FALSE(page.Told("job").is_null());
+  EXPECT_NE(page.Told("job")["attempts"][0]["leaseExpireTime"],
+            before["leaseExpireTime"]);
 }
 
 TEST_F(EventStreamTest, TextOfTheFarmForgesNoEvents) {

@@ -359,6 +359,39 @@ TEST_F(AgentTest, ARefusedRegistrationIsAnErrorAndAnOutageIsNot) {
   EXPECT_EQ(calls, 3);
 }
 
+TEST_F(AgentTest, WhoseNameAnotherTookEndsAndReportsNothing) {
+  const int64_t token = coordinator_.AddLease("wait");
+  Start();
+  ASSERT_TRUE(WaitForStart(token));
+  coordinator_.SetFault([](const std::string& call) {
+    return call == "Register" ? absl::FailedPreconditionError("taken")
+                              : absl::OkStatus();
+  });
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.session += 100;
+  }
+  EXPECT_EQ(Join(),
+            absl::FailedPreconditionError("this worker was replaced: taken"));
+  absl::MutexLock lock(&coordinator_.mu);
+  EXPECT_TRUE(coordinator_.heard[token].finishes.empty());
+  EXPECT_EQ(coordinator_.registrations.size(), 1u);
+}
+
+TEST_F(AgentTest, ANameThatIsStillAnothersIsAskedForAgain) {
+  int calls = 0;
+  coordinator_.SetFault([&calls](const std::string& call) {
+    return call == "Register" && ++calls < 3
+               ? absl::FailedPreconditionError("w runs on host other")
+               : absl::OkStatus();
+  });
+  const int64_t token = coordinator_.AddLease("succeed");
+  Start();
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_TRUE(DrainAndJoin().ok());
+  EXPECT_EQ(calls, 3);
+}
+
 TEST_F(AgentTest, WithoutATrainerItDoesNotStart) {
   options_.trainer = "/nonexistent/foldfarm-trainer";
   const auto agent = Agent::Create(options_, coordinator_, Clock::Real());

@@ -261,6 +261,30 @@ TEST_F(TreeTrainingTest, AnEpochThatWasCutShortIsMadeUpForWhenTrainedOn) {
   EXPECT_TRUE(results[0] == results[1]);
 }
 
+TEST_F(TreeTrainingTest, SpeedCountsTheRoundsThatAnEpochGrew) {
+  const auto with_rounds = [](int rounds) {
+    TreeInput input = MakeInput();
+    input.options.rounds = rounds;
+    input.options.epoch_rounds = 4;
+    return input;
+  };
+  // Rounds of the next epoch, of 160 rows each.
+  const auto rounds_told = [](TreeTraining& training) {
+    auto metrics = training.TrainEpoch(Never);
+    EXPECT_TRUE(metrics.ok()) << metrics.status();
+    if (!metrics.ok()) return 0.0;
+    return (*metrics)["samples_per_second"] * (*metrics)["seconds"] / 160;
+  };
+  const auto training = Make(with_rounds(6));
+  EXPECT_NEAR(rounds_told(*training), 4, 1e-6);
+  EXPECT_NEAR(rounds_told(*training), 2, 1e-6) << "the last one is short";
+  ASSERT_TRUE(training->done());
+  ASSERT_TRUE(training->SaveCheckpoint(Path("c")).ok());
+  const auto extended = Make(with_rounds(12));
+  ASSERT_TRUE(extended->LoadCheckpoint(Path("c")).ok());
+  EXPECT_NEAR(rounds_told(*extended), 6, 1e-6) << "what was cut is made up for";
+}
+
 TEST_F(TreeTrainingTest, TrainedOnEarlyStoppingIsPatientAgain) {
   TreeInput input = MakeInput();
   input.options.rounds = 400;
