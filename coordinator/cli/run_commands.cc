@@ -1,16 +1,11 @@
 // demo, run.
 #include <unistd.h>
 
-#include <set>
 #include <string>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
+#include "common/base/device_list.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/synthesize.h"
@@ -42,31 +37,11 @@ std::string RunCommandLine(const RunOptions& options) {
       }));
 }
 
-// What is wrong with --device, or "": foldfarm-worker takes the same (its
-// worker/agent/devices.h) and refuses the rest, but after the import. Whether
-// there is such a GPU only the worker knows.
+// What is wrong with --device, or "": the worker would refuse it as well, but
+// after the import. Whether there is such a GPU only the worker knows.
 std::string WrongDevice(const std::string& text) {
   if (text == "auto") return "";
-  std::set<std::string> devices;
-  for (absl::string_view part : absl::StrSplit(text, ',')) {
-    part = absl::StripAsciiWhitespace(part);
-    absl::string_view number = part;
-    int index = 0;
-    const bool cuda = absl::ConsumePrefix(&number, "cuda:") &&
-                      absl::SimpleAtoi(number, &index) && index >= 0;
-    if (part != "cpu" && !cuda) {
-      return absl::StrCat(
-          "got \"", part,
-          "\", expected auto, cpu or cuda:N, e.g. cuda:0,cuda:1");
-    }
-    const std::string device = cuda ? absl::StrCat("cuda:", index) : "cpu";
-    if (!devices.insert(device).second) {
-      return absl::StrCat(device,
-                          " is named twice; use --workers to run several jobs "
-                          "on it");
-    }
-  }
-  return "";
+  return std::string(ParseDeviceList(text, "--workers").status().message());
 }
 
 absl::StatusOr<int> RunCommand(CommandContext& context,

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/base/device_list.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 
@@ -31,33 +31,15 @@ int CountGpus() {
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ParseDevices(absl::string_view text) {
-  std::vector<std::string> devices;
-  if (text == "auto") {
-    const int gpus = CountGpus();
-    for (int i = 0; i < gpus; ++i) devices.push_back(absl::StrCat("cuda:", i));
-    if (devices.empty()) devices.push_back("cpu");
+  if (text != "auto") {
+    auto devices = ParseDeviceList(text, "--slots");
+    if (!devices.ok()) return Annotate(devices.status(), "--device");
     return devices;
   }
-  for (absl::string_view part : absl::StrSplit(text, ',')) {
-    part = absl::StripAsciiWhitespace(part);
-    absl::string_view number = part;
-    int index = 0;
-    const bool cuda = absl::ConsumePrefix(&number, "cuda:") &&
-                      absl::SimpleAtoi(number, &index) && index >= 0;
-    if (part != "cpu" && !cuda) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--device: got \"", part,
-                       "\", expected auto, cpu or cuda:N, e.g. cuda:0,cuda:1"));
-    }
-    std::string device = cuda ? absl::StrCat("cuda:", index) : "cpu";
-    if (std::find(devices.begin(), devices.end(), device) != devices.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--device: ", device,
-                       " is named twice; use --slots to run several "
-                       "jobs on it"));
-    }
-    devices.push_back(std::move(device));
-  }
+  std::vector<std::string> devices;
+  const int gpus = CountGpus();
+  for (int i = 0; i < gpus; ++i) devices.push_back(absl::StrCat("cuda:", i));
+  if (devices.empty()) devices.push_back("cpu");
   return devices;
 }
 
