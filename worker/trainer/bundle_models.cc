@@ -135,6 +135,16 @@ absl::StatusOr<std::shared_ptr<Predictor>> BundleModels::Load(size_t model,
   return predictor;
 }
 
+BundlePrediction Shrunk(BundlePrediction prediction, double c) {
+  for (std::vector<double>* values :
+       {&prediction.probability, &prediction.low, &prediction.high,
+        &prediction.model_probability}) {
+    for (double& p : *values) p = p * (1 - 2 * c) + c;
+  }
+  for (double& spread : prediction.spread) spread *= 1 - 2 * c;
+  return prediction;
+}
+
 absl::StatusOr<std::vector<BundlePrediction>> PredictWithBundle(
     BundleModels& models, const PreparedDataset& dataset, int tta,
     const std::function<bool()>& stop,

@@ -68,6 +68,10 @@ struct BundlePrediction {
   std::vector<double> model_probability;  // [models, labels]
 };
 
+// The same prediction with all its probabilities shrunk by `c`; what lies
+// between two of them becomes shorter by the same factor. Pure.
+BundlePrediction Shrunk(BundlePrediction prediction, double c);
+
 // Draws the samples of `dataset` `tta` times for every network.
 //
 // A model's probability is the mean over folds and draws; `spread` is the

@@ -269,31 +269,29 @@ absl::Status Explainer::Write(const std::string& directory) const {
   FOLDFARM_ASSIGN_OR_RETURN(const std::vector<float> image, Image());
   std::vector<std::string> names;
   for (const size_t m : asked_) names.push_back(bundle().models[m].name);
-  // The ends shrink as the mean between them does, and so does the spread.
-  const double c = bundle().ShrinkOf(instrument());
-  const auto shrunk = [c](double p) { return p * (1 - 2 * c) + c; };
+  const BundlePrediction shrunk =
+      Shrunk(prediction_, bundle().ShrinkOf(instrument()));
   const RenderOptions& render = models_->spec(asked_[0]).render;
-  const Json explanation = {
-      {"sample", sample_.input.id},
-      {"file", sample_.input.path},
-      {"label", spec_.label},
-      {"instrument_type", instrument()},
-      {"instrument_guessed", sample_.guessed_instrument},
-      {"probability", shrunk(prediction_.probability[label_])},
-      {"spread", prediction_.spread[label_] * (1 - 2 * c)},
-      {"low", shrunk(prediction_.low[label_])},
-      {"high", shrunk(prediction_.high[label_])},
-      {"log_odds", evidence_->log_odds()},
-      {"first_celsius", kFirstColumnCelsius},
-      {"step_celsius", models_->window().step},
-      {"window_celsius", kWindowCelsius},
-      {"min_clip", render.min_clip},
-      {"models", names},
-      {"left_out", left_out_},
-      {"networks", models_->num_networks()},
-      {"draws", spec_.draws},
-      {"bundle", bundle().name},
-      {"warnings", sample_.warnings}};
+  const Json explanation = {{"sample", sample_.input.id},
+                            {"file", sample_.input.path},
+                            {"label", spec_.label},
+                            {"instrument_type", instrument()},
+                            {"instrument_guessed", sample_.guessed_instrument},
+                            {"probability", shrunk.probability[label_]},
+                            {"spread", shrunk.spread[label_]},
+                            {"low", shrunk.low[label_]},
+                            {"high", shrunk.high[label_]},
+                            {"log_odds", evidence_->log_odds()},
+                            {"first_celsius", kFirstColumnCelsius},
+                            {"step_celsius", models_->window().step},
+                            {"window_celsius", kWindowCelsius},
+                            {"min_clip", render.min_clip},
+                            {"models", names},
+                            {"left_out", left_out_},
+                            {"networks", models_->num_networks()},
+                            {"draws", spec_.draws},
+                            {"bundle", bundle().name},
+                            {"warnings", sample_.warnings}};
   TensorFileWriter writer;
   writer.SetMetadata("format", "foldfarm-explanation");
   writer.SetMetadata("format_version", "1");

@@ -34,18 +34,6 @@ constexpr double kShown = 0.1;
 constexpr int kMaxTta = 10000;
 constexpr int kMaxThreads = 1024;
 
-// The same prediction with all its probabilities shrunk by `c`; what lies
-// between two of them becomes shorter by the same factor.
-BundlePrediction Shrunk(BundlePrediction prediction, double c) {
-  for (std::vector<double>* values :
-       {&prediction.probability, &prediction.low, &prediction.high,
-        &prediction.model_probability}) {
-    for (double& p : *values) p = p * (1 - 2 * c) + c;
-  }
-  for (double& spread : prediction.spread) spread *= 1 - 2 * c;
-  return prediction;
-}
-
 // null for what no model predicts.
 Json Number(double value) {
   return std::isnan(value) ? Json() : Json(std::round(value * 1e6) / 1e6);
