@@ -34,8 +34,8 @@ std::string NewRandomId();
 // `max_size`, not starting with a dot: safe in a path and in SWEEP/MODEL/FOLD.
 bool IsValidName(absl::string_view name, size_t max_size);
 
-// Whether `name` reads as the id of a sweep, "s3", which a sweep's own name must
-// not: it would reach another one.
+// Whether `name` reads as the id of a sweep, "s3", which a sweep's own name
+// must not: it would reach another one.
 bool LooksLikeSweepId(absl::string_view name);
 
 // A number spread evenly over 32 bits, from the parts: equal on every machine

@@ -4,7 +4,6 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 
 namespace foldfarm {
 
@@ -12,7 +11,7 @@ std::string SweepName(SweepId sweep) { return absl::StrCat("s", sweep.value); }
 
 std::optional<SweepId> ParseSweepName(absl::string_view name) {
   int64_t number = 0;
-  if (!absl::ConsumePrefix(&name, "s") || !absl::SimpleAtoi(name, &number)) {
+  if (!LooksLikeSweepId(name) || !absl::SimpleAtoi(name.substr(1), &number)) {
     return std::nullopt;
   }
   return SweepId{number};
