@@ -1,11 +1,8 @@
 #include "coordinator/cli/export.h"
 
 #include <google/protobuf/util/message_differencer.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -14,7 +11,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "common/base/attempt_files.h"
 #include "common/base/digest.h"
 #include "common/base/edit_distance.h"
@@ -25,6 +21,7 @@
 #include "common/sweep/predict_alike.h"
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/export_results.h"
+#include "coordinator/cli/former_export.h"
 #include "coordinator/cli/inside_folder.h"
 
 namespace foldfarm {
@@ -81,24 +78,6 @@ std::vector<std::string> LabelsOfFile(const v1::GetJobResponse& job,
   return labels;
 }
 
-// A text of an index.json that anybody may have edited; "" where there is none.
-std::string IndexText(const Json& entry, const char* key) {
-  if (!entry.is_object()) return "";
-  const auto text = entry.find(key);
-  return text != entry.end() && text->is_string() ? text->get<std::string>()
-                                                  : std::string();
-}
-
-bool IsRealFile(const std::string& path) {
-  struct stat info;
-  return lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
-}
-
-bool IsRealFolder(const std::string& path) {
-  struct stat info;
-  return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-}
-
 class Exporter {
  public:
   Exporter(FarmClient& client, const ExportOptions& options)
@@ -117,7 +96,12 @@ class Exporter {
       // Before its index is gone: after a kill in between the next export still
       // knows what is left.
       if (options_.models.empty() && !items_.empty()) {
-        FOLDFARM_RETURN_IF_ERROR(RemoveFormer());
+        std::set<std::string> present;
+        for (const Item& item : items_) present.insert(item.path);
+        FOLDFARM_ASSIGN_OR_RETURN(
+            report_.removed,
+            RemoveFormerExport(JoinPath(options_.directory, kIndexFile),
+                               present, unfinished_models_));
       }
       FOLDFARM_RETURN_IF_ERROR(
           Write(kIndexFile, absl::StrCat(JsonText(Index(), 1), "\n")));
@@ -196,6 +180,7 @@ class Exporter {
     if (Cancelled()) return absl::CancelledError("Stopped.");
     if (job.state() != v1::Job::SUCCEEDED) {
       report_.unfinished.push_back(job.name());
+      unfinished_models_.insert(job.model());
       return absl::OkStatus();
     }
     v1::GetJobRequest request;
@@ -262,73 +247,6 @@ class Exporter {
         DirectoryOf(path), absl::StrCat(job.job().fold(), kTreesExtension));
     if (!IsThere(former, item.ref)) return absl::OkStatus();
     return PublishFile(former, path);
-  }
-
-  // Removes what the export before this one wrote and this one does not have:
-  // weights of models that are gone would stand beside fresh ones as if of this
-  // sweep. What somebody changed since, or put there, stays.
-  absl::Status RemoveFormer() {
-    std::set<std::string> present;
-    for (const Item& item : items_) present.insert(item.path);
-    // Of a model that is trained again the former weights are the newest.
-    std::set<std::string> unfinished;
-    for (const std::string& job : report_.unfinished) {
-      const std::vector<std::string> parts = absl::StrSplit(job, '/');
-      if (parts.size() == 3) unfinished.insert(parts[1]);
-    }
-    std::set<std::string> folders;
-    for (const auto& [file, digest] : FormerFiles()) {
-      if (present.count(file) > 0 || unfinished.count(DirectoryOf(file)) > 0) {
-        continue;
-      }
-      const std::string path = FormerPath(file);
-      if (path.empty()) continue;
-      const auto found = Sha256HexOfFile(path);
-      if (!found.ok() || *found != digest) continue;
-      if (unlink(path.c_str()) != 0) {
-        return ErrnoStatus(path, "cannot remove");
-      }
-      report_.removed.push_back(file);
-      folders.insert(DirectoryOf(path));
-    }
-    for (const std::string& folder : folders) {
-      if (rmdir(folder.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST) {
-        return ErrnoStatus(folder, "cannot remove");
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  // SHA-256 by path, as the index says that stands in the folder.
-  std::map<std::string, std::string> FormerFiles() const {
-    std::map<std::string, std::string> former;
-    const std::string path = JoinPath(options_.directory, kIndexFile);
-    if (!IsRealFile(path)) return former;
-    const absl::StatusOr<std::string> text = ReadFile(path);
-    if (!text.ok()) return former;
-    const Json index = ParseOrderedJson(*text);
-    if (!index.is_object()) return former;
-    const auto files = index.find("files");
-    if (files == index.end() || !files->is_array()) return former;
-    for (const Json& file : *files) {
-      former[IndexText(file, "path")] = IndexText(file, "sha256");
-    }
-    return former;
-  }
-
-  // Where MODEL/NAME of a former index stands; "" when that is no file, or no
-  // path of an export: nothing outside of the folder is touched.
-  std::string FormerPath(const std::string& file) const {
-    const std::vector<std::string> names = absl::StrSplit(file, '/');
-    if (names.size() != 2 || names[0].empty() || names[0] == "." ||
-        names[0] == ".." ||
-        !IsRealFolder(JoinPath(options_.directory, names[0]))) {
-      return "";
-    }
-    // Makes no folder, for the only one is there.
-    const absl::StatusOr<std::string> path =
-        MakePlaceInside(options_.directory, file);
-    return path.ok() && IsRealFile(*path) ? *path : "";
   }
 
   static bool IsThere(const std::string& path, const v1::ArtifactRef& ref) {
@@ -425,6 +343,8 @@ class Exporter {
   std::vector<std::string> labels_;       // The dataset's.
   std::vector<v1::GetJobResponse> jobs_;  // That succeeded.
   std::vector<Item> items_;
+  // With a job that has no result (yet): the former weights are the newest.
+  std::set<std::string> unfinished_models_;
   int64_t total_bytes_ = 0;
   ExportReport report_;
 };
