@@ -23,6 +23,7 @@
 #include "coordinator/cli/output_file.h"
 #include "coordinator/cli/predict_bundle.h"
 #include "coordinator/cli/predict_source.h"
+#include "coordinator/cli/prediction_format.h"
 #include "coordinator/cli/prediction_text.h"
 #include "coordinator/cli/submission.h"
 #include "coordinator/cli/sweep_watcher.h"
@@ -35,7 +36,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr absl::Duration kTick = absl::Milliseconds(200);
 constexpr size_t kRowsNamed = 20;
-constexpr size_t kIdsNamed = 3;
 
 // One prediction, from its models to its files.
 class Prediction {
@@ -60,8 +60,6 @@ class Prediction {
   };
 
   absl::Status CheckOutput() const;
-  absl::Status ReadFormat();
-  absl::Status CheckFormat(const std::vector<std::string>& ids);
   absl::Status ChooseModels();
   absl::Status Submit();
   absl::StatusOr<v1::Sweep> GetSweep();
@@ -102,44 +100,6 @@ absl::Status Prediction::CheckOutput() const {
     if (draws == Draws()) continue;
     FOLDFARM_RETURN_IF_ERROR(CheckOutputFile(PathOfDraws(options_.out, draws)));
   }
-  return absl::OkStatus();
-}
-
-absl::Status Prediction::ReadFormat() {
-  std::string path = options_.format;
-  if (path.empty() && !options_.data.directory.empty()) {
-    path = JoinPath(options_.data.directory, "submission_format.csv");
-    if (!FileExists(path)) return absl::OkStatus();
-  }
-  if (path.empty()) return absl::OkStatus();
-  FOLDFARM_ASSIGN_OR_RETURN(format_, ReadSubmissionFormat(path));
-  // Tells columns that no submission can have before anything runs.
-  return MakeSubmission(source_.labels, {}, &*format_, {}).status();
-}
-
-// A format without a row of any sample in `ids` would leave a table without
-// rows. One that was only found beside the samples is then of others.
-absl::Status Prediction::CheckFormat(const std::vector<std::string>& ids) {
-  if (!format_.has_value() || ids.empty()) return absl::OkStatus();
-  const std::set<std::string> asked(format_->sample_ids.begin(),
-                                    format_->sample_ids.end());
-  if (std::any_of(ids.begin(), ids.end(),
-                  [&](const std::string& id) { return asked.count(id) > 0; })) {
-    return absl::OkStatus();
-  }
-  const std::string what = absl::StrCat(
-      "has a row of none of the ",
-      FormatPlural(static_cast<int64_t>(ids.size()), "sample"), " to predict");
-  if (!options_.format.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--format ", format_->path, " ", what, " (", NameSome(ids, kIdsNamed),
-        "), so nothing was written; name the format of these samples, or its "
-        "samples with --split or --samples"));
-  }
-  console_.Warn(absl::StrCat(format_->path, " ", what,
-                             " and is ignored: every sample gets a row, "
-                             "labels in the order of the models"));
-  format_.reset();
   return absl::OkStatus();
 }
 
@@ -287,7 +247,8 @@ absl::Status Prediction::Write() {
     for (const PredictedSample& sample : by_draws.begin()->second) {
       ids.push_back(sample.id);
     }
-    FOLDFARM_RETURN_IF_ERROR(CheckFormat(ids));
+    FOLDFARM_RETURN_IF_ERROR(
+        CheckFormat(console_, options_.format, ids, format_));
   }
   const std::vector<double> prior =
       FillsPrior() ? source_.prior : std::vector<double>();
@@ -405,11 +366,14 @@ absl::StatusOr<int> Prediction::Execute() {
     FOLDFARM_ASSIGN_OR_RETURN(source_,
                               ReadSweepSource(client_, options_.source));
   }
-  FOLDFARM_RETURN_IF_ERROR(ReadFormat());
+  FOLDFARM_ASSIGN_OR_RETURN(
+      format_,
+      FindFormat(options_.format, options_.data.directory, source_.labels));
   FOLDFARM_RETURN_IF_ERROR(ChooseModels());
   FOLDFARM_ASSIGN_OR_RETURN(
       data_, FindPredictData(context_, client_, source_, options_.data));
-  FOLDFARM_RETURN_IF_ERROR(CheckFormat(data_.chosen));
+  FOLDFARM_RETURN_IF_ERROR(
+      CheckFormat(console_, options_.format, data_.chosen, format_));
   FOLDFARM_RETURN_IF_ERROR(Submit());
   FOLDFARM_RETURN_IF_ERROR(Watch());
   FOLDFARM_RETURN_IF_ERROR(Write());
