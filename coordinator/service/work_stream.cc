@@ -56,7 +56,7 @@ class WorkStreams::Stream final : public Reactor {
 
   // Whether it is the result of an attempt that ran alone on its worker. Such a
   // worker says no more until it is answered, and a read that is begun only
-  // then saves gRPC a packet of flow control: a tenth of a job's time.
+  // then saves gRPC a packet of flow control.
   bool IsLoneResult(const v1::WorkRequest& request) const;
   // Hands a message to the queue.
   void Dispatch(v1::WorkRequest& request);
