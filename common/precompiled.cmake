@@ -54,6 +54,7 @@ function(foldfarm_add_pchs)
                      HEADERS ${foldfarm_pch_farm_headers} <gmock/gmock.h>
                              <gtest/gtest.h>
                      DEPS GTest::gmock)
+    target_compile_options(foldfarm_pch_test PRIVATE ${foldfarm_test_build})
   endif()
 endfunction()
 

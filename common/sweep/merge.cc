@@ -1,6 +1,7 @@
 #include "common/sweep/merge.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/util/message_differencer.h>
 
 #include <memory>
 #include <vector>
@@ -19,7 +20,55 @@ bool IsSingularMessage(const FieldDescriptor& field) {
          field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
 }
 
+// `field` of `message`, and nothing else.
+std::unique_ptr<Message> Only(const Message& message,
+                              const FieldDescriptor& field) {
+  std::unique_ptr<Message> all(message.New());
+  all->CopyFrom(message);
+  std::unique_ptr<Message> one(message.New());
+  message.GetReflection()->SwapFields(one.get(), all.get(), {&field});
+  return one;
+}
+
 }  // namespace
+
+void MergeChanges(const Message& before, const Message& after, Message& to) {
+  const Reflection& r = *to.GetReflection();
+  const google::protobuf::Descriptor& type = *to.GetDescriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    const std::unique_ptr<Message> wanted = Only(after, field);
+    if (google::protobuf::util::MessageDifferencer::Equals(*Only(before, field),
+                                                           *wanted)) {
+      continue;
+    }
+    if (IsSingularMessage(field) && r.HasField(before, &field) &&
+        r.HasField(after, &field) && r.HasField(to, &field)) {
+      MergeChanges(r.GetMessage(before, &field), r.GetMessage(after, &field),
+                   *r.MutableMessage(&to, &field));
+      continue;
+    }
+    if (field.is_repeated() && !field.is_map() &&
+        field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+        r.FieldSize(before, &field) == r.FieldSize(after, &field) &&
+        r.FieldSize(to, &field) == r.FieldSize(after, &field)) {
+      for (int k = 0; k < r.FieldSize(to, &field); ++k) {
+        MergeChanges(r.GetRepeatedMessage(before, &field, k),
+                     r.GetRepeatedMessage(after, &field, k),
+                     *r.MutableRepeatedMessage(&to, &field, k));
+      }
+      continue;
+    }
+    // Another member of a oneof replaces the former one by being set; the
+    // former one, which `after` lacks, is then gone.
+    if (field.real_containing_oneof() != nullptr &&
+        !r.HasField(after, &field)) {
+      if (r.HasField(to, &field)) r.ClearField(&to, &field);
+      continue;
+    }
+    r.SwapFields(&to, wanted.get(), {&field});
+  }
+}
 
 void MergeOver(const Message& from, Message& to) {
   const Reflection& reflection = *from.GetReflection();

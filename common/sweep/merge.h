@@ -16,6 +16,14 @@ namespace foldfarm {
 void MergeOver(const google::protobuf::Message& from,
                google::protobuf::Message& to);
 
+// Changes `to` as `after` differs from `before`: fields that are the same in
+// both stay as `to` has them. Messages, and lists of as many messages, are
+// compared field by field; what else differs is replaced, or cleared where
+// `after` lacks it. REQUIRES: all are of one type.
+void MergeChanges(const google::protobuf::Message& before,
+                  const google::protobuf::Message& after,
+                  google::protobuf::Message& to);
+
 // Gives fields their rules' defaults. Keeps the parsed defaults; not
 // thread-safe.
 class DefaultFiller {

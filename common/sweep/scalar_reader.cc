@@ -5,11 +5,13 @@
 #include <limits>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 
 namespace foldfarm {
 namespace {
@@ -50,6 +52,11 @@ bool IsPlain(const YamlNode& node) {
   return node.kind == YamlNode::Kind::kScalar && !node.quoted;
 }
 
+bool IsWhole(absl::string_view text) {
+  absl::ConsumePrefix(&text, "-");
+  return !text.empty() && absl::c_all_of(text, absl::ascii_isdigit);
+}
+
 // Sets a singular field or adds to a repeated one.
 template <typename Value>
 void Store(Message& message, const FieldDescriptor& field,
@@ -82,6 +89,13 @@ void ReadInteger(const YamlNode& node, const Target& target, Message& message,
                  SweepErrors& errors) {
   int64_t value = 0;
   if (!IsPlain(node) || !absl::SimpleAtoi(node.text, &value)) {
+    // One that is too large for any number has the range told, too.
+    double large = 0;
+    if (IsPlain(node) && IsWhole(node.text) &&
+        absl::SimpleAtod(node.text, &large) && !InRange(large, target.rule)) {
+      CheckRange(node, target, large, errors);
+      return;
+    }
     return Expected(node, target, "a whole number", errors);
   }
   if (!CheckRange(node, target, static_cast<double>(value), errors)) return;

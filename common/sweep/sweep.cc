@@ -130,6 +130,11 @@ int FoldCount(const v1::FoldsSpec& folds) {
   return count;
 }
 
+int MostSlots() {
+  return static_cast<int>(
+      RuleOf(*v1::ModelSpec::descriptor()->FindFieldByName("slots")).max());
+}
+
 std::string ModelToJson(const v1::ModelSpec& model) {
   // By way of bytes whose maps are in order; a message's own are in none.
   std::string bytes;

@@ -61,6 +61,9 @@ absl::StatusOr<std::vector<v1::FoldAssignment>> ParseFoldFile(
 // file was not read.
 int FoldCount(const v1::FoldsSpec& folds);
 
+// The most slots that a job may take.
+int MostSlots();
+
 // A model as compact proto3 JSON: equal messages give equal text, on every
 // machine, so that its digest can name a configuration. The name is part of it;
 // clear it first where it must not count.

@@ -8,8 +8,10 @@
 #include <map>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/base/utf8.h"
 
 namespace foldfarm {
@@ -157,6 +159,38 @@ FilePosition FindBadByte(absl::string_view text) {
   return {};
 }
 
+// Where a tab stands among what indents a line, up to `position`; line 0:
+// nowhere.
+FilePosition FindTab(absl::string_view text, FilePosition position) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
+  const auto index = static_cast<size_t>(position.line - 1);
+  if (position.line < 1 || index >= lines.size()) return {};
+  const absl::string_view line = lines[index];
+  const size_t indent = std::min(line.find_first_not_of("\t -"), line.size());
+  const size_t tab = line.substr(0, indent).find('\t');
+  if (tab == absl::string_view::npos) return {};
+  return {position.line, static_cast<int>(tab) + 1};
+}
+
+// What the parser found, where it speaks of its own states, in words that say
+// what to do.
+std::string Explain(const std::string& message) {
+  if (message == YAML::ErrorMsg::MAP_VALUE) {
+    return "a \":\" makes a KEY: VALUE where none can be; indent it as its "
+           "neighbours, or put a text that has a \": \" into quotes";
+  }
+  if (message == YAML::ErrorMsg::UNKNOWN_TOKEN) {
+    return "no value begins with this character; put it into quotes";
+  }
+  if (message == YAML::ErrorMsg::END_OF_SEQ_FLOW) {
+    return "a list that began with [ has no ] yet";
+  }
+  if (message == YAML::ErrorMsg::END_OF_MAP_FLOW) {
+    return "a map that began with { has no } yet";
+  }
+  return message;
+}
+
 }  // namespace
 
 const YamlNode* YamlNode::Find(absl::string_view key) const {
@@ -217,7 +251,12 @@ absl::StatusOr<YamlNodePtr> ReadYaml(absl::string_view text,
                  "a second document begins, expected one a file");
     }
   } catch (const YAML::Exception& error) {
-    errors.Add(PositionOf(error.mark), absl::StrCat("not YAML: ", error.msg));
+    const FilePosition position = PositionOf(error.mark);
+    if (const FilePosition tab = FindTab(text, position); tab.line > 0) {
+      errors.Add(tab, "not YAML: a tab indents this line, expected spaces");
+    } else {
+      errors.Add(position, absl::StrCat("not YAML: ", Explain(error.msg)));
+    }
   } catch (const Refusal& refusal) {
     errors.Add(refusal.position, refusal.message);
   }

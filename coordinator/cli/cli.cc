@@ -70,23 +70,30 @@ size_t FirstWord(const std::vector<std::string>& arguments, size_t begin) {
   return arguments.size();
 }
 
-// What to say about a subcommand that does not exist, or "".
-std::string UnknownCommand(const CLI::App& app,
-                           const std::vector<std::string>& arguments,
-                           size_t begin, absl::string_view prefix) {
+// What is wrong with a line, and whose help tells more; null: nothing is.
+struct Mistake {
+  const CLI::App* command = nullptr;
+  std::string message;
+};
+
+// A subcommand that does not exist.
+Mistake UnknownCommand(const CLI::App& app,
+                       const std::vector<std::string>& arguments, size_t begin,
+                       absl::string_view prefix) {
   const size_t at = FirstWord(arguments, begin);
-  if (at == arguments.size()) return "";
+  if (at == arguments.size()) return {};
   const std::vector<std::string> names = SubcommandNames(app);
-  if (names.empty()) return "";
+  if (names.empty()) return {};
   if (std::find(names.begin(), names.end(), arguments[at]) != names.end()) {
     return UnknownCommand(*app.get_subcommand(arguments[at]), arguments, at + 1,
                           absl::StrCat(prefix, arguments[at], " "));
   }
   const std::string near = Nearest(arguments[at], names);
-  return absl::StrCat(
-      "unknown command \"", prefix, arguments[at], "\"",
-      near.empty() ? absl::StrCat("; see foldfarm ", prefix, "--help")
-                   : absl::StrCat(" (did you mean \"", prefix, near, "\"?)"));
+  return {&app,
+          absl::StrCat("unknown command \"", prefix, arguments[at], "\"",
+                       near.empty() ? ""
+                                    : absl::StrCat(" (did you mean \"", prefix,
+                                                   near, "\"?)"))};
 }
 
 // The deepest subcommand that was parsed.
@@ -271,8 +278,10 @@ int ParseAndRun(const std::vector<std::string>& arguments, Console console) {
     words.erase(words.begin());
     words.push_back("--help");
   }
-  const std::string unknown = UnknownCommand(app, words, 0, "");
-  if (!unknown.empty()) return UsageError(console, app, unknown);
+  const Mistake unknown = UnknownCommand(app, words, 0, "");
+  if (unknown.command != nullptr) {
+    return UsageError(console, *unknown.command, unknown.message);
+  }
   try {
     std::reverse(words.begin(), words.end());  // CLI11 takes them from the end.
     app.parse(words);

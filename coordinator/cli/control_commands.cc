@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/sweep/sweep.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
 
@@ -51,7 +52,8 @@ absl::StatusOr<int> Pause(CommandContext& context,
   FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
     if (reply.jobs() == 0) {
       return absl::StrCat("Nothing of ", options.target,
-                          " is left to pause.\n");
+                          " is left to pause: what has not ended is "
+                          "paused already.\n");
     }
     return absl::StrCat("Paused ", FormatPlural(reply.jobs(), "job"), " of ",
                         options.target,
@@ -70,6 +72,9 @@ absl::StatusOr<int> Resume(CommandContext& context,
   FOLDFARM_ASSIGN_OR_RETURN(const v1::ResumeResponse reply,
                             client.Call(&Farm::Resume, request));
   FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
+    if (reply.jobs() == 0) {
+      return absl::StrCat("Nothing of ", options.target, " was paused.\n");
+    }
     return absl::StrCat(options.target, ": ", FormatPlural(reply.jobs(), "job"),
                         " may go on\n");
   }));
@@ -165,7 +170,7 @@ void AddControlCommands(CLI::App& app, Invocation& invocation) {
         ->add_option("--slots", options->slots,
                      "Slots that each takes (default: as before)")
         ->type_name("N")
-        ->check(CLI::Range(1, 1024).description(""));
+        ->check(CLI::Range(1, MostSlots()).description(""));
   }
   {
     auto [command, options] = AddCommand<PriorityOptions>(

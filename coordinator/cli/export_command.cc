@@ -127,6 +127,12 @@ absl::Status ExportResults(CommandContext& context, FarmClient& client,
                      "predictions: ",
                      Names(results->incomplete)));
   }
+  if (predictions && !results->without_draws.empty()) {
+    context.console.Warn(
+        absl::StrCat("folds have unequally many draws, hence without single "
+                     "draws: ",
+                     Names(results->without_draws)));
+  }
   std::vector<std::string> silent;
   for (const JobRecord& job : results->jobs) {
     if (job.metrics.epochs().empty()) {

@@ -72,9 +72,10 @@ absl::StatusOr<size_t> PlaceOf(const Strings& names, const std::string& name) {
   return static_cast<size_t>(found - names.begin());
 }
 
-// Puts a fold's draws into the model's rows.
-absl::Status AddDraws(const TensorFile& file, const OofMatrix& oof,
-                      OofModel& model) {
+// Puts a fold's draws into the model's rows. False: other folds have another
+// number of them.
+absl::StatusOr<bool> AddDraws(const TensorFile& file, const OofMatrix& oof,
+                              OofModel& model) {
   FOLDFARM_ASSIGN_OR_RETURN(const Strings ids, ReadNames(file, "sample_ids"));
   FOLDFARM_ASSIGN_OR_RETURN(const Strings labels, ReadNames(file, "labels"));
   FOLDFARM_ASSIGN_OR_RETURN(const TensorView view, file.Get("draws"));
@@ -87,9 +88,7 @@ absl::Status AddDraws(const TensorFile& file, const OofMatrix& oof,
   if (model.draws.empty()) {
     model.draws.assign(draws * cells, std::numeric_limits<double>::quiet_NaN());
   } else if (model.draws.size() != draws * cells) {
-    return absl::DataLossError(
-        absl::StrCat("it has ", draws, " draws, expected ",
-                     model.draws.size() / cells, " as in other folds"));
+    return false;
   }
   std::vector<size_t> columns;
   for (const std::string& label : labels) {
@@ -106,7 +105,7 @@ absl::Status AddDraws(const TensorFile& file, const OofMatrix& oof,
       }
     }
   }
-  return absl::OkStatus();
+  return true;
 }
 
 class Fetcher {
@@ -193,18 +192,28 @@ class Fetcher {
     const std::vector<DrawsFile> files = DrawsFiles();
     int64_t done = 0, total = 0;
     for (const DrawsFile& file : files) total += file.ref.size_bytes();
+    std::set<size_t> uneven;
     for (const DrawsFile& file : files) {
+      if (uneven.count(file.model) > 0) continue;
       TransferOptions transfer;
       transfer.cancelled = options_.cancelled;
       FOLDFARM_RETURN_IF_ERROR(
           client_.Explain(DownloadFile(client_.artifacts(), file.ref.digest(),
                                        file.ref.size_bytes(), path, transfer)));
       FOLDFARM_ASSIGN_OR_RETURN(const auto tensors, TensorFile::Open(path));
-      const absl::Status status = AddDraws(*tensors, results_.oof.oof,
-                                           results_.oof.oof.models[file.model]);
-      if (!status.ok()) {
-        return Annotate(status, absl::StrCat("predictions of ",
-                                             file.job->details.job().name()));
+      OofModel& model = results_.oof.oof.models[file.model];
+      const absl::StatusOr<bool> added =
+          AddDraws(*tensors, results_.oof.oof, model);
+      if (!added.ok()) {
+        return Annotate(
+            added.status(),
+            absl::StrCat("predictions of ", file.job->details.job().name()));
+      }
+      if (!*added) {
+        // Nothing can be said of a number of draws that folds do not share.
+        model.draws.clear();
+        results_.without_draws.push_back(model.name);
+        uneven.insert(file.model);
       }
       done += file.ref.size_bytes();
       if (options_.progress) options_.progress(done, total);

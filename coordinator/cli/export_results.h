@@ -29,6 +29,8 @@ struct SweepResults {
   OofTable oof;
   // Models that are not complete on all folds, hence not in `oof`.
   std::vector<std::string> incomplete;
+  // Models in `oof` whose draws are left out, as folds have unequally many.
+  std::vector<std::string> without_draws;
 };
 
 struct ResultOptions {

@@ -13,6 +13,7 @@
 #include "coordinator/cli/job_records.h"
 #include "coordinator/cli/metrics_table.h"
 #include "coordinator/cli/reconnection.h"
+#include "coordinator/cli/sweep_text.h"
 #include "coordinator/cli/worker_commands.h"
 
 namespace foldfarm {
@@ -108,7 +109,9 @@ struct JobOptions {
   std::string job;
 };
 
-std::string JobText(const v1::GetJobResponse& reply, absl::Time now,
+// `changed`: what it is trained with otherwise than its sweep says.
+std::string JobText(const v1::GetJobResponse& reply,
+                    const std::vector<ChangedOption>& changed, absl::Time now,
                     size_t width, bool colour) {
   const v1::Job& job = reply.job();
   std::string text = absl::StrCat(
@@ -119,6 +122,10 @@ std::string JobText(const v1::GetJobResponse& reply, absl::Time now,
       TimeOfAll(reply, now), "\n");
   if (!job.reused_from().empty()) {
     absl::StrAppend(&text, "result taken over from ", job.reused_from(), "\n");
+  }
+  for (const ChangedOption& option : changed) {
+    absl::StrAppend(&text, "retried with ", option.name, ": ", option.now,
+                    " (in its sweep: ", option.before, ")\n");
   }
   if (reply.checkpoint_epoch() > 0) {
     absl::StrAppend(&text, "checkpoint of epoch ", reply.checkpoint_epoch(),
@@ -190,8 +197,19 @@ absl::StatusOr<int> Job(CommandContext& context, const JobOptions& options) {
   FarmClient client(context.coordinator);
   FOLDFARM_ASSIGN_OR_RETURN(const v1::GetJobResponse reply,
                             client.Call(&Farm::GetJob, request));
+  std::vector<ChangedOption> changed;
+  if (context.format == OutputFormat::kTable) {
+    v1::GetSweepRequest get_sweep;
+    get_sweep.set_sweep(reply.job().sweep());
+    FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep sweep,
+                              client.Call(&Farm::GetSweep, get_sweep));
+    for (const v1::ModelSpec& model : sweep.spec().models()) {
+      if (model.name() != reply.job().model()) continue;
+      changed = ChangedOptions(reply.model(), model);
+    }
+  }
   FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t width, bool colour) {
-    return JobText(reply, context.clock.Now(), width, colour);
+    return JobText(reply, changed, context.clock.Now(), width, colour);
   }));
   return kExitDone;
 }

@@ -70,6 +70,15 @@ absl::StatusOr<OofTable> FetchOof(FarmClient& client,
       for (const std::string& model : part.models()) {
         table.oof.models.push_back({.name = model});
       }
+      table.prevalence.assign(part.prevalence().begin(),
+                              part.prevalence().end());
+      table.only_trained.assign(part.only_trained().begin(),
+                                part.only_trained().end());
+      if (table.prevalence.size() != table.oof.labels.size()) {
+        status = absl::InternalError(absl::StrCat(
+            "the coordinator tells the prevalence of ", table.prevalence.size(),
+            " labels, expected ", table.oof.labels.size()));
+      }
     }
     for (const v1::GetOofResponse::Row& row : part.rows()) {
       if (status.ok()) status = AddRow(row, table);
@@ -82,20 +91,16 @@ absl::StatusOr<OofTable> FetchOof(FarmClient& client,
   return table;
 }
 
-std::vector<double> Prevalence(const OofMatrix& oof,
+std::vector<double> Prevalence(const OofTable& table,
                                const std::vector<std::string>& labels) {
-  std::vector<double> prevalence(labels.size(), 0.5);
-  const size_t samples = oof.num_samples();
-  for (size_t l = 0; l < labels.size(); ++l) {
-    const auto column =
-        std::find(oof.labels.begin(), oof.labels.end(), labels[l]);
-    if (samples == 0 || column == oof.labels.end()) continue;
-    double positive = 0;
-    const auto first = static_cast<size_t>(column - oof.labels.begin());
-    for (size_t i = first; i < oof.truth.size(); i += oof.num_labels()) {
-      positive += oof.truth[i];
-    }
-    prevalence[l] = positive / static_cast<double>(samples);
+  std::vector<double> prevalence;
+  for (const std::string& label : labels) {
+    const auto known =
+        std::find(table.oof.labels.begin(), table.oof.labels.end(), label);
+    prevalence.push_back(
+        known == table.oof.labels.end()
+            ? 0.5
+            : table.prevalence[known - table.oof.labels.begin()]);
   }
   return prevalence;
 }

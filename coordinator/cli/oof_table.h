@@ -19,6 +19,10 @@ struct OofTable {
   // [samples, labels]: the mean of the models; NaN for a label that none
   // predicts. Empty when no model is complete.
   std::vector<double> ensemble;
+  // [labels]: how common each is among the samples that were trained on.
+  std::vector<double> prevalence;
+  // Samples that were trained on and are in no row, e.g. all but a hold-out.
+  std::vector<std::string> only_trained;
 };
 
 // Every complete model of the sweep; none is no error.
@@ -27,10 +31,8 @@ struct OofTable {
 // first.
 absl::StatusOr<OofTable> FetchOof(FarmClient& client, const std::string& sweep);
 
-// How common each of `labels` is among the table's samples, which are those
-// that the sweep trained on; 0.5 for a label that it does not have, and for all
-// when it has no samples.
-std::vector<double> Prevalence(const OofMatrix& oof,
+// OofTable::prevalence of `labels`; 0.5 for one that the table does not have.
+std::vector<double> Prevalence(const OofTable& table,
                                const std::vector<std::string>& labels);
 
 // The table as CSV (common/ensemble/csv.h).

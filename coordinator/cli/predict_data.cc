@@ -93,23 +93,28 @@ absl::Status WarnOfTrained(const Console& console, FarmClient& client,
                                        oof.sample_ids.end());
     const auto last = std::max_element(oof.folds.begin(), oof.folds.end());
     // With one fold alone, a hold-out, the others were trained on.
-    if (last != oof.folds.end() && *last > 0) {
-      const int64_t trained_on =
-          asked.all_trained_on
-              ? static_cast<int64_t>(folded.size())
-              : std::count_if(asked.ids.begin(), asked.ids.end(),
-                              [&](const std::string& id) {
-                                return folded.count(id) > 0;
-                              });
-      if (trained_on == 0) return absl::OkStatus();
-      known = true;
-      what = absl::StrCat(FormatPlural(trained_on, "sample"),
-                          !asked.own        ? " with the id of one that was"
-                          : trained_on == 1 ? " was"
-                                            : " were",
-                          " trained on: ", *last, " of ", *last + 1,
-                          " networks of each model");
-    }
+    const bool held_out = last != oof.folds.end() && *last == 0;
+    const std::set<std::string> seen =
+        held_out ? std::set<std::string>(table.only_trained.begin(),
+                                         table.only_trained.end())
+                 : folded;
+    const int64_t trained_on =
+        asked.all_trained_on ? static_cast<int64_t>(seen.size())
+                             : std::count_if(asked.ids.begin(), asked.ids.end(),
+                                             [&](const std::string& id) {
+                                               return seen.count(id) > 0;
+                                             });
+    if (trained_on == 0) return absl::OkStatus();
+    known = true;
+    what = absl::StrCat(
+        FormatPlural(trained_on, "sample"),
+        !asked.own        ? " with the id of one that was"
+        : trained_on == 1 ? " was"
+                          : " were",
+        " trained on: ",
+        held_out ? "the network"
+                 : absl::StrCat(*last, " of ", *last + 1, " networks"),
+        " of each model");
   }
   if (!known && !asked.train) return absl::OkStatus();
   console.Warn(absl::StrCat(

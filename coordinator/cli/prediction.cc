@@ -113,7 +113,7 @@ absl::Status Prediction::ChooseModels() {
   if (FillsPrior() && source_.bundle.empty()) {
     FOLDFARM_ASSIGN_OR_RETURN(const OofTable table,
                               FetchOof(client_, source_.name));
-    source_.prior = Prevalence(table.oof, source_.labels);
+    source_.prior = Prevalence(table, source_.labels);
   }
   if (FillsPrior() && source_.prior.empty()) {
     return absl::FailedPreconditionError(

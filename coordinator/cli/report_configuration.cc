@@ -131,6 +131,27 @@ std::string JobsTable(const ReportData& data) {
   return table.Render("compact");
 }
 
+// Jobs that were trained otherwise than the sweep file says.
+std::string ChangedTable(const ReportData& data) {
+  HtmlTable table("Jobs that were retried with other options",
+                  {{"Job"}, {"Option"}, {"Value"}, {"In the sweep file"}});
+  for (const JobRecord& one : data.jobs) {
+    for (const v1::ModelSpec& model : data.sweep.spec().models()) {
+      if (model.name() != one.details.job().model() ||
+          !one.details.has_model()) {
+        continue;
+      }
+      for (const ChangedOption& option :
+           ChangedOptions(one.details.model(), model)) {
+        table.AddRow({one.details.job().name(), HtmlCell(option.name, "code"),
+                      HtmlCell(option.now, "code"),
+                      HtmlCell(option.before, "code")});
+      }
+    }
+  }
+  return table.empty() ? "" : table.Render();
+}
+
 }  // namespace
 
 std::string ConfigurationSection(const ReportData& data) {
@@ -144,7 +165,8 @@ std::string ConfigurationSection(const ReportData& data) {
                              "model.",
                              "quiet"),
                    "<pre>", EscapeHtml(SweepText(data.sweep.spec())),
-                   "</pre>\n", WorkersTable(data), JobsTable(data)));
+                   "</pre>\n", ChangedTable(data), WorkersTable(data),
+                   JobsTable(data)));
 }
 
 }  // namespace foldfarm

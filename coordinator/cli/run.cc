@@ -11,6 +11,7 @@
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
+#include "common/sweep/schedule_advice.h"
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/dataset_import.h"
 #include "coordinator/cli/ensemble_text.h"
@@ -320,6 +321,7 @@ absl::StatusOr<int> Run::Execute() {
   FOLDFARM_ASSIGN_OR_RETURN(v1::SweepSpec spec,
                             LoadSweepFile(options_.sweep_file, options_.sets));
   FOLDFARM_RETURN_IF_ERROR(CheckSweepInputs(options_.sweep_file, spec));
+  for (const std::string& advice : ScheduleAdvice(spec)) console_.Warn(advice);
   const std::vector<std::string> exec_models = ExecModels(spec);
   if (!exec_models.empty() && !options_.allow_exec) {
     return absl::FailedPreconditionError(absl::StrCat(

@@ -115,8 +115,8 @@ std::string WrapParts(const std::vector<std::string>& parts,
   return text;
 }
 
-// "How good": the best complete model, and the ensemble. Where the ensemble is
-// known, both are scored alike; jobs know their log loss without shrink only.
+// "How good": the best complete model, and the ensemble. Where that is known, a
+// model's score is over all samples at once, as the ensemble's is.
 std::string BestText(const std::vector<ModelSummary>& models,
                      const StatusInput& input, size_t width) {
   std::vector<std::string> parts;

@@ -10,6 +10,7 @@
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
 #include "common/base/subprocess.h"
+#include "common/sweep/schedule_advice.h"
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/dry_run.h"
@@ -198,6 +199,9 @@ absl::StatusOr<int> Submit(CommandContext& context,
     FOLDFARM_ASSIGN_OR_RETURN(spec, LoadSweepFile(options.file, options.sets));
     FOLDFARM_RETURN_IF_ERROR(CheckSweepInputs(options.file, spec));
     if (!options.name.empty()) spec.set_name(options.name);
+  }
+  for (const std::string& advice : ScheduleAdvice(spec)) {
+    context.console.Warn(advice);
   }
   if (options.priority) spec.set_priority(*options.priority);
   if (options.dry_run) return DryRun(context, options, spec);

@@ -1,6 +1,7 @@
 #include "coordinator/cli/sweep_inputs.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "common/base/files.h"
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
+#include "common/sweep/yaml_tree.h"
 #include "common/weights/weights_file.h"
 #include "coordinator/cli/transfer.h"
 
@@ -63,6 +65,46 @@ absl::Status CheckExecFile(const std::string& path) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat(path, " has ", size_bytes, " bytes, expected at most 2^31"));
+}
+
+// Where a map below `node` says `value` under `key`, alone or in a list; line
+// 0: nowhere.
+FilePosition FindValue(const YamlNode& node, absl::string_view key,
+                       absl::string_view value) {
+  const auto is_value = [&](const YamlNode& at) {
+    return at.kind == YamlNode::Kind::kScalar && at.text == value;
+  };
+  for (const YamlEntry& entry : node.entries) {
+    if (entry.key == key) {
+      if (is_value(*entry.value)) return entry.value->position;
+      for (const YamlNodePtr& item : entry.value->items) {
+        if (is_value(*item)) return item->position;
+      }
+    }
+    const FilePosition below = FindValue(*entry.value, key, value);
+    if (below.line > 0) return below;
+  }
+  for (const YamlNodePtr& item : node.items) {
+    const FilePosition below = FindValue(*item, key, value);
+    if (below.line > 0) return below;
+  }
+  return {};
+}
+
+// "FILE:LINE:COLUMN" of an option; FILE when --set says it, or the file was a
+// pipe.
+std::string PlaceOf(const std::string& sweep_file, absl::string_view key,
+                    absl::string_view value) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(sweep_file, ignored)) return sweep_file;
+  const absl::StatusOr<std::string> text = ReadFile(sweep_file);
+  if (!text.ok()) return sweep_file;
+  const absl::StatusOr<YamlNodePtr> tree = ReadYaml(*text, sweep_file);
+  if (!tree.ok()) return sweep_file;
+  const FilePosition place = FindValue(**tree, key, value);
+  return place.line == 0
+             ? sweep_file
+             : absl::StrCat(sweep_file, ":", place.line, ":", place.column);
 }
 
 // Fills in the digests of the files that models start with; `find` tells one's,
@@ -132,13 +174,14 @@ absl::Status CheckSweepInputs(const std::string& sweep_file,
   bool only_missing = true;
   // Weights that many models start from are read once.
   std::map<std::pair<std::string, int>, absl::Status> known;
-  const auto note = [&](const v1::ModelSpec& model, const char* option,
+  const auto note = [&](const v1::ModelSpec& model, const char* message,
+                        const char* option, const std::string& value,
                         const absl::Status& status) {
     if (status.ok()) return;
     only_missing = only_missing && absl::IsNotFound(status);
-    mistakes.push_back(absl::StrCat(sweep_file, ": model '", model.name(),
-                                    "': ", option, ": ",
-                                    std::string(status.message())));
+    mistakes.push_back(absl::StrCat(
+        PlaceOf(sweep_file, option, value), ": model '", model.name(),
+        "': ", message, ".", option, ": ", std::string(status.message())));
   };
   for (const v1::ModelSpec& model : spec.models()) {
     const v1::InitSpec& init = model.init();
@@ -149,10 +192,11 @@ absl::Status CheckSweepInputs(const std::string& sweep_file,
         entry->second =
             CheckWeights(Beside(sweep_file, init.weights()), init.format());
       }
-      note(model, "init.weights", entry->second);
+      note(model, "init", "weights", init.weights(), entry->second);
     }
     for (const std::string& file : model.arch().exec().files()) {
-      note(model, "exec.files", CheckExecFile(Beside(sweep_file, file)));
+      note(model, "exec", "files", file,
+           CheckExecFile(Beside(sweep_file, file)));
     }
   }
   if (mistakes.empty()) return absl::OkStatus();

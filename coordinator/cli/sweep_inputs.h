@@ -32,8 +32,8 @@ void AddSetOption(CLI::App& command, std::vector<std::string>& sets);
 bool IsWeightsFile(const std::string& sweep_file, const std::string& weights);
 
 // Reads the heads of weights and looks for programs' files.
-// Errors: NOT_FOUND or INVALID_ARGUMENT naming the model and the file; all of
-// them, a line each.
+// Errors: NOT_FOUND or INVALID_ARGUMENT, a line each: "FILE:LINE:COLUMN: " of
+// the sweep file, the model, the file and what is wrong with it.
 absl::Status CheckSweepInputs(const std::string& sweep_file,
                               const v1::SweepSpec& spec);
 

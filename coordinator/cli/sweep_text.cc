@@ -191,7 +191,44 @@ Options CommonOf(const std::vector<Options>& models) {
   return common;
 }
 
+// Every value that differs, below `path`, in the order of the proto file.
+void Differ(const Json& now, const Json& before, const std::string& path,
+            std::vector<ChangedOption>& changed) {
+  if (now == before) return;
+  const auto below = [&](const std::string& key) {
+    return path.empty() ? key : absl::StrCat(path, ".", key);
+  };
+  if (now.is_object() && before.is_object()) {
+    for (auto it = now.begin(); it != now.end(); ++it) {
+      const auto former = before.find(it.key());
+      Differ(it.value(), former == before.end() ? Json() : *former,
+             below(it.key()), changed);
+    }
+    for (auto it = before.begin(); it != before.end(); ++it) {
+      if (now.contains(it.key())) continue;
+      changed.push_back({below(it.key()), "not set", Flow(it.value())});
+    }
+    return;
+  }
+  if (now.is_array() && before.is_array() && now.size() == before.size() &&
+      !now.empty() && now[0].is_object()) {
+    for (size_t i = 0; i < now.size(); ++i) {
+      Differ(now[i], before[i], absl::StrCat(path, "[", i, "]"), changed);
+    }
+    return;
+  }
+  changed.push_back(
+      {path, Flow(now), before.is_null() ? "not set" : Flow(before)});
+}
+
 }  // namespace
+
+std::vector<ChangedOption> ChangedOptions(const v1::ModelSpec& now,
+                                          const v1::ModelSpec& before) {
+  std::vector<ChangedOption> changed;
+  Differ(ToTree(now), ToTree(before), "", changed);
+  return changed;
+}
 
 std::string SweepText(const v1::SweepSpec& spec) {
   v1::SweepSpec head = spec;

@@ -14,6 +14,7 @@
 #include "common/base/digest.h"
 #include "common/base/status_macros.h"
 #include "common/sweep/kept_checkpoint.h"
+#include "common/sweep/merge.h"
 #include "coordinator/queue/job_names.h"
 #include "coordinator/queue/job_state.h"
 #include "coordinator/queue/near_misses.h"
@@ -244,6 +245,32 @@ absl::Status CheckSameFolds(const SweepPlan& plan,
   return absl::OkStatus();
 }
 
+// What `row` was retried with stays where the extension says nothing else: its
+// options, and its slots. `former` is its model in the extended sweep.
+absl::Status KeepChanges(const v1::SweepSpec& spec, const v1::ModelSpec& former,
+                         const JobRow& row, const DatasetRow& dataset,
+                         const std::vector<v1::AttemptSpec>& folds,
+                         const std::vector<std::string>& labels,
+                         PlannedJob& planned) {
+  const v1::ModelSpec& model = spec.models(planned.model);
+  if (model.slots() == former.slots()) planned.slots = row.slots;
+  if (!row.model_override.has_value()) return absl::OkStatus();
+  v1::ModelSpec changed = *row.model_override;
+  MergeChanges(former, model, changed);
+  planned.epochs = EpochsOf(changed);
+  FOLDFARM_ASSIGN_OR_RETURN(
+      planned.result_key,
+      ResultKey({.spec = spec,
+                 .model = changed,
+                 .own_labels = LabelsOf(changed, labels),
+                 .all_labels = labels,
+                 .dataset_digest = dataset.dataset.digest(),
+                 .samples = folds[static_cast<size_t>(planned.fold)],
+                 .fold = planned.fold}));
+  planned.changed_model = std::move(changed);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<SourceJob> FindSourceJob(const Reader& reader,
@@ -320,10 +347,15 @@ absl::Status ExtendPlan(const Reader& reader, const v1::SweepSpec& spec,
                        "\", expected a model of ", extends,
                        NearMisses(model.name(), names)));
     }
-    FOLDFARM_ASSIGN_OR_RETURN(SourceJob source,
-                              ReadSource(reader, sweep, *job->second));
+    const JobRow& row = *job->second;
+    FOLDFARM_ASSIGN_OR_RETURN(SourceJob source, ReadSource(reader, sweep, row));
+    const v1::ModelSpec& former = sweep.spec.models(row.model_index);
+    FOLDFARM_RETURN_IF_ERROR(
+        KeepChanges(spec, former, row, dataset, folds, labels, planned));
+    const v1::ModelSpec& trained =
+        planned.changed_model.has_value() ? *planned.changed_model : model;
     FOLDFARM_RETURN_IF_ERROR(CheckTrainsOn(
-        model, JobSeed(spec, model, planned.fold), labels, source));
+        trained, JobSeed(spec, trained, planned.fold), labels, source));
     planned.result_key = ExtendedKey(planned.result_key, source);
     planned.checkpoint_epoch = source.epoch;
     planned.checkpoint = std::move(source.checkpoint);

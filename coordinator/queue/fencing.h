@@ -4,6 +4,10 @@
 #ifndef FOLDFARM_COORDINATOR_QUEUE_FENCING_H_
 #define FOLDFARM_COORDINATOR_QUEUE_FENCING_H_
 
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "common/base/ids.h"
 #include "foldfarm/v1/job.pb.h"
 
@@ -14,6 +18,14 @@ namespace foldfarm {
 inline bool MayWrite(FencingToken token, v1::Attempt::State attempt,
                      FencingToken newest) {
   return attempt == v1::Attempt::RUNNING && token == newest;
+}
+
+// What an attempt that may not is told: ABORTED.
+inline absl::Status StaleToken(int64_t token) {
+  return absl::AbortedError(
+      absl::StrCat("attempt ", token,
+                   " is not the newest of its job; kill its trainer and "
+                   "acquire new work"));
 }
 
 }  // namespace foldfarm

@@ -10,6 +10,15 @@
 #include "common/base/status_macros.h"
 
 namespace foldfarm {
+namespace {
+
+// Sweeps that are kept in memory, besides those that run.
+constexpr size_t kMostSweeps = 256;
+
+// After leases could not be expired or granted.
+constexpr absl::Duration kTryAgain = absl::Seconds(1);
+
+}  // namespace
 
 JobQueue::JobQueue(Store& store, ArtifactFiles& files, Clock& clock,
                    const QueueOptions& options)
@@ -222,9 +231,15 @@ absl::StatusOr<std::shared_ptr<const SweepData>> JobQueue::LoadSweep(
     }
     data->inputs[model].push_back(std::move(input.file));
   }
-  cached = std::move(data);
+  cached = data;
   NoteRules(*row);
-  return cached;
+  if (sweeps_.size() > kMostSweeps) {
+    // Leases hold those of theirs; the tables have the others.
+    absl::erase_if(sweeps_, [](const auto& entry) {
+      return entry.second == nullptr || entry.second.use_count() == 1;
+    });
+  }
+  return data;
 }
 
 void JobQueue::SetLease(const AttemptRow& attempt, const JobRow& job,
@@ -300,17 +315,19 @@ absl::Status JobQueue::BeforeBatch(Tx&) {
 absl::Status JobQueue::AfterBatch(Tx& tx) {
   // After a disk that hung for longer than a lease, the heartbeats that came
   // meanwhile are in this batch: whoever sent one is alive.
-  FOLDFARM_RETURN_IF_ERROR(ExpireLeases(tx));
-  FOLDFARM_RETURN_IF_ERROR(ServeWaiters(tx));
+  absl::Status status = ExpireLeases(tx);
+  if (status.ok()) status = ServeWaiters(tx);
   absl::Time due = std::min(next_expiry_, index_.NextWake());
   for (const Waiter& waiter : waiters_) due = std::min(due, waiter.deadline);
+  // What failed is tried again, but not all the time.
+  if (!status.ok()) due = clock_.Now() + kTryAgain;
   absl::MutexLock lock(&timer_mu_);
   // A later end needs no wake-up: the timer looks again when it is due.
   if (due < next_due_) {
     next_due_ = due;
     timer_wake_.Signal();
   }
-  return absl::OkStatus();
+  return status;
 }
 
 void JobQueue::Committed() {

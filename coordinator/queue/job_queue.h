@@ -264,13 +264,20 @@ class JobQueue : public StoreListener {
   // A job that was given up waits again.
   absl::Status Reopen(Tx& tx, JobRow& job, const std::string& why);
 
+  // job_queue_progress.cc
+  // The trainer of an attempt began, perhaps below the checkpoint that it got.
+  absl::Status NoteStart(Tx& tx, const AttemptRow& attempt, JobRow& job);
+  absl::Status DoReport(Tx& tx, const v1::ReportProgressRequest& request,
+                        v1::ReportProgressResponse& response);
+  // Drops the files of the former checkpoint once nothing names them.
+  absl::Status ReplaceCheckpoint(Tx& tx, JobId job,
+                                 const std::vector<v1::ArtifactRef>& refs);
+
   // job_queue_results.cc
   absl::Status CheckStored(
       const google::protobuf::RepeatedPtrField<v1::ArtifactRef>& refs,
       absl::string_view what);
   absl::Status CheckResult(const v1::FinishAttemptRequest& request);
-  absl::Status DoReport(Tx& tx, const v1::ReportProgressRequest& request,
-                        v1::ReportProgressResponse& response);
   // `valid`: what was found wrong with the result; OK on a repeated call.
   absl::Status DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
                         absl::Status& valid,
@@ -278,9 +285,6 @@ class JobQueue : public StoreListener {
   absl::Status RepeatFinish(Tx& tx, const v1::FinishAttemptRequest& request,
                             const AttemptRow& attempt,
                             v1::FinishAttemptResponse& response);
-  // Drops the files of the former checkpoint once nothing names them.
-  absl::Status ReplaceCheckpoint(Tx& tx, JobId job,
-                                 const std::vector<v1::ArtifactRef>& refs);
 
   // job_queue_people.cc
   absl::Status DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,

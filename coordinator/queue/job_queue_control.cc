@@ -11,14 +11,13 @@
 #include "common/base/status_macros.h"
 #include "common/sweep/predict_alike.h"
 #include "common/sweep/set_options.h"
+#include "common/sweep/sweep.h"
 #include "coordinator/queue/extension.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/sweep_plan.h"
 
 namespace foldfarm {
 namespace {
-
-constexpr int kMostSlots = 1024;
 
 // `model` with the options of `overrides` changed.
 // Errors: INVALID_ARGUMENT for what is no option of the model, or one that
@@ -28,7 +27,13 @@ absl::StatusOr<v1::ModelSpec> Override(
   SweepErrors errors("--set");
   SetOptions options = ParseSetOptions(overrides, errors);
   v1::ModelSpec changed = model;
-  if (errors.empty()) options.ApplyTo(changed);
+  if (errors.empty()) {
+    options.ApplyTo(changed);
+    // As when a sweep is submitted: stages are trained with their own.
+    for (v1::StageSpec& stage : *changed.mutable_stages()) {
+      options.ApplyTo(*stage.mutable_train());
+    }
+  }
   if (errors.empty()) options.ReportUnused(errors);
   FOLDFARM_RETURN_IF_ERROR(errors.ToStatus());
   if (options.sweep.ByteSizeLong() > 0) {
@@ -36,6 +41,14 @@ absl::StatusOr<v1::ModelSpec> Override(
         "--set ", absl::StrJoin(overrides, " "),
         ": changes the whole sweep; a job that is retried takes options of its "
         "model only, e.g. train.batch=4"));
+  }
+  // Files are found, and options completed, when a sweep is submitted.
+  for (const SetOptions::OfModels& one : options.models) {
+    const bool init = one.model.has_init();
+    if (!init && one.model.stages().empty()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--set ", one.text, ": a job that is retried keeps its ",
+        init ? "init" : "stages", "; submit a sweep with another model"));
   }
   if (!PredictAlike(model, changed)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -80,7 +93,7 @@ absl::Status ChangeOptions(const Reader& reader, const RetryWish& wish,
     FOLDFARM_ASSIGN_OR_RETURN(row.model_override,
                               Override(former, wish.overrides));
     row.epochs = EpochsOf(*row.model_override);
-    if (wish.slots == 0 && row.model_override->has_slots()) {
+    if (wish.slots == 0 && row.model_override->slots() != former.slots()) {
       row.slots = row.model_override->slots();
     }
   }
@@ -161,9 +174,9 @@ absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
 
 absl::StatusOr<int> JobQueue::Retry(SweepId sweep, std::optional<JobId> job,
                                     const RetryWish& wish) {
-  if (wish.slots < 0 || wish.slots > kMostSlots) {
+  if (wish.slots < 0 || wish.slots > MostSlots()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("slots is ", wish.slots, ", expected 1 to ", kMostSlots));
+        absl::StrCat("slots is ", wish.slots, ", expected 1 to ", MostSlots()));
   }
   int count = 0;
   FOLDFARM_RETURN_IF_ERROR(store_.RunAndWait([&](Tx& tx) -> absl::Status {
@@ -235,8 +248,8 @@ absl::StatusOr<int> JobQueue::SetPaused(SweepId sweep, std::optional<JobId> job,
                               LoadSweep(tx, sweep));
     for (JobRow row : jobs) {
       if (IsFinal(row.state) || row.cancel_requested) continue;
-      ++count;
       if (row.paused == paused) continue;
+      ++count;
       row.paused = paused;
       row.change = ++last_change_;
       changed_ = true;

@@ -86,28 +86,48 @@ void JobQueue::StopWaitingFor(const void* call) {
 
 absl::Status JobQueue::ServeWaiters(Tx& tx) {
   const absl::Time now = clock_.Now();
-  for (auto it = waiters_.begin(); it != waiters_.end();) {
+  // Both in the same order.
+  std::list<Waiter> served;
+  std::vector<v1::AcquireLeasesResponse> responses;
+  absl::Status failed;
+  for (auto it = waiters_.begin(); it != waiters_.end() && failed.ok();) {
+    const auto waiter = it++;
     v1::AcquireLeasesResponse response;
     // Who has an attempt to stop, or was drained or undrained, is to ask at
     // once what there is: an empty reply makes it send a heartbeat.
-    const bool due = stop_waiting_ || it->deadline <= now ||
-                     TakeNews(WorkerSession{it->request.session()});
-    if (!due && index_.empty()) {
-      ++it;
-      continue;
-    }
+    const bool due = stop_waiting_ || waiter->deadline <= now ||
+                     TakeNews(WorkerSession{waiter->request.session()});
     if (!due) {
-      const v1::AcquireLeasesRequest& wanted = it->request;
-      FOLDFARM_RETURN_IF_ERROR(Grant(
-          tx, WorkerSession{wanted.session()}, wanted.free_slots(),
-          wanted.max_leases(), FencingToken{}, response.mutable_leases()));
-      if (response.leases_size() == 0) {
-        ++it;
+      if (index_.empty()) continue;
+      const v1::AcquireLeasesRequest& wanted = waiter->request;
+      failed =
+          Grant(tx, WorkerSession{wanted.session()}, wanted.free_slots(),
+                wanted.max_leases(), FencingToken{}, response.mutable_leases());
+      if (!failed.ok()) {
+        waiter->answer(failed);
+        waiters_.erase(waiter);
         continue;
       }
+      if (response.leases_size() == 0) continue;
     }
+    served.splice(served.end(), waiters_, waiter);
+    responses.push_back(std::move(response));
+  }
+  if (!failed.ok()) {
+    // What was granted is undone, and those to whom it was wait on.
+    for (const v1::AcquireLeasesResponse& response : responses) {
+      if (response.leases_size() == 0) {
+        served.front().answer(v1::AcquireLeasesResponse());
+        served.pop_front();
+      } else {
+        waiters_.splice(waiters_.begin(), served, served.begin());
+      }
+    }
+    return failed;
+  }
+  for (v1::AcquireLeasesResponse& response : responses) {
     tx.AfterCommit(
-        [answer = std::move(it->answer),
+        [answer = std::move(served.front().answer),
          response = std::move(response)](const absl::Status& status) mutable {
           if (status.ok()) {
             answer(std::move(response));
@@ -115,7 +135,7 @@ absl::Status JobQueue::ServeWaiters(Tx& tx) {
             answer(status);
           }
         });
-    it = waiters_.erase(it);
+    served.pop_front();
   }
   return absl::OkStatus();
 }

@@ -152,13 +152,14 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
     job.result_key = planned.result_key;
     job.create_time = now;
     job.change = ++last_change_;
+    job.model_override = planned.changed_model;
     job.checkpoint_epoch = planned.checkpoint_epoch;
     job.epoch = planned.checkpoint_epoch;
     std::vector<v1::ArtifactRef> checkpoint = planned.checkpoint;
     const auto source = reused.find(i);
     if (source != reused.end()) {
       // What was trained on from there is trained on from here as well.
-      job.checkpoint_epoch = KeepsCheckpoint(spec.models(planned.model))
+      job.checkpoint_epoch = KeepsCheckpoint(ModelOf(job, spec))
                                  ? source->second.checkpoint_epoch
                                  : 0;
       checkpoint.clear();
@@ -176,9 +177,14 @@ absl::Status JobQueue::DoSubmit(Tx& tx, const v1::SubmitSweepRequest& request,
       job.end_time = now;
     }
     Begun begun;
-    if (source == reused.end() && checkpoint.empty() && !request.no_reuse()) {
+    if (source == reused.end() && !request.no_reuse()) {
       FOLDFARM_ASSIGN_OR_RETURN(begun,
                                 FindBegun(tx, files_, planned.result_key));
+    }
+    // What extends a sweep has a checkpoint to begin with.
+    if (!begun.checkpoint.empty() &&
+        begun.job.checkpoint_epoch <= planned.checkpoint_epoch) {
+      begun = Begun();
     }
     if (!begun.checkpoint.empty()) {
       job.checkpoint_epoch = begun.job.checkpoint_epoch;
@@ -251,6 +257,8 @@ absl::StatusOr<bool> JobQueue::StopJob(Tx& tx, JobRow row, int priority,
     FOLDFARM_RETURN_IF_ERROR(tx.BeginWrite());
     index_.Remove(IndexEntry(row, priority));
     row.not_before = absl::InfinitePast();
+    // A failure before is its attempt's to tell.
+    if (!row.dropped) row.error.clear();
     FOLDFARM_RETURN_IF_ERROR(ChangeJob(tx, row, JobEvent::kCancel, row.token,
                                        why.empty() ? "cancelled" : why));
     return true;

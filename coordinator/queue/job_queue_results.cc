@@ -1,4 +1,4 @@
-// The part of JobQueue that attempts report to: progress and the end.
+// The part of JobQueue that attempts report their ends to.
 #include <algorithm>
 #include <utility>
 
@@ -19,12 +19,8 @@
 namespace foldfarm {
 namespace {
 
-absl::Status StaleToken(int64_t token) {
-  return absl::AbortedError(
-      absl::StrCat("attempt ", token,
-                   " is not the newest of its job; kill its trainer and "
-                   "acquire new work"));
-}
+// Results whose check is remembered.
+constexpr size_t kMostValidResults = 4096;
 
 }  // namespace
 
@@ -45,115 +41,6 @@ absl::Status JobQueue::CheckStored(
           " bytes; ", stat.size_bytes, " are stored"));
     }
   }
-  return absl::OkStatus();
-}
-
-void JobQueue::ReportProgress(v1::ReportProgressRequest request,
-                              Answer<v1::ReportProgressResponse> answer) {
-  ClipReport(request);
-  RunWork<v1::ReportProgressResponse>(
-      store_,
-      [this, request = std::move(request)](
-          Tx& tx, v1::ReportProgressResponse& response) {
-        return DoReport(tx, request, response);
-      },
-      std::move(answer));
-}
-
-absl::Status JobQueue::DoReport(Tx& tx,
-                                const v1::ReportProgressRequest& request,
-                                v1::ReportProgressResponse& response) {
-  const FencingToken token{request.token()};
-  FOLDFARM_ASSIGN_OR_RETURN(std::optional<AttemptRow> attempt,
-                            tx.FindAttempt(token));
-  if (!attempt.has_value()) return StaleToken(request.token());
-  FOLDFARM_ASSIGN_OR_RETURN(std::optional<JobRow> job,
-                            tx.FindJob(attempt->job));
-  if (!job.has_value() || !MayWrite(token, attempt->state, job->token)) {
-    return StaleToken(request.token());
-  }
-  FOLDFARM_RETURN_IF_ERROR(CheckEpochs(request));
-  FOLDFARM_RETURN_IF_ERROR(
-      CheckArtifactNames({request.checkpoint().data(),
-                          static_cast<size_t>(request.checkpoint_size())}));
-  FOLDFARM_RETURN_IF_ERROR(CheckStored(request.checkpoint(), "checkpoint"));
-  if (request.started() && attempt->device.empty()) {
-    attempt->device = request.device();
-    attempt->start_time = clock_.Now();
-    attempt->resumed_epoch =
-        std::clamp(request.resumed_epoch(), 0, attempt->resumed_epoch);
-    FOLDFARM_RETURN_IF_ERROR(tx.UpdateAttempt(*attempt));
-    if (request.epochs_total() > 0) job->epochs = request.epochs_total();
-  }
-  // A user's program may do more than it announced.
-  const int epochs =
-      job->needs_exec || job->epochs <= 0 ? kMaxEpochs : job->epochs;
-  if (request.checkpoint_size() > 0) {
-    FOLDFARM_RETURN_IF_ERROR(
-        CheckEpoch("a checkpoint", request.checkpoint_epoch(), epochs));
-  }
-  for (v1::EpochMetrics metrics : request.epochs()) {
-    FOLDFARM_RETURN_IF_ERROR(CheckMetrics(metrics, epochs));
-    // Those before are another attempt's to tell, and told.
-    if (metrics.epoch() <= attempt->resumed_epoch) continue;
-    metrics.set_token(request.token());
-    FOLDFARM_RETURN_IF_ERROR(tx.PutMetrics(job->id, metrics));
-    if (metrics.epoch() <= job->epoch) continue;
-    job->epoch = metrics.epoch();
-    const auto log_loss = metrics.values().find("log_loss");
-    if (log_loss != metrics.values().end()) job->log_loss = log_loss->second;
-    const auto seconds = metrics.values().find("seconds");
-    if (seconds != metrics.values().end()) {
-      // Running mean over the attempt's own epochs.
-      const int count = std::max(1, job->epoch - attempt->resumed_epoch);
-      job->seconds_per_epoch +=
-          (seconds->second - job->seconds_per_epoch) / count;
-      pace_[{job->sweep, job->model_index}] = job->seconds_per_epoch;
-    }
-  }
-  if (request.epochs_size() > 0) {
-    health_.NoteProgress(attempt->worker, {job->sweep, job->model_index},
-                         clock_.Now());
-  }
-  for (const v1::LogLine& line : request.lines()) {
-    FOLDFARM_RETURN_IF_ERROR(tx.PutLogLine(job->id, token, line));
-  }
-  if (request.checkpoint_size() > 0 &&
-      request.checkpoint_epoch() >= job->checkpoint_epoch) {
-    FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(
-        tx, job->id,
-        {request.checkpoint().begin(), request.checkpoint().end()}));
-    job->checkpoint_epoch = request.checkpoint_epoch();
-  }
-  job->change = ++last_change_;
-  changed_ = true;
-  FOLDFARM_RETURN_IF_ERROR(tx.UpdateJob(*job, token));
-  response.set_cancel(job->cancel_requested);
-  absl::MutexLock lock(&mu_);
-  if (const auto it = leases_.find(token); it != leases_.end()) {
-    it->second.heartbeat = clock_.Now();
-  }
-  return absl::OkStatus();
-}
-
-absl::Status JobQueue::ReplaceCheckpoint(
-    Tx& tx, JobId job, const std::vector<v1::ArtifactRef>& refs) {
-  FOLDFARM_ASSIGN_OR_RETURN(const std::vector<v1::ArtifactRef> former,
-                            tx.ListArtifacts(job, ArtifactKind::kCheckpoint));
-  FOLDFARM_RETURN_IF_ERROR(
-      tx.SetArtifacts(job, ArtifactKind::kCheckpoint, refs));
-  // Checkpoints come every few minutes; only the newest is worth its room.
-  std::vector<std::string> unused;
-  for (const v1::ArtifactRef& ref : former) {
-    FOLDFARM_ASSIGN_OR_RETURN(const bool used, tx.IsArtifactUsed(ref.digest()));
-    if (!used) unused.push_back(ref.digest());
-  }
-  if (unused.empty()) return absl::OkStatus();
-  tx.AfterCommit(
-      [condemned = ArtifactFiles::Condemned(files_, std::move(unused))](
-          const absl::Status& s) mutable {
-        if (s.ok()) condemned.Delete();
-      });
   return absl::OkStatus();
 }
 
@@ -196,6 +83,8 @@ absl::Status JobQueue::CheckResult(const v1::FinishAttemptRequest& request) {
             absl::StrCat(lease->job_name, ": ", name, ": ", status.message())};
   }
   absl::MutexLock lock(&mu_);
+  // They only spare a second reading.
+  if (valid_results_.size() >= kMostValidResults) valid_results_.clear();
   valid_results_.insert(key);
   return absl::OkStatus();
 }
@@ -319,9 +208,10 @@ absl::Status JobQueue::DoFinish(Tx& tx, const v1::FinishAttemptRequest& request,
                              request.log_tail().end());
   } else {
     attempt->metrics.insert(request.metrics().begin(), request.metrics().end());
-    if (const auto it = attempt->metrics.find("log_loss");
-        it != attempt->metrics.end()) {
-      job->log_loss = it->second;
+    // As the ensemble scores it; a user's program may know the other one only.
+    for (const char* name : {"log_loss", "log_loss_shrink_0002"}) {
+      const auto it = attempt->metrics.find(name);
+      if (it != attempt->metrics.end()) job->log_loss = it->second;
     }
     job->epoch = job->epochs;
     // A job succeeds once and for ever: there is nothing to replace.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/json_text.h"
 #include "common/base/status_macros.h"
@@ -115,8 +116,11 @@ absl::StatusOr<OofReader> OofReader::Open(
       file->U8("labels", {static_cast<int64_t>(header.samples.size()),
                           static_cast<int64_t>(labels)}));
   absl::flat_hash_map<std::string, int> fold_of;
+  absl::flat_hash_set<std::string> trained;
   for (size_t fold = 0; fold < folds.size(); ++fold) {
     const int number = static_cast<int>(fold);
+    trained.insert(folds[fold].train_samples().begin(),
+                   folds[fold].train_samples().end());
     if (only.has_value() && *only != number) continue;
     for (const std::string& id : folds[fold].validation_samples()) {
       fold_of[id] = number;
@@ -125,8 +129,18 @@ absl::StatusOr<OofReader> OofReader::Open(
   OofReader reader(files);
   OofMatrix& matrix = reader.matrix_;
   matrix.labels = header.labels;
+  std::vector<double>& prevalence = reader.prevalence_;
+  prevalence.assign(labels, 0);
   for (size_t i = 0; i < header.samples.size(); ++i) {
-    const auto fold = fold_of.find(header.samples[i].id);
+    const std::string& id = header.samples[i].id;
+    const auto fold = fold_of.find(id);
+    if (trained.contains(id)) {
+      for (size_t l = 0; l < labels; ++l) {
+        prevalence[l] += static_cast<double>(truth[i * labels + l]) /
+                         static_cast<double>(trained.size());
+      }
+      if (fold == fold_of.end()) reader.only_trained_.push_back(id);
+    }
     if (fold == fold_of.end()) continue;
     reader.row_of_[fold->first] = matrix.num_samples();
     matrix.sample_ids.push_back(fold->first);

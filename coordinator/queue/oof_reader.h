@@ -41,6 +41,11 @@ class OofReader {
                         bool with_draws = false);
 
   const OofMatrix& matrix() const { return matrix_; }
+  // [labels]: how common each is among the samples that `folds` train on.
+  const std::vector<double>& prevalence() const { return prevalence_; }
+  // Samples that `folds` train on and that none validates on, in the dataset's
+  // order.
+  const std::vector<std::string>& only_trained() const { return only_trained_; }
   OofMatrix Take() && { return std::move(matrix_); }
 
   // [labels]: which the model predicts, and which any model of the sweep does.
@@ -52,6 +57,8 @@ class OofReader {
 
   ArtifactFiles* files_;
   OofMatrix matrix_;
+  std::vector<double> prevalence_;
+  std::vector<std::string> only_trained_;
   // By sample id: the row in `matrix_`.
   absl::flat_hash_map<std::string, size_t> row_of_;
 };

@@ -57,7 +57,7 @@ Verdict Judge(const RetryOptions& options, const JobFacts& job,
   if (job.cancel_requested) {
     verdict.event = JobEvent::kCancel;
     verdict.delay = absl::ZeroDuration();
-    verdict.error = "cancelled";
+    verdict.error.clear();  // Explains what the farm dropped by itself.
   }
   return verdict;
 }

@@ -5,6 +5,7 @@
 #define FOLDFARM_COORDINATOR_QUEUE_SWEEP_PLAN_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ struct PlannedJob {
   int fold = 0;
   int slots = 1;
   bool needs_exec = false;
+  // Where the job is trained otherwise than its sweep says, as the one that it
+  // trains on from was.
+  std::optional<v1::ModelSpec> changed_model;
   // EpochsOf() the model.
   int epochs = 0;
   // Equal for jobs whose results are interchangeable: SHA-256 over dataset,

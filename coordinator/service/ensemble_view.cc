@@ -222,6 +222,10 @@ absl::Status ViewOof(Store& store, ArtifactFiles& files,
   v1::GetOofResponse piece;
   for (const std::string& label : oof.labels) piece.add_labels(label);
   for (const OofModel& model : oof.models) piece.add_models(model.name);
+  piece.mutable_prevalence()->Assign(loaded.prevalence.begin(),
+                                     loaded.prevalence.end());
+  piece.mutable_only_trained()->Assign(loaded.only_trained.begin(),
+                                       loaded.only_trained.end());
   for (size_t i = 0; i < oof.num_samples(); ++i) {
     v1::GetOofResponse::Row& row = *piece.add_rows();
     row.set_sample_id(oof.sample_ids[i]);

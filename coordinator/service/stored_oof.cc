@@ -117,6 +117,8 @@ absl::StatusOr<LoadedOof> LoadOof(const StoredOof& stored, ArtifactFiles& files,
         model.spec.name(),
         absl::StrCat("its predictions cannot be read: ", added.message())));
   }
+  loaded.prevalence = reader.prevalence();
+  loaded.only_trained = reader.only_trained();
   loaded.oof = std::move(reader).Take();
   return loaded;
 }

@@ -39,6 +39,9 @@ absl::StatusOr<StoredOof> ReadStoredOof(Store& store, const std::string& name);
 struct LoadedOof {
   // Samples of all folds, in the dataset's order.
   OofMatrix oof;
+  // See OofReader.
+  std::vector<double> prevalence;
+  std::vector<std::string> only_trained;
   // Complete, but their files cannot be used.
   std::vector<v1::IncompleteModel> unreadable;
 };

@@ -16,6 +16,13 @@ std::string MetricsBytes(const std::map<std::string, double>& metrics) {
   return message.SerializeAsString();
 }
 
+// Those of its own options, if it has any.
+std::string ModelBytes(const JobRow& row) {
+  return row.model_override.has_value()
+             ? row.model_override->SerializeAsString()
+             : "";
+}
+
 }  // namespace
 
 absl::StatusOr<std::optional<JobRow>> Tx::FindJob(JobId id) {
@@ -112,14 +119,16 @@ absl::StatusOr<JobId> Tx::InsertJob(const JobRow& row) {
   Statement s = connection_.Prepare(
       "INSERT INTO job(sweep_id, position, model, model_index, fold, state, "
       "slots, result_key, reused_from, epoch, epochs, create_us, end_us, "
-      "change, log_loss, needs_exec, checkpoint_epoch) VALUES(?, ?, ?, ?, ?, "
-      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "change, log_loss, needs_exec, checkpoint_epoch, model_override) "
+      "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const std::string model = ModelBytes(row);
   s.Bind(row.sweep.value, row.position, row.model, row.model_index, row.fold,
          static_cast<int>(row.state), row.slots, row.result_key,
          row.reused_from.value, row.epoch, row.epochs, row.create_time,
          row.end_time, row.change, nullptr, row.needs_exec,
-         row.checkpoint_epoch);
+         row.checkpoint_epoch, nullptr);
   if (row.log_loss.has_value()) s.BindAt(15, *row.log_loss);
+  if (row.model_override.has_value()) s.BindAt(18, Blob{model});
   FOLDFARM_RETURN_IF_ERROR(s.Run());
   return JobId{connection_.last_insert_id()};
 }
@@ -160,9 +169,7 @@ absl::Status Tx::UpdateJob(const JobRow& row, FencingToken expected) {
 absl::Status Tx::UpdateWish(const JobRow& row) {
   FOLDFARM_RETURN_IF_ERROR(BeginWrite());
   if (rows_ != nullptr) rows_->Forget(row.id);
-  const std::string model = row.model_override.has_value()
-                                ? row.model_override->SerializeAsString()
-                                : "";
+  const std::string model = ModelBytes(row);
   Statement s = connection_.Prepare(
       "UPDATE job SET paused = ?, slots = ?, result_key = ?, model_override = "
       "?, change = ? WHERE id = ?");

@@ -8,3 +8,7 @@ if(NOT FOLDFARM_SANITIZE)
   target_link_libraries(queue_bench PRIVATE ${FOLDFARM_TCMALLOC})
 endif()
 add_dependencies(queue_bench foldfarm-coordinator)
+foldfarm_compile_together(queue_bench farm
+  bench_server.cc flush_speed.cc queue_bench.cc queue_farm.cc)
+foldfarm_compile_together(queue_bench measures
+  bare_peer.cc beanstalk_peer.cc queue_measures.cc rpc_speed.cc)

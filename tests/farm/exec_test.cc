@@ -67,7 +67,8 @@ class ExecTest : public ::testing::Test {
   // example's files come with it, and "forgetful.py".
   std::string Submit(const std::string& program, const std::string& config,
                      const std::string& more_exec = "",
-                     const std::string& more_models = "") {
+                     const std::string& more_models = "",
+                     const std::vector<std::string>& labels = {}) {
     auto spec = ParseSweep(
         absl::StrCat("name: test\nfolds: {count: 2}\ntta: 2\nmodels:\n",
                      "  - {name: mine, arch: {exec: {command: [", kPython, ", ",
@@ -76,6 +77,8 @@ class ExecTest : public ::testing::Test {
         "sweep.yaml");
     EXPECT_TRUE(spec.ok()) << spec.status();
     if (!spec.ok()) return "";
+    spec->mutable_models(0)->mutable_labels()->Assign(labels.begin(),
+                                                      labels.end());
     v1::ExecSpec& exec =
         *spec->mutable_models(0)->mutable_arch()->mutable_exec();
     for (const char* name :
@@ -260,6 +263,11 @@ TEST_F(ExecTest, PredictionsForTheWrongSamplesAreRefused) {
   EXPECT_THAT(job.attempts(0).error(), HasSubstr("is missing: got 7 of 8"));
   EXPECT_THAT(job.attempts(0).log_tail(), Contains("forgetting one"));
   ASSERT_TRUE(cluster_->Cancel(sweep).ok());
+}
+
+TEST_F(ExecTest, LabelsMayBeNamedInAnyOrder) {
+  StartWorker("one");
+  WaitForAll(Submit("ridge.py", "", "", "", {"b", "a"}), 2, v1::Job::SUCCEEDED);
 }
 
 TEST_F(ExecTest, AConfigurationThatItsProgramRefusesFailsForGood) {

@@ -248,12 +248,14 @@ absl::Status Explainer::Explain() {
   return absl::OkStatus();
 }
 
-// As the first model gets it, in [0, 1].
+// As the first model gets it, in [0, 1], but for what would make an ion that is
+// hardly there as bright as water.
 absl::StatusOr<std::vector<float>> Explainer::Image() const {
   RenderOptions options = models_->spec(asked_[0]).render;
   options.temp_step = models_->window().step;
   options.log_space = true;
   options.norm_to_one = true;
+  options.normalize_m_separately = false;
   FOLDFARM_ASSIGN_OR_RETURN(const std::unique_ptr<Renderer> renderer,
                             Renderer::Create(*dataset_, {sample_.input.id},
                                              /*num_train=*/0, options, "cpu"));

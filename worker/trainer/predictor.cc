@@ -101,6 +101,19 @@ absl::StatusOr<std::unique_ptr<Predictor>> LoadTrees(
                                           std::move(trees));
 }
 
+// Whether the last stage was trained, and so its predictions scored, in bf16:
+// as the weights say, for a fold may have been retried otherwise than `spec`.
+bool WasScoredInBf16(const TensorFile& file, const AttemptSpec& spec) {
+  const absl::StatusOr<std::string> model = file.Metadata("model");
+  const absl::StatusOr<AttemptSpec> own =
+      model.ok() ? ParseModelSpec(*model, "model")
+                 : absl::StatusOr<AttemptSpec>(model.status());
+  const AttemptSpec& trained = own.ok() ? *own : spec;
+  const TrainOptions& train =
+      trained.stages.empty() ? trained.train : trained.stages.back().train;
+  return train.precision == Precision::kBf16;
+}
+
 absl::StatusOr<std::unique_ptr<Predictor>> LoadNetwork(const TensorFile& file,
                                                        const std::string& path,
                                                        const AttemptSpec& spec,
@@ -116,11 +129,8 @@ absl::StatusOr<std::unique_ptr<Predictor>> LoadNetwork(const TensorFile& file,
                      spec.model_name));
   }
   model->module().to(at::Device(spec.device));
-  // As it was scored: the precision of the last stage.
-  const TrainOptions& train =
-      spec.stages.empty() ? spec.train : spec.stages.back().train;
-  return std::make_unique<NetworkPredictor>(
-      std::move(model), train.precision == Precision::kBf16);
+  return std::make_unique<NetworkPredictor>(std::move(model),
+                                            WasScoredInBf16(file, spec));
 }
 
 }  // namespace

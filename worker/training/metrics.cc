@@ -35,7 +35,7 @@ double Accuracy(absl::Span<const float> probabilities,
                 absl::Span<const float> labels) {
   int64_t right = 0;
   for (size_t i = 0; i < probabilities.size(); ++i) {
-    right += (probabilities[i] >= 0.5f) == (labels[i] >= 0.5f);
+    right += (probabilities[i] > 0.5f) == (labels[i] > 0.5f);
   }
   return static_cast<double>(right) / static_cast<double>(probabilities.size());
 }

@@ -15,7 +15,7 @@ double LogLossClipped(absl::Span<const float> probabilities,
 double LogLossShrunk(absl::Span<const float> probabilities,
                      absl::Span<const float> labels, double shrink);
 
-// Share of entries on the right side of 0.5.
+// Share of entries on the right side of 0.5, which itself is absent.
 double Accuracy(absl::Span<const float> probabilities,
                 absl::Span<const float> labels);
 

@@ -1,6 +1,7 @@
 // deploy/sweeps/mars26.yaml says what the recipe's table says: mars26.csv, a
 // row a model, a column an option by its path; an empty cell belongs to another
-// architecture.
+// architecture. Epochs are those after which the recipe took the weights.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
+#include "common/sweep/schedule_advice.h"
 #include "common/sweep/sweep.h"
 
 namespace foldfarm {
@@ -98,6 +100,10 @@ TEST(Mars26Test, EveryOptionOfEveryModelIsThatOfTheRecipesTable) {
           << "', the table says '" << row[column] << "'";
     }
   }
+}
+
+TEST(Mars26Test, NoTrainingEndsBehindARestartOfTheLearningRate) {
+  EXPECT_THAT(ScheduleAdvice(Load()), testing::IsEmpty());
 }
 
 TEST(Mars26Test, TheNetworksAreThePublishedOnesAndNothingElseIsSwitchedOn) {

@@ -96,6 +96,8 @@ INSTANTIATE_TEST_SUITE_P(
              "lr is 0, expected more than 0, at most 100"},
         Case{"BeyondInt32", "seed: 4294967296",
              "seed is 4294967296, expected 0 to 4294967295"},
+        Case{"BeyondAnyInteger", "train: {epochs: 99999999999999999999}",
+             "epochs is 99999999999999999999, expected 1 to 1000000"},
         Case{"YesForTrue", "representation: {log_space: yes}",
              "log_space: expected true or false, got \"yes\""},
         Case{"Enum", "train: {optimizer: adamx}",
@@ -224,10 +226,20 @@ TEST(SweepErrorsTest, OneWayToCutFoldsIsEnough) {
 }
 
 TEST(SweepErrorsTest, WhatIsNotYamlIsRefusedWithItsPlace) {
-  EXPECT_THAT(Mistakes("name: s\nmodels: [{name: a\n"),
-              ElementsAre(AllOf(StartsWith("mars.yaml:3:1: not YAML: "))));
-  EXPECT_THAT(Mistakes("name: s\n\tmodels: 3\n"),
-              ElementsAre(StartsWith("mars.yaml:2:")));
+  EXPECT_THAT(
+      Mistakes("name: s\nmodels: [{name: a\n"),
+      ElementsAre("mars.yaml:3:1: not YAML: a map that began with { has "
+                  "no } yet"));
+  EXPECT_THAT(Mistakes("name: s\nfolds:\n\tcount: 4\n"),
+              ElementsAre("mars.yaml:3:1: not YAML: a tab indents this line, "
+                          "expected spaces"));
+  EXPECT_THAT(Mistakes("name: s\nmodels:\n  -\tname: a\n"),
+              ElementsAre(StartsWith("mars.yaml:3:4: not YAML: a tab ")));
+  EXPECT_THAT(Mistakes("name: s\n  tta: 3\n"),
+              ElementsAre(AllOf(StartsWith("mars.yaml:2:6: not YAML: "),
+                                HasSubstr("indent it as its neighbours"))));
+  EXPECT_THAT(Mistakes("name: @s\n"),
+              ElementsAre(HasSubstr("put it into quotes")));
   EXPECT_THAT(Mistakes("name: s\n---\nname: t\n"),
               ElementsAre("mars.yaml:3:1: a second document begins, expected "
                           "one a file"));

@@ -209,11 +209,12 @@ TEST(ModelCardTest, SaysWhatWhereFromHowGoodAndHowToUse) {
 }
 
 TEST(PrevalenceTest, IsThatOfTheSamplesThatWereTrainedOn) {
-  OofMatrix oof = Oof();
-  oof.truth = {1, 0, 0, 0, 1, 1, 1, 0};
-  EXPECT_THAT(Prevalence(oof, {"sulfate", "carbonate", "oxalate"}),
+  // Of the samples in the table, which were held out, it says nothing.
+  OofTable table{.oof = Oof(), .prevalence = {0.75, 0.25}};
+  ASSERT_THAT(table.oof.labels, ElementsAre("carbonate", "sulfate"));
+  EXPECT_THAT(Prevalence(table, {"sulfate", "carbonate", "oxalate"}),
               ElementsAre(0.25, 0.75, 0.5));
-  EXPECT_THAT(Prevalence(OofMatrix(), {"sulfate"}), ElementsAre(0.5));
+  EXPECT_THAT(Prevalence(OofTable(), {"sulfate"}), ElementsAre(0.5));
 }
 
 }  // namespace

@@ -75,6 +75,7 @@ class ScriptedFarm : public v1::FarmService::Service {
                       grpc::ServerWriter<v1::GetOofResponse>* writer) override {
     v1::GetOofResponse part;
     part.add_labels("basalt");
+    part.add_prevalence(0.25);
     if (complete) part.add_models("gru");
     for (const char* id : {"S0000", "S0001"}) {
       v1::GetOofResponse::Row& row = *part.add_rows();
@@ -357,7 +358,9 @@ INSTANTIATE_TEST_SUITE_P(
         UsageCase{{"-o", "json", "sweps"}, "did you mean \"sweeps\"?"},
         UsageCase{{"dataset", "improt", "d"},
                   "did you mean \"dataset import\"?"},
-        UsageCase{{"frobnicate"}, "see foldfarm --help"},
+        UsageCase{{"frobnicate"},
+                  "unknown command \"frobnicate\"\nSee foldfarm --help."},
+        UsageCase{{"dataset", "frobnicate"}, "See foldfarm dataset --help."},
         UsageCase{{"jobs", "s1", "--stat", "failed"},
                   "unknown option \"--stat\" (did you mean \"--state\"?)"},
         UsageCase{{"submit", "a.yaml", "--datset=x"},

@@ -11,6 +11,7 @@
 #include "common/base/digest.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
+#include "common/tensorfile/tensorfile.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/coordinator/cli/scripted_farm.h"
@@ -69,6 +70,41 @@ TEST_F(ExportTest, EveryModelBecomesAFileThatOthersLoad) {
               AllOf(HasSubstr("oxalate\n  sulfide\n"),
                     HasSubstr("load_file(\"gru/0.safetensors\")"),
                     HasSubstr("\nnpy.json  ")));
+}
+
+// A fold's predictions of two samples in `draws` draws.
+std::string Draws(const std::vector<std::string>& samples, int64_t draws) {
+  const std::vector<float> mean(4, 0.25f);
+  const std::vector<float> all(4 * static_cast<size_t>(draws), 0.25f);
+  TensorFileWriter writer;
+  writer.SetMetadata("sample_ids", JsonText(Json(samples)));
+  writer.SetMetadata("labels", R"(["oxalate","sulfide"])");
+  writer.AddF32("probabilities", {2, 2}, mean);
+  writer.AddF32("draws", {draws, 2, 2}, all);
+  return writer.Serialize();
+}
+
+TEST_F(ExportTest, UnequallyManyDrawsAreLeftOutAndTheRestIsThere) {
+  farm_.jobs.clear();
+  for (const auto& [model, second] : {std::pair("even", 2), {"uneven", 1}}) {
+    for (int fold = 0; fold < 2; ++fold) {
+      const std::string bytes =
+          Draws(fold == 0 ? std::vector<std::string>{"S0", "S2"}
+                          : std::vector<std::string>{"S1", "S3"},
+                fold == 0 ? 2 : second);
+      store_.stored[Sha256Hex(bytes)] = bytes;
+      farm_.AddJob(model, fold, v1::Job::SUCCEEDED,
+                   {{"oof.safetensors", bytes}});
+    }
+    farm_.AddOof(model, {0.75, 0.75});
+    farm_.spec.add_models()->set_name(model);
+  }
+  const Outcome outcome =
+      Run({"export", "s1", "--to", "npy", "--out", Path("arrays")});
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("without single draws: uneven"));
+  EXPECT_TRUE(FileExists(Path("arrays/oof_draws/even.npy")));
+  EXPECT_FALSE(FileExists(Path("arrays/oof_draws/uneven.npy")));
 }
 
 class TreesTest : public ExportTest {

@@ -81,10 +81,10 @@ TEST_F(InputsTest, AFileThatIsWrongIsNamedBeforeAnythingIsSent) {
     const Outcome outcome = Run({"submit", sweep, "--dataset", "data", flag});
     EXPECT_EQ(outcome.exit_status, 1);
     EXPECT_THAT(outcome.err,
-                AllOf(HasSubstr("model 'a': init.weights: "),
+                AllOf(HasSubstr("sweep.yaml:4:48: model 'a': init.weights: "),
                       HasSubstr("there/is/none: no such file"),
                       HasSubstr("the file is safetensors, expected pytorch"),
-                      HasSubstr("model 'd': exec.files: ")));
+                      HasSubstr("sweep.yaml:7:52: model 'd': exec.files: ")));
   }
   EXPECT_THAT(store_.stored, IsEmpty());
   EXPECT_THAT(farm_.submitted.dataset(), IsEmpty());

@@ -23,6 +23,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 constexpr char kScript[] = "<script>alert(1)</script>";
 
@@ -380,6 +381,43 @@ TEST(SweepTextTest, WhatMostModelsSayStandsUnderDefaults) {
             "  - {name: a, arch: {rnn: {cell: gru}}, labels: [\"two words\"]}\n"
             "  - {name: b, arch: {rnn: {cell: gru}}}\n"
             "  - {name: c, arch: {rnn: {cell: gru}}, train: {lr: 0.001}}\n");
+}
+
+TEST(SweepTextTest, OptionsThatChangedAreNamedAsInTheSweepFile) {
+  v1::ModelSpec before;
+  before.set_slots(1);
+  before.mutable_train()->set_lr(5e-5);
+  before.mutable_train()->set_optimizer(v1::OPTIMIZER_SGD);
+  before.add_stages()->mutable_train()->set_batch(8);
+  v1::ModelSpec now = before;
+  EXPECT_THAT(ChangedOptions(now, before), IsEmpty());
+  now.clear_slots();
+  now.mutable_train()->set_optimizer(v1::OPTIMIZER_ADAMW);
+  now.mutable_train()->set_weight_decay(0.1);
+  now.mutable_stages(0)->mutable_train()->set_batch(4);
+  std::vector<std::string> lines;
+  for (const ChangedOption& one : ChangedOptions(now, before)) {
+    lines.push_back(absl::StrCat(one.name, ": ", one.now, ", ", one.before));
+  }
+  EXPECT_THAT(lines, UnorderedElementsAre("train.optimizer: adamw, sgd",
+                                          "train.weight_decay: 0.1, not set",
+                                          "stages[0].train.batch: 4, 8",
+                                          "slots: not set, 1"));
+}
+
+TEST(ReportTest, JobsThatWereRetriedWithOtherOptionsSaySo) {
+  ReportData data = Full();
+  for (JobRecord& job : data.jobs) {
+    job.details.mutable_model()->set_name(job.details.job().model());
+    job.details.mutable_model()->mutable_train()->set_epochs(4);
+  }
+  EXPECT_THAT(ReportHtml(data), Not(HasSubstr("retried with other options")));
+  data.jobs[1].details.mutable_model()->mutable_train()->set_epochs(9);
+  EXPECT_THAT(ReportHtml(data),
+              AllOf(HasSubstr("retried with other options"),
+                    HasSubstr("<td class=\"code\">train.epochs</td>"
+                              "<td class=\"code\">9</td>"
+                              "<td class=\"code\">4</td>")));
 }
 
 }  // namespace

@@ -64,6 +64,10 @@ class ScriptedFarm : public v1::FarmService::Service {
     }
     return grpc::Status::OK;
   }
+  grpc::Status GetMetrics(grpc::ServerContext*, const v1::GetMetricsRequest*,
+                          v1::GetMetricsResponse*) override {
+    return grpc::Status::OK;
+  }
   grpc::Status GetOof(grpc::ServerContext* context,
                       const v1::GetOofRequest* request,
                       grpc::ServerWriter<v1::GetOofResponse>* writer) override {
@@ -164,6 +168,7 @@ class ScriptedFarm : public v1::FarmService::Service {
   void AddOof(const std::string& model, const std::vector<double>& right) {
     if (oof.rows().empty()) {
       oof.mutable_labels()->Assign(labels.begin(), labels.end());
+      oof.mutable_prevalence()->Resize(static_cast<int>(labels.size()), 0.5);
       for (size_t i = 0; i < 4; ++i) {
         v1::GetOofResponse::Row& row = *oof.add_rows();
         row.set_sample_id(absl::StrCat("S", i));

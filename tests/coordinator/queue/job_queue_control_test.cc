@@ -76,7 +76,9 @@ class JobQueueControlTest : public QueueFixture {
 
 TEST_F(JobQueueControlTest, APausedSweepIsNotLeasedUntilItIsResumed) {
   ASSERT_TRUE(Submit(Spec("m", 2), "r").ok());
+  EXPECT_EQ(*queue_->SetPaused(SweepId{1}, std::nullopt, false), 0);
   EXPECT_EQ(*queue_->SetPaused(SweepId{1}, std::nullopt, true), 4);
+  EXPECT_EQ(*queue_->SetPaused(SweepId{1}, std::nullopt, true), 0);
   int64_t worker = Register("w", 8);
   EXPECT_THAT(Acquire(worker, 8), IsEmpty());
   EXPECT_THAT(WaitingReason(Jobs(1)[0]), HasSubstr("paused"));
@@ -168,6 +170,103 @@ TEST_F(JobQueueControlTest, ARetriedJobTakesOtherOptionsAndAnotherKey) {
   }
 }
 
+TEST_F(JobQueueControlTest, OptionsOfARetryHoldInEveryStage) {
+  v1::SweepSpec spec = Spec("m", 1);
+  v1::ModelSpec& model = *spec.mutable_models(0);
+  model.mutable_arch()->mutable_rnn()->set_hidden(8);
+  for (const int epochs : {4, 6}) {
+    v1::TrainSpec& train = *model.add_stages()->mutable_train();
+    train.set_epochs(epochs);
+    train.set_batch(8);
+  }
+  ASSERT_TRUE(Submit(spec, "r").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  ASSERT_TRUE(Finish(Failure(worker, lease, v1::FAILURE_KIND_PERMANENT)).ok());
+  RetryWish wish;
+  wish.overrides = {"train.batch=4"};
+  ASSERT_EQ(*queue_->Retry(SweepId{1}, Job(lease).id, wish), 1);
+  const v1::Lease again = Acquire(worker)[0];
+  ASSERT_EQ(again.spec().job(), lease.spec().job());
+  ASSERT_THAT(again.spec().model().stages(), SizeIs(2));
+  for (const v1::StageSpec& stage : again.spec().model().stages()) {
+    EXPECT_EQ(stage.train().batch(), 4);
+  }
+  EXPECT_EQ(again.spec().model().stages(0).train().epochs(), 4);
+}
+
+TEST_F(JobQueueControlTest, SlotsStayUnlessARetryChangesThem) {
+  v1::SweepSpec spec = Spec("m", 1);
+  spec.mutable_models(0)->set_slots(1);  // As every expanded one has.
+  ASSERT_TRUE(Submit(spec, "r").ok());
+  const int64_t worker = Register("w", 4);
+  const v1::Lease lease = Acquire(worker)[0];
+  const auto slots_after = [&](const RetryWish& wish, const v1::Lease& last) {
+    EXPECT_TRUE(Finish(Failure(worker, last, v1::FAILURE_KIND_PERMANENT)).ok());
+    EXPECT_EQ(*queue_->Retry(SweepId{1}, Job(lease).id, wish), 1);
+    const std::vector<v1::Lease> next = Acquire(worker, 4, 1);
+    EXPECT_THAT(next, SizeIs(1));
+    EXPECT_EQ(next[0].spec().job(), lease.spec().job());
+    return next[0];
+  };
+  RetryWish wish;
+  wish.slots = 2;
+  v1::Lease next = slots_after(wish, lease);
+  EXPECT_EQ(next.slots(), 2);
+  wish = RetryWish();
+  wish.overrides = {"train.epochs=5"};
+  next = slots_after(wish, next);
+  EXPECT_EQ(next.slots(), 2);
+  wish.overrides = {"slots=3"};
+  next = slots_after(wish, next);
+  EXPECT_EQ(next.slots(), 3);
+  wish = RetryWish();
+  wish.slots = 65;
+  EXPECT_FALSE(queue_->Retry(SweepId{1}, Job(lease).id, wish).ok());
+}
+
+TEST_F(JobQueueControlTest, AJobThatAPersonCancelsHasNoErrorOfTheFarms) {
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  const int64_t worker = Register("w", 2);
+  const v1::Lease runs = Acquire(worker)[0];
+  const v1::Lease waits = Acquire(worker)[0];
+  ASSERT_TRUE(Finish(Failure(worker, waits)).ok());
+  ASSERT_EQ(Job(waits).state, Job::PENDING);
+  ASSERT_EQ(Job(waits).error, "loss is nan");
+  ASSERT_TRUE(queue_->Cancel(SweepId{1}, std::nullopt).ok());
+  v1::FinishAttemptRequest stopped = Failure(worker, runs);
+  stopped.set_outcome(Attempt::CANCELLED);
+  ASSERT_TRUE(Finish(stopped).ok());
+  for (const JobRow& job : Jobs(1)) {
+    EXPECT_EQ(job.state, Job::CANCELLED);
+    EXPECT_EQ(job.error, "");
+    EXPECT_FALSE(job.dropped);
+  }
+}
+
+TEST_F(JobQueueControlTest, SweepsThatEndedLongAgoAreTriedAgainAsTheyWere) {
+  // More than are kept in memory.
+  const int64_t worker = Register("w", 2);
+  v1::Lease first;
+  for (int i = 1; i <= 260; ++i) {
+    v1::SweepSpec spec = Spec("m", 1);
+    spec.set_seed(static_cast<uint32_t>(i));
+    ASSERT_TRUE(Submit(spec, absl::StrCat("r", i)).ok());
+    for (const v1::Lease& lease : Acquire(worker, 2)) {
+      if (i == 1) first = lease;
+      ASSERT_TRUE(
+          Finish(Failure(worker, lease, v1::FAILURE_KIND_PERMANENT)).ok());
+    }
+  }
+  ASSERT_TRUE(queue_->SetPriority(SweepId{1}, 5).ok());
+  ASSERT_EQ(*queue_->Retry(SweepId{260}, std::nullopt, RetryWish()), 2);
+  ASSERT_EQ(*queue_->Retry(SweepId{1}, Job(first).id, RetryWish()), 1);
+  const v1::Lease again = Acquire(worker)[0];
+  EXPECT_EQ(again.spec().job(), first.spec().job());
+  EXPECT_EQ(again.spec().seed(), first.spec().seed());
+  EXPECT_EQ(again.dataset().digest(), first.dataset().digest());
+}
+
 TEST_F(JobQueueControlTest, WhatIsTrainedAnewLeavesNoFormerEpochsBehind) {
   ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
   const int64_t worker = Register("w");
@@ -208,7 +307,9 @@ TEST_F(JobQueueControlTest, AnOptionThatIsNoneIsRefusedAndNothingChanges) {
         std::pair("train.batch=-1", "-1"),
         std::pair("labels=[oxalate]", "keeps its architecture"),
         std::pair("representation.min_clip=0.2", "all folds of a model"),
-        std::pair("augment.mz_var=0.25", "what it is fed")}) {
+        std::pair("augment.mz_var=0.25", "what it is fed"),
+        std::pair("init.weights=other", "keeps its init"),
+        std::pair("stages=[{train: {epochs: 3}}]", "keeps its stages")}) {
     RetryWish wish;
     wish.overrides = {set};
     const absl::Status status =

@@ -238,6 +238,58 @@ TEST_F(JobQueueExtendTest, WhatIsGivenFromScratchBeginsAtTheSourceAgain) {
   EXPECT_EQ(Jobs(3)[0].result_key, changed);
 }
 
+TEST_F(JobQueueExtendTest, WhatAJobWasRetriedWithIsTrainedOnWith) {
+  ASSERT_TRUE(Submit(Source(), "source").ok());
+  const int64_t worker = Register("w", 8);
+  const v1::Lease first = Acquire(worker)[0];
+  ASSERT_TRUE(Finish(Failure(worker, first, v1::FAILURE_KIND_PERMANENT)).ok());
+  RetryWish wish;
+  wish.overrides = {"train.batch=4", "train.optimizer=sgd"};
+  wish.slots = 2;
+  ASSERT_EQ(*queue_->Retry(SweepId{1}, Job(first).id, wish), 1);
+  ASSERT_THAT(TrainAll(10), SizeIs(4));
+
+  v1::SweepSpec longer = Extended();
+  for (v1::ModelSpec& model : *longer.mutable_models()) {
+    model.mutable_train()->set_lr(0.5);
+  }
+  const auto submitted = Submit(longer, "longer");
+  ASSERT_TRUE(submitted.ok()) << submitted.status();
+  Restart();
+  for (const v1::Lease& lease : Acquire(Register("w", 8), 8)) {
+    const v1::TrainSpec& train = lease.spec().model().train();
+    const bool changed = lease.spec().job() == "s2/m0/0";
+    // What the extension says, in every job.
+    EXPECT_EQ(train.epochs(), 20);
+    EXPECT_EQ(train.lr(), 0.5);
+    EXPECT_EQ(train.optimizer(),
+              changed ? v1::OPTIMIZER_SGD : v1::OPTIMIZER_ADAMW);
+    EXPECT_EQ(train.batch(), changed ? 4 : 0);
+    EXPECT_EQ(lease.slots(), changed ? 2 : 1);
+    EXPECT_EQ(lease.checkpoint_epoch(), 10);
+  }
+}
+
+TEST_F(JobQueueExtendTest, ACancelledExtensionGoesOnWhereItWas) {
+  TrainSource();
+  ASSERT_TRUE(Submit(Extended(), "longer").ok());
+  const int64_t worker = Register("w");
+  const v1::Lease lease = Acquire(worker)[0];
+  ASSERT_EQ(lease.spec().job(), "s2/m0/0");
+  Checkpoint(lease, 15);
+  ASSERT_TRUE(queue_->Cancel(SweepId{2}, std::nullopt).ok());
+  v1::FinishAttemptRequest stopped = Failure(worker, lease);
+  stopped.set_outcome(v1::Attempt::CANCELLED);
+  ASSERT_TRUE(Finish(stopped).ok());
+  ASSERT_TRUE(Submit(Extended(), "again").ok());
+  EXPECT_EQ(Jobs(3)[0].checkpoint_epoch, 15);
+  EXPECT_EQ(Jobs(3)[1].checkpoint_epoch, 10);
+  EXPECT_EQ(Acquire(worker)[0].checkpoint(0).digest(),
+            Sha256Hex("state.safetensors s2/m0/0 15"));
+  ASSERT_TRUE(Submit(Extended(), "anew", /*no_reuse=*/true).ok());
+  EXPECT_EQ(Jobs(4)[0].checkpoint_epoch, 10);
+}
+
 TEST_F(JobQueueExtendTest, WhetherACheckpointIsKeptIsNoPartOfTheKey) {
   v1::ModelSpec before = Source().models(0);
   before.add_stages()->mutable_train()->set_epochs(3);

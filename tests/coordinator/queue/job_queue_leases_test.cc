@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "coordinator/store/sqlite.h"
 #include "tests/coordinator/queue/queue_fixture.h"
 
 namespace foldfarm {
@@ -262,6 +263,43 @@ TEST_F(WorkerNamesTest, WhoIsGoneForLongIsForgottenWhenTheNextOneComes) {
   EXPECT_THAT(names(), ElementsAre("drained", "early", "heard", "next"));
   Restart();
   EXPECT_THAT(names(), ElementsAre("drained", "early", "heard", "next"));
+}
+
+TEST_F(LeasesTest, AGrantThatFailsIsToldToItsWorkerAlone) {
+  using Reply = absl::StatusOr<v1::AcquireLeasesResponse>;
+  struct Waiting {
+    Reply reply = absl::UnknownError("no answer");
+    absl::Notification answered;
+  };
+  Waiting first, second;
+  for (Waiting* waiting : {&first, &second}) {
+    v1::AcquireLeasesRequest request;
+    request.set_session(Register(waiting == &first ? "a" : "b"));
+    request.set_free_slots(1);
+    request.set_wait_seconds(60);
+    queue_->AcquireLeases(request, waiting, [waiting](Reply reply) {
+      waiting->reply = std::move(reply);
+      waiting->answered.Notify();
+    });
+  }
+  // The second job's attempts cannot be written, as if their page were damaged.
+  auto other = Connection::Open(store_->path(), /*read_only=*/false);
+  ASSERT_TRUE(other.ok()) << other.status();
+  ASSERT_TRUE((*other)
+                  ->Execute("CREATE TRIGGER t BEFORE INSERT ON attempt WHEN "
+                            "NEW.job_id = 2 BEGIN SELECT RAISE(ABORT, 'no'); "
+                            "END")
+                  .ok());
+  spdlog::set_level(spdlog::level::off);
+  ASSERT_TRUE(Submit(Spec("m", 1), "r").ok());
+  second.answered.WaitForNotification();
+  EXPECT_FALSE(second.reply.ok());
+  queue_->RunDue();
+  first.answered.WaitForNotification();
+  spdlog::set_level(spdlog::level::err);
+  ASSERT_TRUE(first.reply.ok()) << first.reply.status();
+  ASSERT_THAT(first.reply->leases(), SizeIs(1));
+  EXPECT_EQ(first.reply->leases(0).spec().job(), "s1/m0/0");
 }
 
 }  // namespace

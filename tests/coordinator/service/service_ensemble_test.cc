@@ -17,6 +17,7 @@
 namespace foldfarm {
 namespace {
 
+using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -123,6 +124,40 @@ class ServiceEnsembleTest : public ServiceTest {
 
 const std::map<std::string, float> kSkills = {
     {"model0", 0.4f}, {"model1", 0.8f}, {"model2", 0.6f}};
+
+TEST_F(ServiceEnsembleTest, HowCommonALabelIsIsThatOfTheSamplesTrainedOn) {
+  RegisterDataset();
+  v1::SweepSpec held_out = Spec("held_out", 1);
+  (*held_out.mutable_folds()->mutable_holdout())["instrument_type"] =
+      "sam_testbed";
+  held_out.mutable_folds()->clear_count();
+  ASSERT_EQ(Submit(held_out), "s1");
+  ASSERT_EQ(Submit("all", 1), "s2");
+  const auto first = [&](const std::string& sweep) {
+    v1::GetOofRequest request;
+    request.set_sweep(sweep);
+    grpc::ClientContext context;
+    const auto reader = farm_->GetOof(&context, request);
+    v1::GetOofResponse piece, rest;
+    EXPECT_TRUE(reader->Read(&piece));
+    while (reader->Read(&rest)) {
+    }
+    EXPECT_TRUE(reader->Finish().ok());
+    return piece;
+  };
+  // T003, T007 and T011 are held out; "a" is every second, "b" every third.
+  const v1::GetOofResponse some = first("s1");
+  EXPECT_EQ(some.rows_size(), 3);
+  EXPECT_THAT(some.prevalence(), ElementsAre(DoubleNear(6 / 9.0, 1e-9),
+                                             DoubleNear(3 / 9.0, 1e-9)));
+  EXPECT_THAT(some.only_trained(),
+              ElementsAre("T000", "T001", "T002", "T004", "T005", "T006",
+                          "T008", "T009", "T010"));
+  const v1::GetOofResponse all = first("s2");
+  EXPECT_THAT(all.prevalence(),
+              ElementsAre(DoubleNear(0.5, 1e-9), DoubleNear(4 / 12.0, 1e-9)));
+  EXPECT_THAT(all.only_trained(), IsEmpty());
+}
 
 TEST_F(ServiceEnsembleTest, AFullReplyHasTheFiguresOfTheAnalysis) {
   RegisterDataset();

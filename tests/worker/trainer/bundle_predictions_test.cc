@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,9 +86,11 @@ class BundlePredictionsTest : public ::testing::Test {
     AddModel(name, options, writer.Serialize());
   }
   // One that was trained, if not for long.
-  void AddNetwork(const std::string& name) {
+  void AddNetwork(const std::string& name,
+                  const Json& representation = Json::object()) {
     const Json options = {
         {"name", name},
+        {"representation", representation},
         {"train", {{"epochs", 1}, {"batch", 8}, {"lr", 0.003}}},
         {"arch", {{"conv1d", {{"stem", 8}, {"widths", {8}}}}}}};
     Write("attempt/dataset.safetensors", MakeDatasetFile({.num_samples = 12}));
@@ -140,6 +143,21 @@ class BundlePredictionsTest : public ::testing::Test {
     return Run(std::move(options));
   }
 
+  // Writes the bundle, and why it says what it says of label1.
+  std::shared_ptr<const TensorFile> Explain() {
+    WriteBundle();
+    const Json spec = {{"bundle", Path("bundle")},
+                       {"sample", Path("samples/S1.csv")},
+                       {"label", "label1"},
+                       {"instrument", "commercial"},
+                       {"draws", 1}};
+    Write("explain.json", JsonText(spec));
+    Run({"explain", folder_});
+    auto file = TensorFile::Open(Path("explain.safetensors"));
+    EXPECT_TRUE(file.ok()) << file.status();
+    return file.ok() ? *std::move(file) : nullptr;
+  }
+
   std::string folder_;
   Bundle bundle_;
 };
@@ -182,21 +200,31 @@ TEST_F(BundlePredictionsTest, EveryFigureOfAPredictionIsShrunkOrNoneIs) {
                         "±0.00"));
 }
 
+TEST_F(BundlePredictionsTest, AnExplanationShowsTheSampleAsItIs) {
+  std::vector<std::vector<float>> images;
+  for (const bool separately : {false, true}) {
+    bundle_ = Bundle();
+    AddNetwork("conv", {{"normalize_m_separately", separately}});
+    ASSERT_FALSE(HasFailure());
+    const auto file = Explain();
+    ASSERT_NE(file, nullptr);
+    const auto view = file->Get("image");
+    ASSERT_TRUE(view.ok()) << view.status();
+    const auto image = file->F32("image", view->shape);
+    ASSERT_TRUE(image.ok()) << image.status();
+    images.emplace_back(image->begin(), image->end());
+  }
+  // However the network is fed.
+  EXPECT_EQ(images[0], images[1]);
+}
+
 TEST_F(BundlePredictionsTest, AnExplanationShrinksTheEndsAsTheMean) {
   AddPrior("never", {0, 0, 0});
   AddNetwork("conv");
   ASSERT_FALSE(HasFailure());
-  WriteBundle();
-  const Json spec = {{"bundle", Path("bundle")},
-                     {"sample", Path("samples/S1.csv")},
-                     {"label", "label1"},
-                     {"instrument", "commercial"},
-                     {"draws", 1}};
-  Write("explain.json", JsonText(spec));
-  Run({"explain", folder_});
-  const auto file = TensorFile::Open(Path("explain.safetensors"));
-  ASSERT_TRUE(file.ok()) << file.status();
-  const Json told = ParseJson(*(*file)->Metadata("explanation"));
+  const auto file = Explain();
+  ASSERT_NE(file, nullptr);
+  const Json told = ParseJson(*file->Metadata("explanation"));
   const auto figure = [&](const char* name) {
     return told.at(name).get<double>();
   };

@@ -249,6 +249,16 @@ TEST_P(PredictEveryArchTest, GivesTheOutOfFoldPredictionsAgain) {
   }
 }
 
+// A fold that was retried in another precision predicts as it was scored.
+TEST_F(PredictAttemptTest, ThePrecisionIsThatOfTheWeights) {
+  spec_["model"]["train"]["precision"] = "bf16";
+  Train();
+  const Floats oof = Read("oof.safetensors", "probabilities");
+  spec_["model"]["train"]["precision"] = "fp32";
+  EXPECT_THAT(Predict(MadeSampleIds(kTrain, kSamples)),
+              Pointwise(FloatNear(kRounding), oof));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     All, PredictEveryArchTest,
     ::testing::Values(

@@ -23,9 +23,12 @@ TEST(MetricsTest, LogLossShrinksTowardsTheMiddle) {
 }
 
 TEST(MetricsTest, AccuracyIsTheShareOnTheRightSideOfOneHalf) {
-  const std::vector<float> p = {0.5f, 0.49f, 0.9f, 0.1f};
+  const std::vector<float> p = {0.51f, 0.49f, 0.9f, 0.1f};
   const std::vector<float> y = {1, 1, 1, 0};
   EXPECT_EQ(Accuracy(p, y), 0.75);
+  // As in the ensemble's figures, a label in the middle is absent.
+  EXPECT_EQ(Accuracy(std::vector<float>{0.5f}, std::vector<float>{0}), 1);
+  EXPECT_EQ(Accuracy(std::vector<float>{0.5f}, std::vector<float>{1}), 0);
 }
 
 }  // namespace
