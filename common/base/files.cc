@@ -57,6 +57,19 @@ absl::Status WriteAll(int fd, absl::string_view data, const std::string& path) {
   return absl::OkStatus();
 }
 
+// Lets the owner change `path` and all folders below, as far as possible.
+void OpenFolders(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::symlink_status(path, ignored).type() != fs::file_type::directory) {
+    return;
+  }
+  fs::permissions(path, fs::perms::owner_all, fs::perm_options::add, ignored);
+  for (fs::directory_iterator it(path, ignored), end; !ignored && it != end;
+       it.increment(ignored)) {
+    OpenFolders(it->path());
+  }
+}
+
 absl::Status WriteAndRename(const std::string& path, absl::string_view data,
                             bool durable) {
   static std::atomic<uint64_t> counter{0};
@@ -157,6 +170,9 @@ absl::Status SyncDirectory(const std::string& path) {
 }
 
 absl::Status MakeDirectories(const std::string& path) {
+  if (path.empty()) {
+    return absl::InvalidArgumentError("the name of a folder is empty");
+  }
   std::error_code error;
   fs::create_directories(path, error);
   if (error) {
@@ -168,6 +184,12 @@ absl::Status MakeDirectories(const std::string& path) {
 absl::Status RemoveRecursively(const std::string& path) {
   std::error_code error;
   fs::remove_all(path, error);
+  if (error == std::errc::permission_denied) {
+    // A folder that its owner may not change, e.g. a copy of a read-only one.
+    OpenFolders(path);
+    error.clear();
+    fs::remove_all(path, error);
+  }
   if (error) return StatusFromErrno(error.value(), path, "cannot remove");
   return absl::OkStatus();
 }

@@ -93,8 +93,9 @@ class FoldFileParser {
 
   void ReadRow(int line, const std::vector<std::string>& cells) {
     if (cells.size() != columns_) {
-      return Add(line, absl::StrCat("got ", cells.size(), " cells, expected ",
-                                    columns_));
+      return Add(line, absl::StrCat("got ", cells.size(),
+                                    cells.size() == 1 ? " cell" : " cells",
+                                    ", expected ", columns_));
     }
     const std::string& sample = cells[sample_column_];
     if (sample.empty()) return Add(line, "sample_id is empty");

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/files.h"
@@ -52,8 +53,10 @@ absl::StatusOr<std::string> ReadLimited(const std::string& path,
 constexpr char kTypeHost[] = "type.googleapis.com";
 
 // Fills `folds.assignment` from `folds.file`.
-void ReadFolds(const YamlNode& root, const FoldFileReader& read_fold_file,
-               v1::FoldsSpec& folds, SweepErrors& errors) {
+// `file_name` is the sweep file's, beside which the fold file is.
+void ReadFolds(const YamlNode& root, absl::string_view file_name,
+               const FoldFileReader& read_fold_file, v1::FoldsSpec& folds,
+               SweepErrors& errors) {
   const YamlNode* file = root.FindPath({"folds", "file"});
   const FilePosition position =
       file == nullptr ? root.position : file->position;  // Null: by --set.
@@ -66,8 +69,10 @@ void ReadFolds(const YamlNode& root, const FoldFileReader& read_fold_file,
     errors.Add(position, absl::StrCat("file: ", text.status().message()));
     return;
   }
-  const absl::StatusOr<std::vector<v1::FoldAssignment>> rows =
-      ParseFoldFile(*text, folds.file());
+  const absl::StatusOr<std::vector<v1::FoldAssignment>> rows = ParseFoldFile(
+      *text, absl::StrContains(file_name, '/')
+                 ? JoinPath(DirectoryOf(std::string(file_name)), folds.file())
+                 : folds.file());
   if (!rows.ok()) {
     errors.AddElsewhere(std::string(rows.status().message()));
     return;
@@ -93,7 +98,7 @@ absl::StatusOr<v1::SweepSpec> ParseSweep(absl::string_view yaml,
   const bool sets_read = errors.empty();
   set.ApplyTo(spec);
   if (!spec.folds().file().empty()) {
-    ReadFolds(*root, read_fold_file, *spec.mutable_folds(), errors);
+    ReadFolds(*root, file_name, read_fold_file, *spec.mutable_folds(), errors);
   }
   ExpandSweep(*root, set, spec, errors);
   if (sets_read && !sets.empty()) {

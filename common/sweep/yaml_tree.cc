@@ -37,7 +37,12 @@ class TreeBuilder : public YAML::EventHandler {
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    Finish(NewNode(YamlNode::Kind::kNull, mark), anchor);
+    auto node = NewNode(YamlNode::Kind::kNull, mark);
+    // The parser's mark is that of what comes next, on another line perhaps.
+    if (!stack_.empty() && stack_.back().key != nullptr) {
+      node->position = stack_.back().key->position;
+    }
+    Finish(std::move(node), anchor);
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag,
@@ -181,6 +186,11 @@ std::string Explain(const std::string& message) {
   }
   if (message == YAML::ErrorMsg::UNKNOWN_TOKEN) {
     return "no value begins with this character; put it into quotes";
+  }
+  if (message == YAML::ErrorMsg::END_OF_MAP ||
+      message == YAML::ErrorMsg::END_OF_SEQ) {
+    return "this line is indented like none of those above; align it with its "
+           "neighbours";
   }
   if (message == YAML::ErrorMsg::END_OF_SEQ_FLOW) {
     return "a list that began with [ has no ] yet";

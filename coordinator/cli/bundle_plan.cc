@@ -86,6 +86,12 @@ absl::StatusOr<BundlePlan> ChooseModels(const OofMatrix& oof,
       return absl::InvalidArgumentError(absl::StrCat(
           "--models is \"", choice, "\", expected greedy:N with N from 1 on"));
     }
+    if (models > static_cast<int>(oof.models.size())) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("--models is ", choice, ", but only ", oof.models.size(),
+                       oof.models.size() == 1 ? " model is" : " models are",
+                       " complete on all folds"));
+    }
     plan.greedy = true;
     for (const SelectionStep& step : GrowEnsemble(oof)) {
       if (static_cast<int>(plan.models.size()) < models) {

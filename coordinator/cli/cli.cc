@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -17,6 +18,7 @@
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/completion.h"
 #include "coordinator/cli/farm_access.h"
+#include "coordinator/cli/help_format.h"
 #include "coordinator/cli/interrupt.h"
 #include "coordinator/cli/report_command.h"
 #include "coordinator/cli/token_commands.h"
@@ -233,7 +235,7 @@ int ParseAndRun(const std::vector<std::string>& arguments, Console console) {
   app.footer(kFooter);
   app.require_subcommand(1);
   app.fallthrough();
-  app.get_formatter()->column_width(34);
+  app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", "foldfarm " FOLDFARM_VERSION);
   GlobalOptions global;
   AddGlobalOptions(app, global);

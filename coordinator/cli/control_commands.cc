@@ -36,6 +36,10 @@ absl::StatusOr<int> Cancel(CommandContext& context,
   FOLDFARM_ASSIGN_OR_RETURN(const v1::CancelResponse reply,
                             client.Call(&Farm::Cancel, request));
   FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
+    if (reply.jobs() == 0) {
+      return absl::StrCat("Nothing of ", options.target,
+                          " is left to cancel.\n");
+    }
     return absl::StrCat("Cancelled ", FormatPlural(reply.jobs(), "job"), " of ",
                         options.target, ".\n");
   }));
@@ -52,8 +56,8 @@ absl::StatusOr<int> Pause(CommandContext& context,
   FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
     if (reply.jobs() == 0) {
       return absl::StrCat("Nothing of ", options.target,
-                          " is left to pause: what has not ended is "
-                          "paused already.\n");
+                          " is left to pause: it has ended, or is paused "
+                          "already.\n");
     }
     return absl::StrCat("Paused ", FormatPlural(reply.jobs(), "job"), " of ",
                         options.target,
@@ -91,11 +95,20 @@ absl::StatusOr<int> Retry(CommandContext& context,
     request.set_from_scratch(options.from_scratch);
     for (const std::string& set : options.sets) request.add_overrides(set);
     request.set_slots(options.slots);
-    FOLDFARM_ASSIGN_OR_RETURN(const v1::RetryResponse reply,
-                              client.Call(&Farm::Retry, request));
-    all.set_jobs(all.jobs() + reply.jobs());
+    const absl::StatusOr<v1::RetryResponse> reply =
+        client.Call(&Farm::Retry, request);
+    if (!reply.ok() && all.jobs() > 0) {
+      context.console.Note(absl::StrCat(
+          "Before that: ", FormatPlural(all.jobs(), "job"), " pending again"));
+    }
+    FOLDFARM_RETURN_IF_ERROR(reply.status());
+    all.set_jobs(all.jobs() + reply->jobs());
   }
   FOLDFARM_RETURN_IF_ERROR(context.Show(all, [&](size_t, bool) {
+    if (all.jobs() == 0) {
+      return absl::StrCat("Nothing of ", absl::StrJoin(options.targets, ", "),
+                          " has failed or was cancelled.\n");
+    }
     return absl::StrCat(absl::StrJoin(options.targets, ", "), ": ",
                         FormatPlural(all.jobs(), "job"), " pending again\n");
   }));

@@ -54,6 +54,7 @@ struct SynthOptions {
 
 absl::StatusOr<int> Synth(CommandContext& context,
                           const SynthOptions& options) {
+  FOLDFARM_RETURN_IF_ERROR(MakeDirectories(options.directory));
   FOLDFARM_RETURN_IF_ERROR(
       SynthesizeDataset(options.directory, options.synthesis));
   context.console.Note(absl::StrCat(
@@ -138,6 +139,11 @@ void AddDatasetCommands(CLI::App& app, Invocation& invocation) {
         ->add_option("--seed", options->synthesis.seed,
                      "Same seed, same samples")
         ->type_name("S")
+        ->check([](const std::string& text) {
+          return text.empty() || text[0] == '-'
+                     ? absl::StrCat("is ", text, ", expected 0 or more")
+                     : "";
+        })
         ->capture_default_str();
   }
   AddCommand<std::monostate>(*dataset, invocation, "list", "List datasets",

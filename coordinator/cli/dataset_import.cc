@@ -81,7 +81,9 @@ void Report(const Console& console, const ImportResult& result) {
   if (!result.missing.empty()) {
     console.Warn(absl::StrCat(
         FormatPlural(static_cast<int64_t>(result.missing.size()), "sample"),
-        " left out, their features files are absent: ",
+        result.missing.size() == 1
+            ? " left out, its features file is absent: "
+            : " left out, their features files are absent: ",
         absl::StrJoin(result.missing_by_split, ", ",
                       [](std::string* out, const auto& split) {
                         absl::StrAppend(out, split.second, " of split ",

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/base/device_list.h"
 #include "common/base/edit_distance.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
@@ -60,6 +61,11 @@ absl::StatusOr<int> ExplainLabel(CommandContext& context,
   std::string picture;
   if (!options.out.empty()) {
     FOLDFARM_ASSIGN_OR_RETURN(picture, FindOutputFile(options.out));
+  }
+  if (const auto devices = ParseDeviceList(options.device, "--draws");
+      !devices.ok() || devices->size() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--device is \"", options.device, "\", expected cpu or cuda:0"));
   }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string trainer,
                             FindTrainer(options.trainer, "explains"));

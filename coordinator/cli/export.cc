@@ -85,6 +85,8 @@ class Exporter {
 
   absl::StatusOr<ExportReport> Export() {
     FOLDFARM_RETURN_IF_ERROR(List());
+    // Its README would be of nothing.
+    if (items_.empty()) return std::move(report_);
     if (options_.index) {
       FOLDFARM_RETURN_IF_ERROR(
           CheckReplaceable(options_.directory, {kIndexFile, kReadmeFile}));

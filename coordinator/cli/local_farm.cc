@@ -71,6 +71,7 @@ absl::Status LocalFarm::Launch(Child& child) {
   const int log =
       open(child.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (log < 0) return ErrnoStatus(child.log, "cannot open");
+  child.log_begin = FileSize(child.log).value_or(0);
   SubprocessOptions options;
   options.argv = child.argv;
   options.descriptors = {{1, log}, {2, log}};
@@ -211,8 +212,11 @@ std::string LocalFarm::LogTail(const Child& child) const {
   constexpr size_t kLines = 10;
   const absl::StatusOr<std::string> text = ReadFile(child.log);
   if (!text.ok()) return std::string(text.status().message());
+  // What it said since it was started last.
+  const absl::string_view said = absl::string_view(*text).substr(
+      std::min(text->size(), static_cast<size_t>(child.log_begin)));
   std::vector<absl::string_view> lines =
-      absl::StrSplit(absl::StripTrailingAsciiWhitespace(*text), '\n');
+      absl::StrSplit(absl::StripTrailingAsciiWhitespace(said), '\n');
   const size_t first = lines.size() > kLines ? lines.size() - kLines : 0;
   return absl::StrJoin(lines.begin() + static_cast<std::ptrdiff_t>(first),
                        lines.end(), "\n");

@@ -70,6 +70,7 @@ class LocalFarm {
   struct Child {
     std::string name;
     std::string log;
+    int64_t log_begin = 0;  // Of what it said since it was started last.
     std::vector<std::string> argv;
     std::unique_ptr<Subprocess> process;
     int restarts = 0;

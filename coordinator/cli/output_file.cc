@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/files.h"
@@ -24,6 +25,14 @@ absl::string_view NameIrreplaceable(mode_t mode) {
   return "no file";
 }
 
+// A name of what this process has open. Behind it may be a file that others
+// write, too: a new one in its place would take that from them.
+bool IsOpenStream(const std::string& path) {
+  return path == "-" || path == "/dev/stdout" || path == "/dev/stderr" ||
+         absl::StartsWith(path, "/dev/fd/") ||
+         absl::StartsWith(path, "/proc/self/fd/");
+}
+
 // Where the symbolic links of `path` lead, which is there.
 absl::StatusOr<std::string> FollowLinks(const std::string& path) {
   char* target = realpath(path.c_str(), nullptr);
@@ -38,6 +47,12 @@ absl::StatusOr<std::string> FollowLinks(const std::string& path) {
 absl::StatusOr<std::string> FindOutputFile(const std::string& path) {
   if (path.empty()) {
     return absl::InvalidArgumentError("--out is empty, expected a file's name");
+  }
+  if (IsOpenStream(path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--out ", path,
+                     " is a stream that is open already, expected a file to "
+                     "write"));
   }
   const std::string folder = DirectoryOf(path);
   if (!IsDirectory(folder)) {

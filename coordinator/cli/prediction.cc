@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/digest.h"
@@ -362,6 +363,10 @@ absl::StatusOr<int> Prediction::Execute() {
   if (IsBundle(options_.source)) {
     FOLDFARM_ASSIGN_OR_RETURN(
         source_, ReadBundleSource(context_, client_, options_.source));
+  } else if (absl::StrContains(options_.source, '/') ||
+             IsDirectory(options_.source)) {
+    return absl::NotFoundError(absl::StrCat(
+        options_.source, " is no bundle: there is no bundle.json in it"));
   } else {
     FOLDFARM_ASSIGN_OR_RETURN(source_,
                               ReadSweepSource(client_, options_.source));

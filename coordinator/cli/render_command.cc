@@ -89,18 +89,21 @@ absl::StatusOr<v1::ModelSpec> FindModel(const RenderCommandOptions& options) {
   return Unknown("model", options.model, options.sweep, names);
 }
 
-// Puts the dataset into `folder`.
-absl::Status PlaceDataset(CommandContext& context, const std::string& dataset,
-                          const std::string& folder) {
+// Puts the dataset, a file or a name, into `folder`. Returns where it is, as
+// people know it.
+absl::StatusOr<std::string> PlaceDataset(CommandContext& context,
+                                         const std::string& dataset,
+                                         const std::string& folder) {
   const std::string path = JoinPath(folder, kDatasetFile);
-  if (FileExists(dataset)) {
+  // A folder beside it may have the dataset's name, and hold what it is of.
+  if (FileExists(dataset) && !IsDirectory(dataset)) {
     char* absolute = realpath(dataset.c_str(), nullptr);
     if (absolute == nullptr) return ErrnoStatus(dataset, "cannot find");
     const absl::Cleanup release = [&] { free(absolute); };
     if (symlink(absolute, path.c_str()) != 0) {
       return ErrnoStatus(path, "cannot link");
     }
-    return absl::OkStatus();
+    return dataset;
   }
   FarmClient client(context.coordinator);
   v1::GetDatasetRequest request;
@@ -110,9 +113,10 @@ absl::Status PlaceDataset(CommandContext& context, const std::string& dataset,
       client.Call(&v1::FarmService::StubInterface::GetDataset, request));
   Progress progress(context.console, context.clock, "Fetching",
                     ProgressUnit::kBytes);
-  return FetchDataset(
+  FOLDFARM_RETURN_IF_ERROR(FetchDataset(
       client, context.clock, known, path, &InterruptScope::Interrupted,
-      [&](int64_t done, int64_t total) { progress.Update(done, total); });
+      [&](int64_t done, int64_t total) { progress.Update(done, total); }));
+  return path;
 }
 
 absl::Status CheckSamples(const PreparedDataset& dataset,
@@ -164,9 +168,10 @@ absl::StatusOr<int> Render(CommandContext& context,
   FOLDFARM_ASSIGN_OR_RETURN(const std::string folder,
                             MakeTemporaryDirectory("foldfarm-render"));
   const absl::Cleanup remove = [&] { (void)RemoveRecursively(folder); };
-  FOLDFARM_RETURN_IF_ERROR(PlaceDataset(context, options.dataset, folder));
-  FOLDFARM_ASSIGN_OR_RETURN(const auto dataset, PreparedDataset::Open(JoinPath(
-                                                    folder, kDatasetFile)));
+  FOLDFARM_ASSIGN_OR_RETURN(const std::string file_of_dataset,
+                            PlaceDataset(context, options.dataset, folder));
+  FOLDFARM_ASSIGN_OR_RETURN(const auto dataset,
+                            PreparedDataset::Open(file_of_dataset));
   FOLDFARM_RETURN_IF_ERROR(CheckSamples(*dataset, options));
   FOLDFARM_RETURN_IF_ERROR(WriteDrawFile(*dataset, model, options, folder));
   FOLDFARM_RETURN_IF_ERROR(

@@ -24,6 +24,7 @@
 #include "coordinator/cli/run_state.h"
 #include "coordinator/cli/sweep_inputs.h"
 #include "coordinator/cli/sweep_watcher.h"
+#include "coordinator/cli/trainer_call.h"
 
 namespace foldfarm {
 namespace {
@@ -335,6 +336,8 @@ absl::StatusOr<int> Run::Execute() {
                      ": no metadata.csv in it, expected a folder in the "
                      "competition's layout"));
   }
+  // Nobody imports for minutes only to learn that nothing trains here.
+  FOLDFARM_RETURN_IF_ERROR(FindTrainer(options_.trainer, "trains").status());
   FOLDFARM_RETURN_IF_ERROR(MakeDirectories(options_.out));
   const auto lock = FileLock::Acquire(Out("lock"));
   if (!lock.ok()) {

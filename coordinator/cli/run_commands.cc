@@ -84,7 +84,9 @@ absl::StatusOr<int> Demo(CommandContext& context, const DemoOptions& options) {
   run.data = data;
   run.out = JoinPath(directory, "out");
   run.workers = options.workers;
-  run.command = absl::StrCat("foldfarm demo --dir ", ShellWord(directory));
+  run.command = absl::StrCat(
+      "foldfarm demo --dir ", ShellWord(directory),
+      options.workers > 0 ? absl::StrCat(" --workers ", options.workers) : "");
   FOLDFARM_ASSIGN_OR_RETURN(const int exit_status, RunSweep(context, run));
   if (exit_status != kExitDone) return exit_status;
   context.console.Note(absl::StrCat(

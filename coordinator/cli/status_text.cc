@@ -151,7 +151,12 @@ std::string Troubles(const StatusInput& input, absl::Time now, size_t width,
                      bool colour) {
   std::string text;
   std::vector<std::pair<std::string, std::string>> failed;
-  std::vector<std::pair<std::string, std::vector<std::string>>> waiting;
+  struct Wait {
+    std::string why;
+    std::string shown;  // With the time of the first job.
+    std::vector<std::string> jobs;
+  };
+  std::vector<Wait> waiting;
   for (const v1::Job& job : input.jobs.jobs()) {
     if (job.state() == v1::Job::FAILED) {
       failed.emplace_back(job.name(), job.error());
@@ -159,21 +164,24 @@ std::string Troubles(const StatusInput& input, absl::Time now, size_t width,
     }
     if (job.state() != v1::Job::PENDING) continue;
     std::string why = job.waiting_reason();
-    if (why.empty() && !job.error().empty()) {
-      const absl::Time again = ToTime(job.not_before_time());
-      why = absl::StrCat(
+    std::string shown = absl::StrCat("waiting: ", why);
+    const absl::Time again = ToTime(job.not_before_time());
+    // Of a job that backs off, what it failed for says more than until when.
+    if (!job.error().empty() && (why.empty() || again > now)) {
+      why = FirstLine(job.error());
+      shown = absl::StrCat(
           "tried again",
           again > now ? absl::StrCat(" ", FormatRelative(again, now)) : "",
-          ": ", FirstLine(job.error()));
+          ": ", why);
     }
     if (why.empty()) continue;
     const auto same =
         std::find_if(waiting.begin(), waiting.end(),
-                     [&](const auto& other) { return other.first == why; });
+                     [&](const Wait& other) { return other.why == why; });
     if (same != waiting.end()) {
-      same->second.push_back(job.name());
+      same->jobs.push_back(job.name());
     } else {
-      waiting.push_back({why, {job.name()}});
+      waiting.push_back({why, shown, {job.name()}});
     }
   }
   for (size_t i = 0; i < failed.size() && i < kMostFailures; ++i) {
@@ -187,16 +195,15 @@ std::string Troubles(const StatusInput& input, absl::Time now, size_t width,
                     " more; all: foldfarm jobs ", input.sweep.id(),
                     " --state failed");
   }
-  for (const auto& [why, jobs] : waiting) {
-    const std::string who =
-        jobs.size() == 1
-            ? jobs[0]
-            : absl::StrCat(jobs[0], " and ", jobs.size() - 1, " more");
-    const std::string line = absl::StrCat("↻ ", who, " waiting: ", why);
-    absl::StrAppend(
-        &text, "\n",
-        Paint(width == 0 ? line : Truncate(line, std::max<size_t>(width, 40)),
-              Style::kWarning, colour));
+  for (const Wait& wait : waiting) {
+    const std::string who = wait.jobs.size() == 1
+                                ? wait.jobs[0]
+                                : absl::StrCat(wait.jobs[0], " and ",
+                                               wait.jobs.size() - 1, " more");
+    // Whole, however wide: nothing else says it.
+    absl::StrAppend(&text, "\n",
+                    Paint(absl::StrCat("↻ ", who, " ", wait.shown),
+                          Style::kWarning, colour));
   }
   if (!text.empty()) absl::StrAppend(&text, "\n");
   if (!failed.empty()) {

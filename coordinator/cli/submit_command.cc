@@ -128,8 +128,11 @@ absl::StatusOr<int> DryRun(CommandContext& context,
     costs.emplace();
   }
   if (!costs.ok()) {
-    return Annotate(costs.status(),
-                    options.extend.empty() ? options.file : options.extend);
+    const bool no_trainer =
+        absl::IsNotFound(costs.status()) && !options.trainer.empty();
+    return Annotate(costs.status(), no_trainer               ? "--trainer"
+                                    : options.extend.empty() ? options.file
+                                                             : options.extend);
   }
   if (context.format == OutputFormat::kJson) {
     *context.console.out << DryRunJson(spec, *costs) << std::flush;
@@ -141,6 +144,19 @@ absl::StatusOr<int> DryRun(CommandContext& context,
                  << std::flush;
   }
   return kExitDone;
+}
+
+// As the coordinator will.
+absl::Status CheckName(const std::string& name) {
+  constexpr size_t kMaxName = 100;
+  if (IsValidName(name, kMaxName) && !LooksLikeSweepId(name)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("name is \"", name,
+                   "\", expected letters, digits, '.', '_' and '-', at "
+                   "most ",
+                   kMaxName, ", and not what a sweep's id looks like (s3)"));
 }
 
 // Programs of users wait until a worker comes that allows them.
@@ -200,6 +216,7 @@ absl::StatusOr<int> Submit(CommandContext& context,
     FOLDFARM_RETURN_IF_ERROR(CheckSweepInputs(options.file, spec));
     if (!options.name.empty()) spec.set_name(options.name);
   }
+  FOLDFARM_RETURN_IF_ERROR(CheckName(spec.name()));
   for (const std::string& advice : ScheduleAdvice(spec)) {
     context.console.Warn(advice);
   }

@@ -19,6 +19,7 @@
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/inside_folder.h"
 #include "coordinator/cli/interrupt.h"
+#include "coordinator/cli/json_summary.h"
 #include "coordinator/cli/output_file.h"
 #include "coordinator/cli/progress.h"
 
@@ -113,10 +114,16 @@ absl::StatusOr<std::map<std::string, int64_t>> NamedArtifacts(
   return named;
 }
 
+struct FetchedArtifacts {
+  int64_t count = 0;
+  int64_t bytes = 0;
+  int64_t fetched = 0;  // The others were there.
+};
+
 // As the coordinator lays them out: DIR/ab/abcd...
-absl::StatusOr<std::string> FetchArtifacts(CommandContext& context,
-                                           FarmClient& client,
-                                           const std::string& directory) {
+absl::StatusOr<FetchedArtifacts> FetchArtifacts(CommandContext& context,
+                                                FarmClient& client,
+                                                const std::string& directory) {
   FOLDFARM_ASSIGN_OR_RETURN(const auto named, NamedArtifacts(client));
   Progress progress(context.console, context.clock, "Fetching artifacts",
                     ProgressUnit::kBytes);
@@ -148,9 +155,9 @@ absl::StatusOr<std::string> FetchArtifacts(CommandContext& context,
     done += size;
     progress.Update(done, all);
   }
-  return absl::StrCat(
-      FormatPlural(static_cast<int64_t>(named.size()), "artifact"), " (",
-      FormatBytes(all), ") in ", directory, ", ", fetched, " of them new\n");
+  return FetchedArtifacts{.count = static_cast<int64_t>(named.size()),
+                          .bytes = all,
+                          .fetched = fetched};
 }
 
 absl::StatusOr<int> Backup(CommandContext& context,
@@ -167,7 +174,7 @@ absl::StatusOr<int> Backup(CommandContext& context,
     return absl::CancelledError("Stopped; nothing was written.");
   }
   FOLDFARM_RETURN_IF_ERROR(database);
-  absl::StatusOr<std::string> artifacts = "";
+  absl::StatusOr<FetchedArtifacts> artifacts = FetchedArtifacts();
   if (!options.artifacts.empty()) {
     artifacts = FetchArtifacts(context, client, options.artifacts);
   }
@@ -178,17 +185,29 @@ absl::StatusOr<int> Backup(CommandContext& context,
   }
   FOLDFARM_RETURN_IF_ERROR(artifacts.status());
   FOLDFARM_ASSIGN_OR_RETURN(const int64_t size, FileSize(file));
-  v1::BackupResponse reply;
-  reply.set_size_bytes(size);
-  FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t, bool) {
-    return absl::StrCat(
-        options.out, ": the database, ", FormatBytes(size), "\n", *artifacts,
-        "Restore: put it into an empty folder as farm.db",
-        options.artifacts.empty()
-            ? ", beside a copy of the farm's folder artifacts/"
-            : absl::StrCat(", and ", options.artifacts, " as artifacts/"),
-        ", and start foldfarm-coordinator --dir on it.\n");
-  }));
+  nlohmann::ordered_json summary = {{"file", options.out}, {"bytes", size}};
+  if (!options.artifacts.empty()) {
+    summary["artifacts"] = {{"folder", options.artifacts},
+                            {"count", artifacts->count},
+                            {"bytes", artifacts->bytes},
+                            {"fetched", artifacts->fetched}};
+  }
+  PrintSummary(context, summary);
+  if (context.format == OutputFormat::kJson) return kExitDone;
+  *context.console.out << options.out << ": the database, " << FormatBytes(size)
+                       << "\n";
+  if (!options.artifacts.empty()) {
+    *context.console.out << FormatPlural(artifacts->count, "artifact") << " ("
+                         << FormatBytes(artifacts->bytes) << ") in "
+                         << options.artifacts << ", " << artifacts->fetched
+                         << " of them new\n";
+  }
+  *context.console.out
+      << "Restore: put it into an empty folder as farm.db"
+      << (options.artifacts.empty()
+              ? ", beside a copy of the farm's folder artifacts/"
+              : absl::StrCat(", and ", options.artifacts, " as artifacts/"))
+      << ", and start foldfarm-coordinator --dir on it." << std::endl;
   return kExitDone;
 }
 

@@ -52,9 +52,18 @@ absl::Status JobQueue::DrainWorker(const std::string& name,
                                    const std::string& reason) {
   return store_.RunAndWait([&](Tx& tx) -> absl::Status {
     FOLDFARM_RETURN_IF_ERROR(CheckWorkerName(name));
+    std::string why = CleanText(reason, kMaxReason);
+    if (why.empty()) {
+      // Who drains it again and says nothing takes nothing back.
+      absl::MutexLock lock(&mu_);
+      const auto hold = holds_.find(name);
+      if (hold != holds_.end() && !hold->second.quarantined) {
+        why = hold->second.reason;
+      }
+    }
     return Hold(tx, {.name = name,
                      .quarantined = false,
-                     .reason = CleanText(reason, kMaxReason),
+                     .reason = std::move(why),
                      .time = clock_.Now()});
   });
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -198,6 +199,15 @@ TEST_F(WorkersTest, AResultThatWasMadeWhileTheCoordinatorWasAwayIsDelivered) {
   const auto metrics = cluster_->GetMetrics(job);
   ASSERT_TRUE(metrics.ok()) << metrics.status();
   EXPECT_EQ(metrics->epochs_size(), 100);
+}
+
+TEST_F(WorkersTest, ATrainerMayBeNamedFromTheWorkersFolderOn) {
+  WorkerLaunch launch;
+  launch.trainer =
+      std::filesystem::relative(FOLDFARM_BIN_DIR "/foldfarm-fake-trainer");
+  ASSERT_NE(launch.trainer[0], '/');
+  ASSERT_TRUE(cluster_->StartWorker("w", launch).ok());
+  WaitForSuccess(absl::StrCat(Submit("succeed", 1), "/succeed/0"));
 }
 
 TEST_F(WorkersTest, AKilledDaemonTakesEvenAStubbornTrainerWithIt) {

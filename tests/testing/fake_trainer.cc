@@ -338,7 +338,7 @@ int FillDisk(const Attempt& attempt) {
   Say(Json{{"event", "failed"},
            {"code", "RESOURCE_EXHAUSTED"},
            {"message", std::string(status.message())}});
-  return 70;
+  return 71;  // As the real one: it calls that, too, what it ran out of.
 }
 
 // Says what lies in its folder, with modes, then succeeds.

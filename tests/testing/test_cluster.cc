@@ -158,7 +158,8 @@ absl::Status TestCluster::StartWorker(const std::string& name,
         std::string("--name"), name, std::string("--device"),
         std::string("cpu"), std::string("--threads"), std::string("1"),
         std::string("--dir"), JoinPath(folder_, "workers"),
-        std::string("--trainer"), Program(options_.trainer),
+        std::string("--trainer"),
+        launch.trainer.empty() ? Program(options_.trainer) : launch.trainer,
         std::string("--log-file"), worker_log(name)}) {
     command.argv.push_back(argument);
   }

@@ -47,6 +47,8 @@ struct TestClusterOptions {
 // How to start a worker otherwise than plainly.
 struct WorkerLaunch {
   std::vector<std::string> flags = {};
+  // --trainer; empty: the cluster's.
+  std::string trainer = {};
   // Put before the worker's command, to run it elsewhere; it must become the
   // worker (exec): {"ip", "netns", "exec", "host1"}.
   std::vector<std::string> wrapper = {};

@@ -143,7 +143,7 @@ bool Agent::LeaseLoop() {
     absl::Duration pause = absl::ZeroDuration();
     {
       absl::MutexLock lock(&mu_);
-      while (!draining_ && (slots_.free() == 0 || drained_)) {
+      while (!draining_ && ended_.empty() && (slots_.free() == 0 || drained_)) {
         if (!held_.empty()) {
           changed_.Wait(&mu_);
           continue;
@@ -154,6 +154,8 @@ bool Agent::LeaseLoop() {
         clock_.WaitFor(changed_, mu_, std::min(left, absl::Hours(1)));
       }
       if (draining_) return doubtful;
+      // Also while every slot's end brings the next job.
+      if (!ended_.empty()) continue;
       if (held_.empty() &&
           clock_.Monotonic() - idle_since_ >= options_.exit_when_idle) {
         SPDLOG_INFO("worker={} idle for {}", options_.name,
@@ -251,6 +253,7 @@ void Agent::RunAttempt(Held& held) {
     options.scratch = scratch_->path();
     options.device = held.grant.device;
     options.allow_exec = options_.allow_exec;
+    options.beside_program = [this, token] { return RunsProgram(token); };
     options.trainer.program = options_.trainer;
     options.trainer.threads =
         options_.threads_per_slot * std::max(1, held.lease.slots());

@@ -145,6 +145,8 @@ class Agent {
   void JoinEnded() ABSL_LOCKS_EXCLUDED(mu_);
   int64_t session() const ABSL_LOCKS_EXCLUDED(mu_);
   // OK, or why the name is another daemon's now.
+  // Whether another attempt than `except` is a user's program.
+  bool RunsProgram(int64_t except) const ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Replaced() const ABSL_LOCKS_EXCLUDED(mu_);
   // Measures the trainers and adds what they use.
   void AddUsage(v1::HeartbeatRequest& request) ABSL_LOCKS_EXCLUDED(mu_);

@@ -91,20 +91,16 @@ void Agent::HeartbeatLoop() {
     }
     if (clock_.Monotonic() >= drain_at_) Drain();
     v1::HeartbeatRequest request;
-    bool runs_program = false;
     {
       absl::MutexLock lock(&mu_);
       request.set_session(session_);
       request.set_draining(draining_);
-      for (const auto& [token, held] : held_) {
-        request.add_tokens(token);
-        runs_program |= held->lease.spec().model().arch().has_exec();
-      }
+      for (const auto& [token, held] : held_) request.add_tokens(token);
     }
     // A user's program can fill the disk by itself, and what it wrote goes with
     // its folder, before it leaves held_. Blamed for it, one worker after
     // another that gets the job would be quarantined.
-    if (!runs_program) request.set_fault(RoomFault(options_.dir));
+    if (!RunsProgram(/*except=*/0)) request.set_fault(RoomFault(options_.dir));
     AddUsage(request);
     const auto response = api_.Heartbeat(request);
     absl::Status status = response.status();
@@ -130,6 +126,14 @@ void Agent::HeartbeatLoop() {
       }
     }
   }
+}
+
+bool Agent::RunsProgram(int64_t except) const {
+  absl::MutexLock lock(&mu_);
+  return std::any_of(held_.begin(), held_.end(), [except](const auto& entry) {
+    return entry.first != except &&
+           entry.second->lease.spec().model().arch().has_exec();
+  });
 }
 
 void Agent::AddUsage(v1::HeartbeatRequest& request) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,6 +27,15 @@ absl::Status CheckRegularFile(const std::string& path) {
   if (S_ISREG(info.st_mode)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(path, ": expected a regular file"));
+}
+
+// What a shell or the loader says of a program that cannot be run, or the
+// processor of one that was built for another.
+bool IsBrokenTrainer(const v1::FinishAttemptRequest& request) {
+  constexpr int kCannotExecute = 126;
+  constexpr int kNotFound = 127;
+  return request.exit_status() == kCannotExecute ||
+         request.exit_status() == kNotFound || request.signal() == SIGILL;
 }
 
 }  // namespace
@@ -54,17 +64,37 @@ std::optional<v1::FinishAttemptRequest> AttemptRunner::Run() {
 }
 
 void AttemptRunner::BlameWorker(v1::FinishAttemptRequest& request) {
-  // A user's program can say what it likes, and fill the disk by itself.
+  // A user's program can say what it likes, and fill the disk by itself. The
+  // trainer calls a full disk what it calls too little memory: it ran out.
   if (exec_ || request.outcome() != v1::Attempt::FAILED ||
-      request.failure_kind() != v1::FAILURE_KIND_RETRYABLE) {
+      (request.failure_kind() != v1::FAILURE_KIND_RETRYABLE &&
+       request.failure_kind() != v1::FAILURE_KIND_OUT_OF_MEMORY)) {
     return;
   }
   std::string fault = RoomFault(folder_->path());
   if (fault.empty()) fault = WorkerFault(request.error());
+  if (!fault.empty() && BesideProgram()) {
+    // Whose doing that is shows when the program's attempt ends.
+    return HandBack(absl::StrCat(fault, ": ", request.error()), request);
+  }
+  if (fault.empty() && !began_ && IsBrokenTrainer(request)) {
+    const std::vector<std::string> lines = reporter_->LogTail();
+    fault = absl::StrCat(
+        "the trainer does not run on this machine",
+        lines.empty() ? "" : absl::StrCat(" (", lines.back(), ")"));
+  }
   if (fault.empty()) return;
   worker_at_fault_ = true;
   request.set_failure_kind(v1::FAILURE_KIND_WORKER);
   request.set_error(absl::StrCat(fault, ": ", request.error()));
+}
+
+void AttemptRunner::HandBack(const std::string& why,
+                             v1::FinishAttemptRequest& request) {
+  worker_at_fault_ = true;
+  request.clear_failure_kind();
+  request.set_outcome(v1::Attempt::PREEMPTED);
+  request.set_error(why);
 }
 
 std::optional<v1::FinishAttemptRequest> AttemptRunner::RunToEnd() {
@@ -121,6 +151,7 @@ bool AttemptRunner::UploadAgain(v1::FinishAttemptRequest& request) {
 
 void AttemptRunner::OnEvent(const TrainerEvent& said) {
   TrainerEvent event = said;
+  began_ = true;
   if (exec_ && !CheckExecEvent(event)) return;
   switch (event.kind) {
     case TrainerEvent::Kind::kStarted:
@@ -265,7 +296,7 @@ absl::Status AttemptRunner::FetchCheckpoint() {
         return control_.reason() >= StopReason::kDrain;
       });
     });
-    if (absl::IsNotFound(status)) {
+    if (absl::IsNotFound(status) || absl::IsDataLoss(status)) {
       SPDLOG_WARN("attempt={} job={} starts from scratch: {}", lease_.token(),
                   lease_.spec().job(), status.ToString());
       return RemoveRecursively(folder);
@@ -283,6 +314,13 @@ v1::FinishAttemptRequest AttemptRunner::NotStarted(const absl::Status& status) {
     request.set_outcome(v1::Attempt::CANCELLED);
   } else if (reason == StopReason::kDrain) {
     request.set_outcome(v1::Attempt::PREEMPTED);
+  } else if (absl::IsResourceExhausted(status) && BesideProgram()) {
+    // It may have filled the disk, and what it wrote goes with it.
+    HandBack(absl::StrCat("no room on the disk beside a user's program: ",
+                          std::string(status.message())),
+             request);
+    SPDLOG_WARN("attempt={} job={} handed back: {}", lease_.token(),
+                lease_.spec().job(), request.error());
   } else if (absl::IsResourceExhausted(status)) {
     worker_at_fault_ = true;
     request.set_outcome(v1::Attempt::FAILED);
@@ -291,9 +329,10 @@ v1::FinishAttemptRequest AttemptRunner::NotStarted(const absl::Status& status) {
         absl::StrCat("no room on the disk: ", std::string(status.message())));
     SPDLOG_ERROR("attempt={} job={} {}", lease_.token(), lease_.spec().job(),
                  request.error());
-  } else if (absl::IsNotFound(status) && folder_ == nullptr) {
-    // The dataset or an input is gone from the coordinator; no other worker
-    // will find it.
+  } else if (absl::IsDataLoss(status) ||
+             (absl::IsNotFound(status) && folder_ == nullptr)) {
+    // The dataset or an input is gone from the coordinator, or damaged there;
+    // no other worker will get it.
     request.set_outcome(v1::Attempt::FAILED);
     request.set_failure_kind(v1::FAILURE_KIND_RETRYABLE);
     request.set_error(std::string(status.message()));
@@ -303,11 +342,9 @@ v1::FinishAttemptRequest AttemptRunner::NotStarted(const absl::Status& status) {
     request.set_failure_kind(v1::FAILURE_KIND_PERMANENT);
     request.set_error(std::string(status.message()));
   } else {
-    worker_at_fault_ = true;
     SPDLOG_ERROR("attempt={} job={} cannot start here, handing it back: {}",
                  lease_.token(), lease_.spec().job(), status.ToString());
-    request.set_outcome(v1::Attempt::PREEMPTED);
-    request.set_error(std::string(status.message()));
+    HandBack(std::string(status.message()), request);
   }
   return request;
 }

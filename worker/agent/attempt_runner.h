@@ -13,6 +13,7 @@
 #ifndef FOLDFARM_WORKER_AGENT_ATTEMPT_RUNNER_H_
 #define FOLDFARM_WORKER_AGENT_ATTEMPT_RUNNER_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +39,8 @@ class AttemptRunner : private TrainerListener {
     std::string device;
     bool allow_exec = false;  // Users' programs may run here.
     TrainerOptions trainer;   // `folder` is filled in.
+    // Whether a user's program runs in another slot; null: never.
+    std::function<bool()> beside_program;
   };
 
   AttemptRunner(const Options& options, const v1::Lease& lease, WorkerApi& api,
@@ -59,6 +62,11 @@ class AttemptRunner : private TrainerListener {
   std::optional<v1::FinishAttemptRequest> RunToEnd();
   // Finds out whether a failure is this box's fault, and says so.
   void BlameWorker(v1::FinishAttemptRequest& request);
+  // Nobody is to blame yet: the job goes back, and this box waits a little.
+  void HandBack(const std::string& why, v1::FinishAttemptRequest& request);
+  bool BesideProgram() const {
+    return options_.beside_program != nullptr && options_.beside_program();
+  }
   void OnEvent(const TrainerEvent& event) override;
   void OnLine(absl::string_view level, const std::string& text) override;
 
@@ -87,6 +95,7 @@ class AttemptRunner : private TrainerListener {
   const bool exec_;                        // A user's program.
   const bool predicts_;                    // It does not train.
   const std::string who_;                  // The program in messages.
+  bool began_ = false;                     // It said anything.
   bool started_ = false;                   // It said so, or we for it.
   int32_t last_epoch_ = 0;
   bool worker_at_fault_ = false;

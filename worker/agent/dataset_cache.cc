@@ -106,10 +106,11 @@ absl::Status DatasetCache::Fetch(const v1::ArtifactRef& artifact,
                                  const std::string& path,
                                  AttemptControl& control) {
   if (FileExists(path)) {
-    FOLDFARM_ASSIGN_OR_RETURN(const std::string digest, Sha256HexOfFile(path));
-    if (digest == artifact.digest()) return absl::OkStatus();
-    SPDLOG_WARN("artifact={} has the digest {}: damaged, fetching it again",
-                path, digest);
+    const absl::StatusOr<std::string> digest = Sha256HexOfFile(path);
+    if (digest.ok() && *digest == artifact.digest()) return absl::OkStatus();
+    SPDLOG_WARN("artifact={} {}: damaged, fetching it again", path,
+                digest.ok() ? absl::StrCat("has the digest ", *digest)
+                            : digest.status().ToString());
     unlink(path.c_str());
   }
   FOLDFARM_RETURN_IF_ERROR(api_.Download(

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -149,6 +150,16 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.footer(kFooter);
 }
 
+// From the current folder on; trainers run in folders of their own.
+absl::StatusOr<std::string> Absolute(const std::string& path) {
+  if (path[0] == '/') return path;
+  char current[4096];
+  if (getcwd(current, sizeof(current)) == nullptr) {
+    return ErrnoStatus(".", "cannot name the current folder");
+  }
+  return JoinPath(current, path);
+}
+
 absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
   AgentOptions options;
   options.host = HostName();
@@ -160,9 +171,11 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
         "\", expected letters, digits, '.', '_' and '-', at most 100"));
   }
   options.version = FOLDFARM_VERSION;
-  options.trainer = flags.trainer.empty()
-                        ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
-                        : flags.trainer;
+  FOLDFARM_ASSIGN_OR_RETURN(
+      options.trainer,
+      Absolute(flags.trainer.empty()
+                   ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
+                   : flags.trainer));
   FOLDFARM_ASSIGN_OR_RETURN(options.devices,
                             UsableDevices(flags.device, options.trainer,
                                           flags.allow_exec, Clock::Real()));
@@ -171,15 +184,9 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   options.threads_per_slot =
       flags.threads > 0 ? flags.threads : std::max(1, cores / options.slots);
-  options.dir = flags.dir.empty() ? DefaultDirectory() : flags.dir;
-  if (options.dir[0] != '/') {
-    // Trainers run in folders of their own.
-    char current[4096];
-    if (getcwd(current, sizeof(current)) == nullptr) {
-      return ErrnoStatus(".", "cannot name the current folder");
-    }
-    options.dir = JoinPath(current, options.dir);
-  }
+  FOLDFARM_ASSIGN_OR_RETURN(
+      options.dir,
+      Absolute(flags.dir.empty() ? DefaultDirectory() : flags.dir));
   options.allow_exec = flags.allow_exec;
   options.max_jobs = flags.max_jobs;
   if (flags.exit_when_idle > 0) {
@@ -198,24 +205,35 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
   return options;
 }
 
+// A signal that comes so soon after the first is the same one: timeout(1) sends
+// it to the worker and to its group.
+constexpr absl::Duration kSameSignal = absl::Milliseconds(200);
+
 // Drains with the first SIGTERM, SIGINT or SIGHUP and kills with the second,
-// until SIGUSR1 ends it; of a terminal that is closed SIGHUP may come twice.
+// until a SIGUSR1 of this process ends it; of a terminal that is closed SIGHUP
+// may come twice.
 // REQUIRES: all that are in `signals` are blocked in every thread.
 void WatchSignals(const sigset_t& signals, Agent& agent) {
-  bool draining = false;
+  std::optional<absl::Duration> draining_since;
   while (true) {
-    int number = 0;
-    if (sigwait(&signals, &number) != 0) continue;
-    if (number == SIGUSR1) return;
-    if (draining && number == SIGHUP) continue;
-    if (draining) {
+    siginfo_t info;
+    const int number = sigwaitinfo(&signals, &info);
+    if (number < 0) continue;
+    if (number == SIGUSR1) {
+      if (info.si_pid == getpid()) return;
+      SPDLOG_WARN("{} of process {}: means nothing here", strsignal(number),
+                  info.si_pid);
+      continue;
+    }
+    const absl::Duration now = Clock::Real().Monotonic();
+    if (!draining_since.has_value()) {
+      SPDLOG_INFO("{}: draining; once more kills at once", strsignal(number));
+      draining_since = now;
+      agent.Drain();
+    } else if (number != SIGHUP && now - *draining_since >= kSameSignal) {
       SPDLOG_WARN("second {}: killing", strsignal(number));
       agent.Kill();
-    } else {
-      SPDLOG_INFO("{}: draining; once more kills at once", strsignal(number));
-      agent.Drain();
     }
-    draining = true;
   }
 }
 

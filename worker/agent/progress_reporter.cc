@@ -16,6 +16,9 @@
 namespace foldfarm {
 namespace {
 
+// Between tries of a call that fails again and again.
+constexpr absl::Duration kRetryDelay = absl::Seconds(5);
+
 constexpr absl::Duration kReportInterval = absl::Seconds(1);
 // Bounds of one report, well below what a message may hold.
 constexpr size_t kMaxReportEpochs = 500;
@@ -262,8 +265,10 @@ absl::Status ProgressReporter::SendCheckpoint() {
     status = SendReport(report);
   }
   // The coordinator lost an artifact between upload and report: once more.
-  const bool again = IsOutage(status) || absl::IsFailedPrecondition(status);
+  const bool again = absl::IsFailedPrecondition(status) ||
+                     patience_.TryAgain(status, kRetryDelay);
   absl::MutexLock lock(&mu_);
+  if (!again) patience_ = Patience();
   if (status.ok()) Forget(report);
   uploading_.clear();
   const bool newest =

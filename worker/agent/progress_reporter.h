@@ -107,6 +107,7 @@ class ProgressReporter {
   std::optional<Checkpoint> checkpoint_ ABSL_GUARDED_BY(mu_);
   std::string uploading_ ABSL_GUARDED_BY(mu_);  // Folder; empty: none.
   bool without_checkpoint_ ABSL_GUARDED_BY(mu_) = false;
+  Patience patience_;  // With a checkpoint; of the thread.
   bool flushing_ ABSL_GUARDED_BY(mu_) = false;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;

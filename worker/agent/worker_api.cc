@@ -2,8 +2,18 @@
 
 #include "absl/random/random.h"
 #include "common/base/backoff.h"
+#include "common/base/log.h"
 
 namespace foldfarm {
+namespace {
+
+// Times that a file arrives, or lies here, otherwise than its digest says.
+constexpr int kMostDamaged = 3;
+// A disk that fails, or a coordinator that says so of its own.
+constexpr absl::Duration kLongestDoubt = absl::Minutes(10);
+constexpr absl::Duration kSayAgain = absl::Minutes(1);
+
+}  // namespace
 
 bool IsOutage(const absl::Status& status) {
   switch (status.code()) {
@@ -32,12 +42,30 @@ absl::Duration OutageDelay(int failures) {
   return BackoffDelay(policy, failures, absl::Uniform(random, 0.0, 1.0));
 }
 
+bool Patience::TryAgain(const absl::Status& status, absl::Duration delay) {
+  if (!absl::IsInternal(status) && !absl::IsUnknown(status) &&
+      !absl::IsDataLoss(status)) {
+    damaged_ = 0;
+    return IsOutage(status);
+  }
+  if (absl::IsDataLoss(status) && ++damaged_ >= kMostDamaged) return false;
+  if (waited_ >= kLongestDoubt) return false;
+  if (waited_ == absl::ZeroDuration() || waited_ - said_from_ >= kSayAgain) {
+    said_from_ = waited_;
+    SPDLOG_WARN("trying again: {}", status.ToString());
+  }
+  waited_ += delay;
+  return true;
+}
+
 absl::Status RetryOutages(AttemptControl& control, StopReason give_up,
                           const std::function<absl::Status()>& call) {
+  Patience patience;
   for (int failures = 1;; ++failures) {
     absl::Status status = call();
-    if (!IsOutage(status)) return status;
-    if (control.WaitAtLeast(give_up, OutageDelay(failures))) {
+    const absl::Duration delay = OutageDelay(failures);
+    if (!patience.TryAgain(status, delay)) return status;
+    if (control.WaitAtLeast(give_up, delay)) {
       return absl::CancelledError("the attempt was stopped");
     }
   }

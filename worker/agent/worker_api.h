@@ -73,8 +73,24 @@ bool IsOutage(const absl::Status& status);
 // must hear from everyone within a lease.
 absl::Duration OutageDelay(int failures);
 
+// How long to go on with a call that fails again and again. What may pass by
+// itself is repeated for as long as it takes. An error that may as well be this
+// box's own, of its disk, or a damaged file, is not: the attempt would hold its
+// slot for ever.
+class Patience {
+ public:
+  // Whether to try again in `delay`. Says at times what does not work.
+  bool TryAgain(const absl::Status& status, absl::Duration delay);
+
+ private:
+  absl::Duration waited_;     // For what may be this box's own trouble.
+  absl::Duration said_from_;  // What `waited_` was then.
+  int damaged_ = 0;
+};
+
 // Repeats `call` with backoff while it reports an outage. Returns its first
-// other status, or CANCELLED when `control` reached `give_up` first.
+// other status, one that did not pass (see Patience), or CANCELLED when
+// `control` reached `give_up` first.
 absl::Status RetryOutages(AttemptControl& control, StopReason give_up,
                           const std::function<absl::Status()>& call);
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -101,6 +103,29 @@ TEST_F(FilesTest, FoldersAreMadeListedAndRemoved) {
   ASSERT_TRUE(RemoveRecursively(Path("a")).ok());
   EXPECT_FALSE(FileExists(Path("a")));
   EXPECT_TRUE(RemoveRecursively(Path("a")).ok());
+}
+
+TEST_F(FilesTest, FoldersThatNobodyMayChangeAreRemovedAllTheSame) {
+  ASSERT_EQ(chmod(directory_.c_str(), 0777), 0);
+  // Root may change anything.
+  const pid_t child = fork();
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    if (geteuid() == 0 && setuid(kNobody) != 0) _exit(2);
+    const std::string inner = Path("a/b");
+    if (!MakeDirectories(inner).ok() ||
+        !WriteFileAtomically(JoinPath(inner, "f"), "x").ok() ||
+        chmod(inner.c_str(), 0555) != 0 ||
+        chmod(Path("a").c_str(), 0500) != 0) {
+      _exit(3);
+    }
+    _exit(RemoveRecursively(Path("a")).ok() ? 0 : 4);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_FALSE(FileExists(Path("a")));
 }
 
 TEST_F(FilesTest, AnAppendFileGoesOnAtItsEndAndCanBeCut) {

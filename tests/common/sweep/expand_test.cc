@@ -291,6 +291,12 @@ TEST(ExpandTest, AFoldFileIsReadFromBesideTheSweepFile) {
   ASSERT_EQ(spec->folds().assignment_size(), 2);
   EXPECT_EQ(spec->folds().assignment(0).sample_id(), "S0001");
   EXPECT_EQ(spec->folds().assignment(0).fold(), 1);
+  // Its mistakes are told under the name by which it is found from here.
+  ASSERT_TRUE(WriteFileAtomically(JoinPath(directory, "folds.csv"),
+                                  "sample_id,fold\nS0001\n")
+                  .ok());
+  EXPECT_EQ(LoadSweepFile(path).status().message(),
+            absl::StrCat(directory, "/folds.csv:2: got 1 cell, expected 2"));
   ASSERT_TRUE(RemoveRecursively(directory).ok());
 }
 

@@ -238,6 +238,14 @@ TEST(SweepErrorsTest, WhatIsNotYamlIsRefusedWithItsPlace) {
   EXPECT_THAT(Mistakes("name: s\n  tta: 3\n"),
               ElementsAre(AllOf(StartsWith("mars.yaml:2:6: not YAML: "),
                                 HasSubstr("indent it as its neighbours"))));
+  EXPECT_THAT(Mistakes("name: s\ndefaults:\n  train:\n      lr: 1\n    batch: 8"
+                       "\n"),
+              ElementsAre(AllOf(StartsWith("mars.yaml:5:5: not YAML: "),
+                                HasSubstr("indented like none"))));
+  // What is missing is told where it is missing.
+  EXPECT_THAT(Mistakes("name: s\ndefaults:\n  train:\n    lr:\n    batch: 8\n"
+                       "models: [{name: a, arch: {rnn: {}}}]\n"),
+              ElementsAre("mars.yaml:4:5: lr: expected a number, got nothing"));
   EXPECT_THAT(Mistakes("name: @s\n"),
               ElementsAre(HasSubstr("put it into quotes")));
   EXPECT_THAT(Mistakes("name: s\n---\nname: t\n"),

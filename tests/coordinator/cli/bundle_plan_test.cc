@@ -61,7 +61,9 @@ TEST(BundlePlanTest, GreedyTakesTheFirstOfGrowth) {
   ASSERT_TRUE(plan.ok());
   EXPECT_THAT(plan->models, ElementsAre(1));
   EXPECT_TRUE(plan->greedy);
-  EXPECT_EQ(ChooseModels(Oof(), "greedy:99")->models.size(), 3u);
+  EXPECT_EQ(ChooseModels(Oof(), "greedy:3")->models.size(), 3u);
+  EXPECT_THAT(std::string(ChooseModels(Oof(), "greedy:4").status().message()),
+              HasSubstr("only 3 models are complete"));
   for (const char* wrong : {"greedy:", "greedy:0", "greedy:x"}) {
     EXPECT_THAT(std::string(ChooseModels(Oof(), wrong).status().message()),
                 HasSubstr("expected greedy:N"));

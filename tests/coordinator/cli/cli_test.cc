@@ -403,5 +403,23 @@ TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
   }
 }
 
+TEST_F(CliTest, HelpFitsIntoEightyColumns) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{
+           {}, {"submit"}, {"retry"}, {"predict"}, {"dataset", "import"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.push_back("--help");
+    const std::string help = RunAsIs(arguments).out;
+    const std::string options = help.substr(0, help.find("\nExample"));
+    EXPECT_THAT(options, HasSubstr("Options:"));
+    for (absl::string_view line : absl::StrSplit(options, '\n')) {
+      EXPECT_LE(line.size(), 80u) << line;
+    }
+  }
+  EXPECT_THAT(RunAsIs({"--help"}).out,
+              HasSubstr("\n  retry                       Make failed and "
+                        "cancelled jobs"));
+}
+
 }  // namespace
 }  // namespace foldfarm

@@ -182,6 +182,23 @@ TEST_F(JsonSummaryTest, ALinkToAFileStaysAndTheFileIsWritten) {
   EXPECT_EQ(ReadFile(Path("real/farm.db")).value(), "database");
 }
 
+TEST_F(JsonSummaryTest, WhatIsOpenAlreadyIsNotReplaced) {
+  for (const char* stream : {"-", "/dev/stdout", "/dev/fd/1"}) {
+    const Outcome outcome = Run({"oof", "s1", "--out", stream});
+    EXPECT_EQ(outcome.exit_status, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("is a stream that is open already"));
+  }
+}
+
+TEST_F(JsonSummaryTest, ABackupSaysWhatIsWhere) {
+  const Outcome outcome =
+      Run({"backup", "--out", Path("farm.db"), "-o", "json"});
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  const Json summary = ParseJson(outcome.out);
+  EXPECT_EQ(summary["file"], Path("farm.db"));
+  EXPECT_EQ(summary["bytes"], 8);
+}
+
 TEST_F(JsonSummaryTest, EveryFileOfAPredictionIsLookedAtBeforeAnythingRuns) {
   ASSERT_EQ(mkfifo(Path("sub.tta1.csv").c_str(), 0600), 0);
   const Outcome outcome = Run({"predict", "s1", "--dataset", "data", "--tta",

@@ -110,8 +110,7 @@ TEST(StatusTextTest, SaysWhatIsWrongAndWhatToDo) {
   EXPECT_THAT(
       text,
       AllOf(HasSubstr("✗ s3/gru/0: exit 70: out of luck\nlast words\n"),
-            HasSubstr(
-                "↻ s3/gru/1 waiting: tried again in 42s: killed by signal 9"),
+            HasSubstr("↻ s3/gru/1 tried again in 42s: killed by signal 9\n"),
             HasSubstr("↻ s3/own/0 and 1 more waiting: no worker was started "
                       "with --allow-exec"),
             HasSubstr("foldfarm job s3/gru/0"),
@@ -145,6 +144,23 @@ TEST(StatusTextTest, KeepsToTheWidth) {
       EXPECT_LE(DisplayWidth(line), width) << line;
     }
   }
+}
+
+TEST(StatusTextTest, JobsThatBackOffSayOnceWhatTheyFailedFor) {
+  std::vector<v1::Job> jobs;
+  for (int fold = 0; fold < 3; ++fold) {
+    v1::Job job = MakeJob("gru", fold, v1::Job::PENDING, 0);
+    job.set_error("exited with status 70: cannot read the dataset\nmore");
+    job.set_waiting_reason(
+        absl::StrCat("backoff after a failed attempt until 12:00:0", fold));
+    SetTime(kNow + absl::Seconds(30 + fold), job.mutable_not_before_time());
+    jobs.push_back(job);
+  }
+  // However narrow.
+  EXPECT_THAT(Text(Input(jobs), 40),
+              AllOf(HasSubstr("↻ s3/gru/0 and 2 more tried again in 30s: "
+                              "exited with status 70: cannot read the dataset"),
+                    Not(HasSubstr("backoff"))));
 }
 
 }  // namespace

@@ -272,6 +272,37 @@ TEST_F(FullDiskTest, IsNoFaultOfTheWorkerWhileItRunsAUsersProgram) {
   })) << "the disk is still full";
 }
 
+TEST_F(FullDiskTest, BesideAUsersProgramAJobIsHandedBackAndNobodyIsBlamed) {
+  options_.allow_exec = true;
+  options_.slots = 2;
+  coordinator_.AddLease("mine");
+  {
+    absl::MutexLock lock(&coordinator_.mu);
+    coordinator_.queue.front()
+        .mutable_spec()
+        ->mutable_model()
+        ->mutable_arch()
+        ->mutable_exec()
+        ->add_command("./program.sh");
+  }
+  coordinator_.SetFault([](const std::string& call) {
+    return call == "Download" ? absl::UnavailableError("away")
+                              : absl::OkStatus();
+  });
+  Start();
+  ASSERT_TRUE(coordinator_.WaitUntil(
+      [&] { return coordinator_.calls["Download"] > 0; }));
+  // The other one's folder cannot be made.
+  coordinator_.SetFault([](const std::string& call) {
+    return call == "Download" ? absl::ResourceExhaustedError("disk full")
+                              : absl::OkStatus();
+  });
+  const int64_t other = coordinator_.AddLease("succeed");
+  ASSERT_TRUE(WaitForFinish(other));
+  EXPECT_EQ(Finish(other).outcome(), v1::Attempt::PREEMPTED);
+  EXPECT_NE(Finish(other).failure_kind(), v1::FAILURE_KIND_WORKER);
+}
+
 TEST_F(AgentTest, AnExitWhenIdleDoesNotWaitForTheEndOfADrain) {
   options_.exit_when_idle = absl::Milliseconds(100);
   {

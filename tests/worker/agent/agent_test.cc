@@ -3,11 +3,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "common/base/files.h"
 #include "common/tensorfile/tensorfile.h"
@@ -106,6 +109,76 @@ TEST_F(AgentTest, AFailureCarriesItsWordsAndTheEndOfTheLog) {
   EXPECT_EQ(Finish(crash).signal(), SIGABRT);
   EXPECT_THAT(Finish(lost).error(), HasSubstr("weights.safetensors"));
   EXPECT_THAT(Finish(lost).artifacts(), IsEmpty());
+}
+
+TEST_F(AgentTest, ATrainerThatDoesNotRunHereIsTheWorkersFault) {
+  options_.trainer = JoinPath(dir_, "trainer");
+  ASSERT_TRUE(WriteFileAtomically(options_.trainer,
+                                  "#!/bin/sh\necho libtorch.so: cannot open "
+                                  ">&2\nexit 127\n")
+                  .ok());
+  ASSERT_EQ(chmod(options_.trainer.c_str(), 0755), 0);
+  const int64_t token = coordinator_.AddLease("succeed");
+  Start();
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::FAILED);
+  EXPECT_EQ(Finish(token).failure_kind(), v1::FAILURE_KIND_WORKER);
+  EXPECT_THAT(Finish(token).error(),
+              HasSubstr("does not run on this machine (libtorch.so: cannot "
+                        "open)"));
+}
+
+TEST_F(AgentTest, AFileThatIsDamagedAtTheCoordinatorEndsTheAttempt) {
+  coordinator_.SetFault([](const std::string& call) {
+    return call == "Download" ? absl::DataLossError("it has another digest")
+                              : absl::OkStatus();
+  });
+  const int64_t token = coordinator_.AddLease("succeed");
+  Start();
+  ASSERT_TRUE(WaitForFinish(token));
+  EXPECT_EQ(Finish(token).outcome(), v1::Attempt::FAILED);
+  EXPECT_EQ(Finish(token).failure_kind(), v1::FAILURE_KIND_RETRYABLE);
+  EXPECT_THAT(Finish(token).error(), HasSubstr("another digest"));
+  absl::MutexLock lock(&coordinator_.mu);
+  EXPECT_EQ(coordinator_.calls["Download"], 3);
+}
+
+TEST(PatienceTest, WhatMayPassByItselfIsWaitedForWithoutEnd) {
+  Patience patience;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(
+        patience.TryAgain(absl::UnavailableError("away"), absl::Hours(1)));
+  }
+  EXPECT_FALSE(patience.TryAgain(absl::NotFoundError("gone"), absl::Hours(1)));
+  EXPECT_FALSE(patience.TryAgain(absl::OkStatus(), absl::Hours(1)));
+}
+
+TEST(PatienceTest, WhatMayBeThisBoxesOwnTroubleIsNot) {
+  Patience patience;
+  const absl::Status failing = absl::InternalError("Input/output error");
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(patience.TryAgain(failing, absl::Minutes(1))) << i;
+  }
+  EXPECT_FALSE(patience.TryAgain(failing, absl::Minutes(1)));
+  EXPECT_TRUE(
+      patience.TryAgain(absl::UnavailableError("away"), absl::Minutes(1)));
+}
+
+// A daemon that is busy for weeks.
+TEST_F(AgentTest, JobsThatFollowOneAnotherLeaveNothingBehind) {
+  std::vector<int64_t> tokens;
+  for (int i = 0; i < 60; ++i)
+    tokens.push_back(coordinator_.AddLease("succeed"));
+  Start();
+  const auto mappings = [] {
+    const auto maps = ReadFile("/proc/self/maps");
+    return std::count(maps->begin(), maps->end(), '\n');
+  };
+  ASSERT_TRUE(WaitForFinish(tokens[9]));
+  const auto before = mappings();
+  ASSERT_TRUE(WaitForFinish(tokens.back()));
+  // A thread that is not joined keeps two.
+  EXPECT_LT(mappings() - before, 50);
 }
 
 TEST_F(AgentTest, HeartbeatsGoOnWhateverTheTrainerDoes) {

@@ -2,12 +2,17 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/subprocess.h"
@@ -48,6 +53,45 @@ class WorkerMainTest : public ::testing::Test {
     close(file);
     EXPECT_TRUE(child.ok()) << child.status();
     if (!child.ok()) return {};
+    const ExitState end = (*child)->Wait();
+    EXPECT_EQ(end.signal, 0);
+    return {end.exit_status, ReadFile(path).value_or("")};
+  }
+
+  // Runs it without a coordinator; `act` is told its process, which has its
+  // signals blocked and waits for them.
+  Ended RunAndAct(const std::function<void(pid_t)>& act) {
+    const std::string path = JoinPath(directory_, "output");
+    SubprocessOptions options;
+    options.argv = {absl::StrCat(FOLDFARM_BIN_DIR, "/foldfarm-worker"),
+                    "--dir",
+                    JoinPath(directory_, "cache"),
+                    "--coordinator",
+                    kNowhere,
+                    "--device",
+                    "cpu",
+                    "--trainer",
+                    absl::StrCat(FOLDFARM_BIN_DIR, "/foldfarm-fake-trainer"),
+                    "--log-file",
+                    path};
+    const auto child = Subprocess::Spawn(options);
+    EXPECT_TRUE(child.ok()) << child.status();
+    if (!child.ok()) return {};
+    const std::string status =
+        absl::StrCat("/proc/", (*child)->pid(), "/status");
+    // SigBlk has SIGTERM, 15, from the start on.
+    while (true) {
+      const std::string text = ReadFile(status).value_or("");
+      const size_t at = text.find("SigBlk:\t");
+      uint64_t blocked = 0;
+      if (at == std::string::npos) break;
+      if (absl::SimpleHexAtoi(text.substr(at + 8, 16), &blocked) &&
+          (blocked >> 14 & 1) != 0) {
+        break;
+      }
+      sched_yield();
+    }
+    act((*child)->pid());
     const ExitState end = (*child)->Wait();
     EXPECT_EQ(end.signal, 0);
     return {end.exit_status, ReadFile(path).value_or("")};
@@ -141,6 +185,24 @@ TEST_F(WorkerMainTest, ForTheCpuTheTrainerIsNotAsked) {
   EXPECT_EQ(ended.exit_status, 3) << ended.output;
   EXPECT_NE(access(asked.c_str(), F_OK), 0);
   EXPECT_THAT(ended.output, Not(HasSubstr("GPU")));
+}
+
+TEST_F(WorkerMainTest, ASignalThatComesTwiceAtOnceDrains) {
+  // As timeout(1) sends it.
+  const Ended ended = RunAndAct([](pid_t pid) {
+    kill(pid, SIGTERM);
+    kill(pid, SIGINT);
+  });
+  EXPECT_EQ(ended.exit_status, 0) << ended.output;
+  EXPECT_THAT(ended.output, Not(HasSubstr("killing")));
+}
+
+TEST_F(WorkerMainTest, ASignalOfOthersMakesItDeafToNone) {
+  const Ended ended = RunAndAct([](pid_t pid) {
+    kill(pid, SIGUSR1);
+    kill(pid, SIGTERM);
+  });
+  EXPECT_EQ(ended.exit_status, 0) << ended.output;
 }
 
 }  // namespace

@@ -1,0 +1,29 @@
+// How --help looks: texts that fit into 80 columns.
+#ifndef FOLDFARM_COORDINATOR_CLI_HELP_FORMAT_H_
+#define FOLDFARM_COORDINATOR_CLI_HELP_FORMAT_H_
+
+#include <CLI/CLI.hpp>
+#include <cstddef>
+#include <string>
+
+namespace foldfarm {
+
+// Breaks `text` into lines of at most `width` columns, at spaces; breaks that
+// it has go first. A longer word stays whole. Pure.
+std::string WrapWords(const std::string& text, size_t width);
+
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter();
+
+ protected:
+  std::string make_option_desc(const CLI::Option* option) const override;
+  // In the list of commands: the first sentence.
+  std::string make_subcommand(const CLI::App* command) const override;
+  // Above all else: the whole text.
+  std::string make_description(const CLI::App* command) const override;
+};
+
+}  // namespace foldfarm
+
+#endif  // FOLDFARM_COORDINATOR_CLI_HELP_FORMAT_H_
