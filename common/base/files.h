@@ -46,8 +46,7 @@ absl::Status SyncDirectory(const std::string& path);
 // mkdir -p.
 absl::Status MakeDirectories(const std::string& path);
 
-// rm -r, also of folders that their owner (we) may not change; nothing there is
-// no error.
+// rm -r; nothing there is no error.
 absl::Status RemoveRecursively(const std::string& path);
 
 // Names in a folder, sorted, without "." and "..".

@@ -161,6 +161,21 @@ void SweepWatcher::LookUpPast() {
   }
 }
 
+void SweepWatcher::LookUpWaiting() {
+  v1::ListJobsRequest request;
+  request.set_sweep(name_);
+  request.set_state(v1::Job::PENDING);
+  const auto pending = client_.Call(&v1::FarmService::StubInterface::ListJobs,
+                                    request, kLookUpTimeout);
+  if (!pending.ok()) return;
+  absl::MutexLock lock(&mu_);
+  if (auto event = state_.NoteWaiting(*pending, clock_.Now())) {
+    events_.push_back(*std::move(event));
+    dirty_ = true;
+    changed_.SignalAll();
+  }
+}
+
 void SweepWatcher::LookUp() {
   {
     absl::MutexLock lock(&mu_);
@@ -168,7 +183,14 @@ void SweepWatcher::LookUp() {
     if (stop_ || ended_) return;
   }
   bool first = true;
+  bool stood = false;
   while (true) {
+    const bool stands = [this] {
+      absl::MutexLock lock(&mu_);
+      return state_.Stands();
+    }();
+    if (stands && stood) LookUpWaiting();
+    stood = stands;
     const auto workers = client_.Call(
         &v1::FarmService::StubInterface::ListWorkers, {}, kLookUpTimeout);
     if (workers.ok()) {

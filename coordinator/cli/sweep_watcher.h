@@ -4,7 +4,8 @@
 //    connection breaks (a coordinator that restarts sends everything anew).
 // 2. Another asks for what the stream does not bring: once, what jobs did
 // before
-//    watching began (a bounded number of calls); now and then, the workers.
+//    watching began (a bounded number of calls); now and then, the workers, and
+//    why nothing runs.
 // 3. Whoever owns the watcher calls Tick a few times a second, which draws when
 //    something changed, once a second, and when the terminal changed its size.
 // Not thread-safe.
@@ -73,6 +74,8 @@ class SweepWatcher {
   absl::Status FollowOnce(bool& heard);
   void LookUp();
   void LookUpPast();
+  // Why nothing of the sweep runs, if that lasts.
+  void LookUpWaiting();
   bool stopping() ABSL_LOCKS_EXCLUDED(mu_);
   std::vector<std::string> Picture(TerminalSize size)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

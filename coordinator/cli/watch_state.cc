@@ -1,5 +1,7 @@
 #include "coordinator/cli/watch_state.h"
 
+#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -93,6 +95,42 @@ std::optional<WatchEvent> WatchState::Lose(absl::Time now) {
   if (lost_.has_value()) return std::nullopt;
   lost_ = now;
   return WatchEvent{now, kCoordinatorIsLost, Style::kWarning};
+}
+
+bool WatchState::Stands() const {
+  const auto is = [](v1::Job::State state) {
+    return [state](const v1::Job& job) { return job.state() == state; };
+  };
+  return std::any_of(jobs_.begin(), jobs_.end(), is(v1::Job::PENDING)) &&
+         std::none_of(jobs_.begin(), jobs_.end(), is(v1::Job::RUNNING));
+}
+
+std::optional<WatchEvent> WatchState::NoteWaiting(
+    const v1::ListJobsResponse& pending, absl::Time now) {
+  if (!Stands()) {
+    waiting_.clear();
+    return std::nullopt;
+  }
+  std::map<std::string, int> jobs;  // By reason.
+  for (const v1::Job& job : pending.jobs()) {
+    // What one that backs off failed for was said.
+    if (job.waiting_reason().empty() || ToTime(job.not_before_time()) > now) {
+      continue;
+    }
+    ++jobs[job.waiting_reason()];
+  }
+  const auto most = std::max_element(
+      jobs.begin(), jobs.end(),
+      [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == jobs.end() || most->first == waiting_) return std::nullopt;
+  waiting_ = most->first;
+  WatchEvent event = {now,
+                      absl::StrCat("nothing runs: ", waiting_, " (",
+                                   FormatPlural(most->second, "job"), ")"),
+                      Style::kWarning};
+  recent_.push_back(event);
+  if (recent_.size() > kRecentEvents) recent_.pop_front();
+  return event;
 }
 
 std::vector<WatchEvent> WatchState::Apply(const v1::WatchSweepResponse& update,

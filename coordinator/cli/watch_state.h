@@ -36,6 +36,13 @@ class WatchState {
   // the event; none when that is known.
   std::optional<WatchEvent> Lose(absl::Time now);
 
+  // Jobs wait and none runs.
+  bool Stands() const;
+  // Takes in why jobs wait. Returns what to say when nothing runs for another
+  // reason than was said last.
+  std::optional<WatchEvent> NoteWaiting(const v1::ListJobsResponse& pending,
+                                        absl::Time now);
+
   // Takes in what other calls brought.
   void AddMetrics(const std::string& job,
                   const v1::GetMetricsResponse& metrics) {
@@ -69,6 +76,7 @@ class WatchState {
   bool has_data_ = false;
   bool has_workers_ = false;
   std::optional<absl::Time> lost_;
+  std::string waiting_;  // Why nothing runs, as was said.
   v1::Sweep sweep_;
   std::vector<v1::Job> jobs_;
   std::map<std::string, size_t> index_;

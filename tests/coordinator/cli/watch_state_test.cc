@@ -84,6 +84,26 @@ TEST_F(WatchStateTest, SaysWhenAJobWaitsAgainAndWhy) {
               ElementsAre("s3/gru/0 running on gpu-1, attempt 2"));
 }
 
+TEST_F(WatchStateTest, SaysOnceWhyNothingRuns) {
+  v1::ListJobsResponse pending;
+  for (int fold = 0; fold < 3; ++fold) {
+    v1::Job& job = *pending.add_jobs();
+    job = MakeJob("gru", fold, v1::Job::PENDING);
+    job.set_waiting_reason(fold == 0 ? "behind 1 job of higher priority"
+                                     : "no worker has 4 slots free");
+  }
+  Apply({MakeJob("gru", 0, v1::Job::RUNNING), pending.jobs(1)});
+  EXPECT_FALSE(state_.Stands());
+  EXPECT_FALSE(state_.NoteWaiting(pending, kNow).has_value());
+  Apply({pending.jobs(0)});
+  EXPECT_TRUE(state_.Stands());
+  const auto event = state_.NoteWaiting(pending, kNow);
+  ASSERT_TRUE(event.has_value());
+  EXPECT_EQ(event->text, "nothing runs: no worker has 4 slots free (2 jobs)");
+  EXPECT_EQ(state_.recent().back().text, event->text);
+  EXPECT_FALSE(state_.NoteWaiting(pending, kNow).has_value());
+}
+
 TEST_F(WatchStateTest, SaysWhatTheFarmDecidedOnce) {
   Apply({MakeJob("gru", 0, v1::Job::RUNNING, 1)});
   v1::WatchSweepResponse update = Update({});
