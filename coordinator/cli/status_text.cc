@@ -147,8 +147,7 @@ std::string BestText(const std::vector<ModelSummary>& models,
 }
 
 // Failures, and why jobs wait, each reason once.
-std::string Troubles(const StatusInput& input, absl::Time now, size_t width,
-                     bool colour) {
+std::string Troubles(const StatusInput& input, absl::Time now, bool colour) {
   std::string text;
   std::vector<std::pair<std::string, std::string>> failed;
   struct Wait {
@@ -306,7 +305,7 @@ std::string StatusText(const StatusInput& input, absl::Time now,
                                ? Grid(models, estimate, width, colour)
                                : PredictionTable(input.jobs, width, colour);
   if (!grid.empty()) absl::StrAppend(&text, "\n", grid);
-  absl::StrAppend(&text, Troubles(input, now, width, colour));
+  absl::StrAppend(&text, Troubles(input, now, colour));
   return text;
 }
 
