@@ -147,7 +147,8 @@ std::string BestText(const std::vector<ModelSummary>& models,
 }
 
 // Failures, and why jobs wait, each reason once.
-std::string Troubles(const StatusInput& input, absl::Time now, bool colour) {
+std::string Troubles(const StatusInput& input, absl::Time now, size_t width,
+                     bool colour) {
   std::string text;
   std::vector<std::pair<std::string, std::string>> failed;
   struct Wait {
@@ -199,9 +200,10 @@ std::string Troubles(const StatusInput& input, absl::Time now, bool colour) {
                                 ? wait.jobs[0]
                                 : absl::StrCat(wait.jobs[0], " and ",
                                                wait.jobs.size() - 1, " more");
-    // Whole, however wide: nothing else says it.
+    // Whole, however narrow the terminal is: nothing else says it.
+    const std::string line = absl::StrCat("↻ ", who, " ", wait.shown);
     absl::StrAppend(&text, "\n",
-                    Paint(absl::StrCat("↻ ", who, " ", wait.shown),
+                    Paint(WrapParts(absl::StrSplit(line, ' '), " ", width),
                           Style::kWarning, colour));
   }
   if (!text.empty()) absl::StrAppend(&text, "\n");
@@ -305,7 +307,7 @@ std::string StatusText(const StatusInput& input, absl::Time now,
                                ? Grid(models, estimate, width, colour)
                                : PredictionTable(input.jobs, width, colour);
   if (!grid.empty()) absl::StrAppend(&text, "\n", grid);
-  absl::StrAppend(&text, Troubles(input, now, colour));
+  absl::StrAppend(&text, Troubles(input, now, width, colour));
   return text;
 }
 

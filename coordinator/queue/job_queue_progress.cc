@@ -64,7 +64,8 @@ absl::Status JobQueue::DoReport(Tx& tx,
                           static_cast<size_t>(request.checkpoint_size())}));
   FOLDFARM_RETURN_IF_ERROR(CheckStored(request.checkpoint(), "checkpoint"));
   if (request.started() && attempt->device.empty()) {
-    attempt->device = request.device();
+    // Never empty: it tells the first report from one that is repeated.
+    attempt->device = request.device().empty() ? "-" : request.device();
     attempt->start_time = clock_.Now();
     attempt->resumed_epoch =
         std::clamp(request.resumed_epoch(), 0, attempt->resumed_epoch);

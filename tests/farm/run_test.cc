@@ -396,7 +396,7 @@ TEST_F(RunTest, SamplesWithoutFeaturesAreLeftOutAloud) {
   ASSERT_TRUE(RemoveRecursively(JoinPath(features, victim)).ok());
   EXPECT_EQ(RunToTheEnd("run"), 0);
   EXPECT_THAT(Read("run.err"),
-              HasSubstr("1 sample left out, their features files are absent: "
+              HasSubstr("1 sample left out, its features file is absent: "
                         "1 of split train"));
 }
 

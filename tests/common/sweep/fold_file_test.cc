@@ -32,7 +32,7 @@ TEST(FoldFileTest, EveryMistakeNamesItsLine) {
       Mistake("sample_id,fold\nS1,0\nS1,0\nS2,x\nS3\n,0\nS4,-1\n"),
       "folds.csv:3: duplicate sample \"S1\", first on line 2\n"
       "folds.csv:4: fold is \"x\", expected a whole number from 0 to 99\n"
-      "folds.csv:5: got 1 cells, expected 2\n"
+      "folds.csv:5: got 1 cell, expected 2\n"
       "folds.csv:6: sample_id is empty\n"
       "folds.csv:7: fold is \"-1\", expected a whole number from 0 to 99");
 }

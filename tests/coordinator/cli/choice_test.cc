@@ -127,11 +127,20 @@ TEST_F(ChoiceTest, WhereNobodyKnowsTheSamplesThatMayBeTrainedOnThatIsSaid) {
   EXPECT_THAT(Predict({"--dataset", "other", "--split", "train"}).err, may);
   EXPECT_THAT(Predict({"--dataset", "other"}).err,
               Not(HasSubstr("trained on")));
-  // With a hold-out the other samples are trained on.
+}
+
+TEST_F(ChoiceTest, WithAHoldOutTheOtherSamplesWereTrainedOn) {
   for (v1::GetOofResponse::Row& row : *farm_.oof.mutable_rows()) {
     row.set_fold(0);
   }
-  EXPECT_THAT(Predict({"--split", "train"}).err, may);
+  farm_.oof.add_only_trained("S8");
+  farm_.oof.add_only_trained("S9");
+  EXPECT_THAT(Predict({"--split", "train"}).err,
+              HasSubstr("warning: 2 samples were trained on: the network of "
+                        "each model of s1 saw them"));
+  EXPECT_THAT(Predict({"--samples", "S8,S0"}).err,
+              HasSubstr("warning: 1 sample was trained on: the network of"));
+  EXPECT_THAT(Predict({"--samples", "S0"}).err, Not(HasSubstr("trained on")));
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include "absl/time/time.h"
 #include "common/base/clock.h"
@@ -285,22 +287,24 @@ TEST_F(FullDiskTest, BesideAUsersProgramAJobIsHandedBackAndNobodyIsBlamed) {
         ->mutable_exec()
         ->add_command("./program.sh");
   }
-  coordinator_.SetFault([](const std::string& call) {
-    return call == "Download" ? absl::UnavailableError("away")
-                              : absl::OkStatus();
+  // The program is held; another finds no room for its files.
+  std::optional<std::thread::id> program;
+  coordinator_.SetFault([&](const std::string& call) {
+    if (call != "Download") return absl::OkStatus();
+    if (!program.has_value()) program = std::this_thread::get_id();
+    return program == std::this_thread::get_id()
+               ? absl::UnavailableError("away")
+               : absl::ResourceExhaustedError("disk full");
   });
   Start();
   ASSERT_TRUE(coordinator_.WaitUntil(
       [&] { return coordinator_.calls["Download"] > 0; }));
-  // The other one's folder cannot be made.
-  coordinator_.SetFault([](const std::string& call) {
-    return call == "Download" ? absl::ResourceExhaustedError("disk full")
-                              : absl::OkStatus();
-  });
-  const int64_t other = coordinator_.AddLease("succeed");
+  const int64_t other =
+      coordinator_.AddLease("succeed", /*slots=*/1, "another dataset");
   ASSERT_TRUE(WaitForFinish(other));
   EXPECT_EQ(Finish(other).outcome(), v1::Attempt::PREEMPTED);
   EXPECT_NE(Finish(other).failure_kind(), v1::FAILURE_KIND_WORKER);
+  coordinator_.ComeBack();
 }
 
 TEST_F(AgentTest, AnExitWhenIdleDoesNotWaitForTheEndOfADrain) {

@@ -60,8 +60,9 @@ class FakeCoordinator : public WorkerApi {
   std::function<absl::Status(const std::string& call)> fault
       ABSL_GUARDED_BY(mu);
 
-  // Queues a job; returns its token. The dataset is the bytes "dataset".
-  int64_t AddLease(const std::string& model, int slots = 1) {
+  // Queues a job; returns its token. `dataset`: its bytes.
+  int64_t AddLease(const std::string& model, int slots = 1,
+                   const std::string& dataset = "dataset") {
     absl::MutexLock lock(&mu);
     v1::Lease lease;
     lease.set_token(++last_token_);
@@ -69,7 +70,7 @@ class FakeCoordinator : public WorkerApi {
     lease.mutable_spec()->set_job("s1/" + model + "/0");
     lease.mutable_spec()->mutable_model()->set_name(model);
     lease.mutable_spec()->add_validation_samples("S0");
-    *lease.mutable_dataset() = StoreLocked("dataset", "dataset.safetensors");
+    *lease.mutable_dataset() = StoreLocked(dataset, "dataset.safetensors");
     queue.push_back(lease);
     return lease.token();
   }

@@ -205,6 +205,7 @@ TEST_F(BundlePredictionsTest, AnExplanationShowsTheSampleAsItIs) {
   for (const bool separately : {false, true}) {
     bundle_ = Bundle();
     AddNetwork("conv", {{"normalize_m_separately", separately}});
+    AddPrior("never", {0, 0, 0});
     ASSERT_FALSE(HasFailure());
     const auto file = Explain();
     ASSERT_NE(file, nullptr);
