@@ -194,7 +194,10 @@ class Fetcher {
     for (const DrawsFile& file : files) total += file.ref.size_bytes();
     std::set<size_t> uneven;
     for (const DrawsFile& file : files) {
-      if (uneven.count(file.model) > 0) continue;
+      if (uneven.count(file.model) > 0) {
+        done += file.ref.size_bytes();
+        continue;
+      }
       TransferOptions transfer;
       transfer.cancelled = options_.cancelled;
       FOLDFARM_RETURN_IF_ERROR(

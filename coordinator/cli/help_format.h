@@ -1,4 +1,5 @@
-// How --help looks: texts that fit into 80 columns.
+// How --help looks: texts that fit into 80 columns. Examples stay in a line, as
+// they are to be copied.
 #ifndef FOLDFARM_COORDINATOR_CLI_HELP_FORMAT_H_
 #define FOLDFARM_COORDINATOR_CLI_HELP_FORMAT_H_
 

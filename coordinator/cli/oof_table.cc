@@ -74,11 +74,6 @@ absl::StatusOr<OofTable> FetchOof(FarmClient& client,
                               part.prevalence().end());
       table.only_trained.assign(part.only_trained().begin(),
                                 part.only_trained().end());
-      if (table.prevalence.size() != table.oof.labels.size()) {
-        status = absl::InternalError(absl::StrCat(
-            "the coordinator tells the prevalence of ", table.prevalence.size(),
-            " labels, expected ", table.oof.labels.size()));
-      }
     }
     for (const v1::GetOofResponse::Row& row : part.rows()) {
       if (status.ok()) status = AddRow(row, table);
@@ -94,6 +89,7 @@ absl::StatusOr<OofTable> FetchOof(FarmClient& client,
 std::vector<double> Prevalence(const OofTable& table,
                                const std::vector<std::string>& labels) {
   std::vector<double> prevalence;
+  if (table.prevalence.size() != table.oof.num_labels()) return prevalence;
   for (const std::string& label : labels) {
     const auto known =
         std::find(table.oof.labels.begin(), table.oof.labels.end(), label);

@@ -32,6 +32,7 @@ struct OofTable {
 absl::StatusOr<OofTable> FetchOof(FarmClient& client, const std::string& sweep);
 
 // OofTable::prevalence of `labels`; 0.5 for one that the table does not have.
+// Empty when the coordinator, an older one, did not tell.
 std::vector<double> Prevalence(const OofTable& table,
                                const std::vector<std::string>& labels);
 

@@ -117,10 +117,11 @@ absl::Status Prediction::ChooseModels() {
     source_.prior = Prevalence(table, source_.labels);
   }
   if (FillsPrior() && source_.prior.empty()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("bundle ", source_.name,
-                     " does not say how common each label is, which --fill "
-                     "prior needs"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        source_.bundle.empty() ? "the coordinator of sweep " : "bundle ",
+        source_.name,
+        " does not say how common each label is, which --fill "
+        "prior needs"));
   }
   return absl::OkStatus();
 }

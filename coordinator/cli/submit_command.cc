@@ -146,9 +146,9 @@ absl::StatusOr<int> DryRun(CommandContext& context,
   return kExitDone;
 }
 
-// As the coordinator will.
+// As the coordinator will (CheckSweepSpec in coordinator/queue).
 absl::Status CheckName(const std::string& name) {
-  constexpr size_t kMaxName = 100;
+  constexpr size_t kMaxName = 64;
   if (IsValidName(name, kMaxName) && !LooksLikeSweepId(name)) {
     return absl::OkStatus();
   }

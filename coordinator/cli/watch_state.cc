@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/format.h"
 #include "coordinator/cli/output.h"
@@ -107,10 +108,7 @@ bool WatchState::Stands() const {
 
 std::optional<WatchEvent> WatchState::NoteWaiting(
     const v1::ListJobsResponse& pending, absl::Time now) {
-  if (!Stands()) {
-    waiting_.clear();
-    return std::nullopt;
-  }
+  if (!Stands()) return std::nullopt;
   std::map<std::string, int> jobs;  // By reason.
   for (const v1::Job& job : pending.jobs()) {
     // What one that backs off failed for was said.
@@ -122,10 +120,16 @@ std::optional<WatchEvent> WatchState::NoteWaiting(
   const auto most = std::max_element(
       jobs.begin(), jobs.end(),
       [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (most == jobs.end() || most->first == waiting_) return std::nullopt;
-  waiting_ = most->first;
+  if (most == jobs.end()) return std::nullopt;
+  // How many are before it, or how late it is, is no other reason.
+  std::string reason = most->first;
+  reason.erase(
+      std::remove_if(reason.begin(), reason.end(), absl::ascii_isdigit),
+      reason.end());
+  if (reason == waiting_) return std::nullopt;
+  waiting_ = reason;
   WatchEvent event = {now,
-                      absl::StrCat("nothing runs: ", waiting_, " (",
+                      absl::StrCat("nothing runs: ", most->first, " (",
                                    FormatPlural(most->second, "job"), ")"),
                       Style::kWarning};
   recent_.push_back(event);
@@ -140,6 +144,7 @@ std::vector<WatchEvent> WatchState::Apply(const v1::WatchSweepResponse& update,
   if (update.has_sweep()) sweep_ = update.sweep();
   std::vector<std::pair<v1::Job, size_t>> changed;
   for (const v1::Job& job : update.jobs()) {
+    if (job.state() == v1::Job::RUNNING) waiting_.clear();
     history_.Observe(job, now);
     const auto [it, is_new] = index_.emplace(job.name(), jobs_.size());
     if (is_new) {

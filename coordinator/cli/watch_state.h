@@ -76,7 +76,8 @@ class WatchState {
   bool has_data_ = false;
   bool has_workers_ = false;
   std::optional<absl::Time> lost_;
-  std::string waiting_;  // Why nothing runs, as was said.
+  // Why nothing runs, as was said since something ran last; without digits.
+  std::string waiting_;
   v1::Sweep sweep_;
   std::vector<v1::Job> jobs_;
   std::map<std::string, size_t> index_;

@@ -77,6 +77,9 @@ class JobIndex {
   // When it next has something to do.
   absl::Time NextWake() const;
 
+  // Whether a job of the sweep is ready or runs; perhaps also soon after.
+  bool Knows(SweepId sweep) const { return sweeps_.count(sweep) > 0; }
+
   // Whether no job is ready for a worker that runs users' programs, or not.
   bool empty(bool allow_exec = true) const {
     return ready_ == 0 && (!allow_exec || ready_exec_ == 0);

@@ -12,7 +12,7 @@
 namespace foldfarm {
 namespace {
 
-// Sweeps that are kept in memory, besides those that run.
+// Sweeps that are kept in memory, besides those that go on.
 constexpr size_t kMostSweeps = 256;
 
 // After leases could not be expired or granted.
@@ -234,9 +234,9 @@ absl::StatusOr<std::shared_ptr<const SweepData>> JobQueue::LoadSweep(
   cached = data;
   NoteRules(*row);
   if (sweeps_.size() > kMostSweeps) {
-    // Leases hold those of theirs; the tables have the others.
-    absl::erase_if(sweeps_, [](const auto& entry) {
-      return entry.second == nullptr || entry.second.use_count() == 1;
+    // Of what ended, the tables know.
+    absl::erase_if(sweeps_, [this, id](const auto& entry) {
+      return entry.first != id && !index_.Knows(entry.first);
     });
   }
   return data;

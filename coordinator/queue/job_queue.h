@@ -267,6 +267,8 @@ class JobQueue : public StoreListener {
   // job_queue_progress.cc
   // The trainer of an attempt began, perhaps below the checkpoint that it got.
   absl::Status NoteStart(Tx& tx, const AttemptRow& attempt, JobRow& job);
+  // It tells an epoch that the stored checkpoint is beyond.
+  absl::Status BeginBelowCheckpoint(Tx& tx, int epoch, JobRow& job);
   absl::Status DoReport(Tx& tx, const v1::ReportProgressRequest& request,
                         v1::ReportProgressResponse& response);
   // Drops the files of the former checkpoint once nothing names them.

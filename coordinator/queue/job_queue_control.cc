@@ -126,7 +126,8 @@ absl::Status ChangeOptions(const Reader& reader, const RetryWish& wish,
         model, JobSeed(sweep.spec, model, row.fold), all, *source));
   }
   const int given = source.has_value() ? source->epoch : 0;
-  if (wish.from_scratch || row.checkpoint_epoch <= given) {
+  // Less than it was given is no part of that.
+  if (wish.from_scratch || row.checkpoint_epoch == given) {
     row.result_key = key;
     return absl::OkStatus();
   }
@@ -152,7 +153,8 @@ absl::Status JobQueue::ApplyWish(Tx& tx, const RetryWish& wish,
   // Before the first write: a refusal has nothing to undo. What was resumed
   // with other options is trained with these alone when it is from scratch.
   if (!wish.overrides.empty() ||
-      (wish.from_scratch && row.model_override.has_value())) {
+      (wish.from_scratch &&
+       (row.model_override.has_value() || source.has_value()))) {
     FOLDFARM_RETURN_IF_ERROR(ChangeOptions(tx, wish, sweep, source, row));
   }
   if (wish.from_scratch) {

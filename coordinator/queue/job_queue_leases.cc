@@ -115,14 +115,16 @@ absl::Status JobQueue::ServeWaiters(Tx& tx) {
   }
   if (!failed.ok()) {
     // What was granted is undone, and those to whom it was wait on.
+    auto waiter = served.begin();
     for (const v1::AcquireLeasesResponse& response : responses) {
-      if (response.leases_size() == 0) {
-        served.front().answer(v1::AcquireLeasesResponse());
-        served.pop_front();
-      } else {
-        waiters_.splice(waiters_.begin(), served, served.begin());
+      if (response.leases_size() > 0) {
+        ++waiter;
+        continue;
       }
+      waiter->answer(v1::AcquireLeasesResponse());
+      waiter = served.erase(waiter);
     }
+    waiters_.splice(waiters_.begin(), served);
     return failed;
   }
   for (v1::AcquireLeasesResponse& response : responses) {

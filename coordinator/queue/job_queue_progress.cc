@@ -32,17 +32,26 @@ absl::Status JobQueue::NoteStart(Tx& tx, const AttemptRow& attempt,
     FOLDFARM_RETURN_IF_ERROR(tx.DropMetricsAfter(job.id, job.checkpoint_epoch));
   }
   if (attempt.resumed_epoch >= job.checkpoint_epoch) return absl::OkStatus();
-  // The checkpoint is lost, or the program does without.
+  // The checkpoint is lost, or the program does without, or it does not say
+  // where it goes on. Which of these, its first epoch tells.
   job.epoch = attempt.resumed_epoch;
   job.log_loss.reset();
+  return absl::OkStatus();
+}
+
+absl::Status JobQueue::BeginBelowCheckpoint(Tx& tx, int epoch, JobRow& job) {
+  // What was told of this epoch and of those behind it is of a training that is
+  // not the result's; so is the checkpoint.
+  FOLDFARM_RETURN_IF_ERROR(tx.DropMetricsAfter(job.id, epoch - 1));
+  FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(tx, job.id, {}));
+  job.checkpoint_epoch = 0;
   FOLDFARM_ASSIGN_OR_RETURN(const std::shared_ptr<const SweepData> sweep,
                             LoadSweep(tx, job.sweep));
   if (sweep->spec.extends().empty() && !job.model_override.has_value()) {
     return absl::OkStatus();
   }
   // Its key says that it is trained on from there.
-  job.result_key =
-      ResumedKey(job.result_key, attempt.resumed_epoch, job.result_key);
+  job.result_key = ResumedKey(job.result_key, epoch - 1, job.result_key);
   return tx.UpdateWish(job);
 }
 
@@ -85,11 +94,9 @@ absl::Status JobQueue::DoReport(Tx& tx,
     // Those before are another attempt's to tell, and told.
     if (metrics.epoch() <= attempt->resumed_epoch) continue;
     metrics.set_token(request.token());
-    if (job->epoch < job->checkpoint_epoch) {
-      // It began below the checkpoint: what was told of these epochs and of
-      // those behind them is of a training that is not the result's.
-      FOLDFARM_RETURN_IF_ERROR(
-          tx.DropMetricsAfter(job->id, metrics.epoch() - 1));
+    if (metrics.epoch() <= job->checkpoint_epoch &&
+        job->epoch < job->checkpoint_epoch) {
+      FOLDFARM_RETURN_IF_ERROR(BeginBelowCheckpoint(tx, metrics.epoch(), *job));
     }
     FOLDFARM_RETURN_IF_ERROR(tx.PutMetrics(job->id, metrics));
     if (metrics.epoch() <= job->epoch) continue;
@@ -112,10 +119,8 @@ absl::Status JobQueue::DoReport(Tx& tx,
   for (const v1::LogLine& line : request.lines()) {
     FOLDFARM_RETURN_IF_ERROR(tx.PutLogLine(job->id, token, line));
   }
-  // One that is behind the former is newer if the attempt began there.
   if (request.checkpoint_size() > 0 &&
-      (request.checkpoint_epoch() >= job->checkpoint_epoch ||
-       job->epoch < job->checkpoint_epoch)) {
+      request.checkpoint_epoch() >= job->checkpoint_epoch) {
     FOLDFARM_RETURN_IF_ERROR(ReplaceCheckpoint(
         tx, job->id,
         {request.checkpoint().begin(), request.checkpoint().end()}));

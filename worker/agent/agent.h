@@ -144,9 +144,9 @@ class Agent {
   bool AwaitAttempts() ABSL_LOCKS_EXCLUDED(mu_);
   void JoinEnded() ABSL_LOCKS_EXCLUDED(mu_);
   int64_t session() const ABSL_LOCKS_EXCLUDED(mu_);
-  // OK, or why the name is another daemon's now.
   // Whether another attempt than `except` is a user's program.
   bool RunsProgram(int64_t except) const ABSL_LOCKS_EXCLUDED(mu_);
+  // OK, or why the name is another daemon's now.
   absl::Status Replaced() const ABSL_LOCKS_EXCLUDED(mu_);
   // Measures the trainers and adds what they use.
   void AddUsage(v1::HeartbeatRequest& request) ABSL_LOCKS_EXCLUDED(mu_);

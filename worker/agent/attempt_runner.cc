@@ -73,7 +73,7 @@ void AttemptRunner::BlameWorker(v1::FinishAttemptRequest& request) {
   }
   std::string fault = RoomFault(folder_->path());
   if (fault.empty()) fault = WorkerFault(request.error());
-  if (!fault.empty() && BesideProgram()) {
+  if (IsDiskFault(fault) && BesideProgram()) {
     // Whose doing that is shows when the program's attempt ends.
     return HandBack(absl::StrCat(fault, ": ", request.error()), request);
   }

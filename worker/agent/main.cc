@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -47,8 +48,8 @@ Examples:
 
 While the coordinator is away training goes on and results are delivered later.
 SIGTERM, Ctrl-C or a closed terminal drains: trainers write a checkpoint, which
-is uploaded, and the jobs go back to the farm uncharged. A second signal kills at
-once.
+is uploaded, and the jobs go back to the farm uncharged. A second signal, half a
+second later or more, kills at once.
 
 With --allow-exec give the worker a user or a container of its own: a program
 can read and write whatever the worker can. It sees a clean environment, and
@@ -207,20 +208,21 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
 
 // A signal that comes so soon after the first is the same one: timeout(1) sends
 // it to the worker and to its group.
-constexpr absl::Duration kSameSignal = absl::Milliseconds(200);
+constexpr absl::Duration kSameSignal = absl::Milliseconds(500);
 
 // Drains with the first SIGTERM, SIGINT or SIGHUP and kills with the second,
-// until a SIGUSR1 of this process ends it; of a terminal that is closed SIGHUP
-// may come twice.
+// until a SIGUSR1 finds it `done`; of a terminal that is closed SIGHUP may come
+// twice.
 // REQUIRES: all that are in `signals` are blocked in every thread.
-void WatchSignals(const sigset_t& signals, Agent& agent) {
+void WatchSignals(const sigset_t& signals, const std::atomic<bool>& done,
+                  Agent& agent) {
   std::optional<absl::Duration> draining_since;
   while (true) {
     siginfo_t info;
     const int number = sigwaitinfo(&signals, &info);
     if (number < 0) continue;
     if (number == SIGUSR1) {
-      if (info.si_pid == getpid()) return;
+      if (done) return;
       SPDLOG_WARN("{} of process {}: means nothing here", strsignal(number),
                   info.si_pid);
       continue;
@@ -288,8 +290,10 @@ int Main(int argc, char** argv) {
     std::cerr << "foldfarm-worker: " << agent.status().message() << "\n";
     return kExitFailed;
   }
-  std::thread watcher([&] { WatchSignals(signals, **agent); });
+  std::atomic<bool> done = false;
+  std::thread watcher([&] { WatchSignals(signals, done, **agent); });
   const absl::Status status = (*agent)->Run();
+  done = true;
   kill(getpid(), SIGUSR1);
   watcher.join();
   if (status.ok()) return 0;

@@ -65,7 +65,9 @@ class WorkerApi {
 };
 
 // True when the coordinator is away or restarting, or does not know our
-// credentials: repeating the call may help, and the attempt is not to blame.
+// credentials: repeating the call may help, and the attempt is not to blame. So
+// it may after an error that nobody can tell from one of this box (see
+// Patience).
 bool IsOutage(const absl::Status& status);
 
 // Delay before trying again after `failures` failures in a row: half a second

@@ -10,6 +10,8 @@ namespace foldfarm {
 namespace {
 
 constexpr int64_t kLeastRoom = 1 << 20;
+// How all that is said of full disks begins.
+constexpr absl::string_view kNoRoom = "no room ";
 
 // Texts of cudaGetErrorString, of strerror and of our trainer (CheckDevice in
 // worker/training/torch_setup.cc), and what they mean.
@@ -39,6 +41,10 @@ std::string WorkerFault(absl::string_view words) {
     if (absl::StrContains(words, sign.text)) return std::string(sign.fault);
   }
   return "";
+}
+
+bool IsDiskFault(absl::string_view fault) {
+  return absl::StartsWith(fault, kNoRoom);
 }
 
 std::string RoomFault(const std::string& folder) {

@@ -18,6 +18,9 @@ namespace foldfarm {
 // uncorrectable memory error (ECC)"; empty when they tell none. Pure.
 std::string WorkerFault(absl::string_view words);
 
+// Whether such a fault is a full disk, or a used up quota. Pure.
+bool IsDiskFault(absl::string_view fault);
+
 // "no room in /var/cache/foldfarm: 12 KiB free" when less than a MiB is free
 // for us there, else empty.
 std::string RoomFault(const std::string& folder);

@@ -124,6 +124,9 @@ TEST_F(FilesTest, FoldersThatNobodyMayChangeAreRemovedAllTheSame) {
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 3) {
+    GTEST_SKIP() << "user 65534 cannot write in " << directory_;
+  }
   EXPECT_EQ(WEXITSTATUS(status), 0);
   EXPECT_FALSE(FileExists(Path("a")));
 }

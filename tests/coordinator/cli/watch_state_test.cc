@@ -102,6 +102,14 @@ TEST_F(WatchStateTest, SaysOnceWhyNothingRuns) {
   EXPECT_EQ(event->text, "nothing runs: no worker has 4 slots free (2 jobs)");
   EXPECT_EQ(state_.recent().back().text, event->text);
   EXPECT_FALSE(state_.NoteWaiting(pending, kNow).has_value());
+  for (v1::Job& job : *pending.mutable_jobs()) {
+    job.set_waiting_reason("no worker has 8 slots free");
+  }
+  EXPECT_FALSE(state_.NoteWaiting(pending, kNow).has_value());
+  // When something ran meanwhile it is said again.
+  Apply({MakeJob("gru", 0, v1::Job::RUNNING)});
+  Apply({pending.jobs(0)});
+  EXPECT_TRUE(state_.NoteWaiting(pending, kNow).has_value());
 }
 
 TEST_F(WatchStateTest, SaysWhatTheFarmDecidedOnce) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -288,11 +289,11 @@ TEST_F(FullDiskTest, BesideAUsersProgramAJobIsHandedBackAndNobodyIsBlamed) {
         ->add_command("./program.sh");
   }
   // The program is held; another finds no room for its files.
-  std::optional<std::thread::id> program;
-  coordinator_.SetFault([&](const std::string& call) {
+  const auto program = std::make_shared<std::optional<std::thread::id>>();
+  coordinator_.SetFault([program](const std::string& call) {
     if (call != "Download") return absl::OkStatus();
-    if (!program.has_value()) program = std::this_thread::get_id();
-    return program == std::this_thread::get_id()
+    if (!program->has_value()) *program = std::this_thread::get_id();
+    return *program == std::this_thread::get_id()
                ? absl::UnavailableError("away")
                : absl::ResourceExhaustedError("disk full");
   });
@@ -304,7 +305,6 @@ TEST_F(FullDiskTest, BesideAUsersProgramAJobIsHandedBackAndNobodyIsBlamed) {
   ASSERT_TRUE(WaitForFinish(other));
   EXPECT_EQ(Finish(other).outcome(), v1::Attempt::PREEMPTED);
   EXPECT_NE(Finish(other).failure_kind(), v1::FAILURE_KIND_WORKER);
-  coordinator_.ComeBack();
 }
 
 TEST_F(AgentTest, AnExitWhenIdleDoesNotWaitForTheEndOfADrain) {
