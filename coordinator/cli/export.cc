@@ -97,7 +97,7 @@ class Exporter {
     if (options_.index) {
       // Before its index is gone: after a kill in between the next export still
       // knows what is left.
-      if (options_.models.empty() && !items_.empty()) {
+      if (options_.models.empty()) {
         std::set<std::string> present;
         for (const Item& item : items_) present.insert(item.path);
         FOLDFARM_ASSIGN_OR_RETURN(

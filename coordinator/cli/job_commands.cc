@@ -203,10 +203,7 @@ absl::StatusOr<int> Job(CommandContext& context, const JobOptions& options) {
     get_sweep.set_sweep(reply.job().sweep());
     FOLDFARM_ASSIGN_OR_RETURN(const v1::Sweep sweep,
                               client.Call(&Farm::GetSweep, get_sweep));
-    for (const v1::ModelSpec& model : sweep.spec().models()) {
-      if (model.name() != reply.job().model()) continue;
-      changed = ChangedOptions(reply.model(), model);
-    }
+    changed = ChangedOptions(reply, sweep.spec());
   }
   FOLDFARM_RETURN_IF_ERROR(context.Show(reply, [&](size_t width, bool colour) {
     return JobText(reply, changed, context.clock.Now(), width, colour);

@@ -136,17 +136,11 @@ std::string ChangedTable(const ReportData& data) {
   HtmlTable table("Jobs that were retried with other options",
                   {{"Job"}, {"Option"}, {"Value"}, {"In the sweep file"}});
   for (const JobRecord& one : data.jobs) {
-    for (const v1::ModelSpec& model : data.sweep.spec().models()) {
-      if (model.name() != one.details.job().model() ||
-          !one.details.has_model()) {
-        continue;
-      }
-      for (const ChangedOption& option :
-           ChangedOptions(one.details.model(), model)) {
-        table.AddRow({one.details.job().name(), HtmlCell(option.name, "code"),
-                      HtmlCell(option.now, "code"),
-                      HtmlCell(option.before, "code")});
-      }
+    for (const ChangedOption& option :
+         ChangedOptions(one.details, data.sweep.spec())) {
+      table.AddRow({one.details.job().name(), HtmlCell(option.name, "code"),
+                    HtmlCell(option.now, "code"),
+                    HtmlCell(option.before, "code")});
     }
   }
   return table.empty() ? "" : table.Render();

@@ -91,17 +91,20 @@ FilePosition FindValue(const YamlNode& node, absl::string_view key,
   return {};
 }
 
-// "FILE:LINE:COLUMN" of an option; FILE when --set says it, or the file was a
-// pipe.
-std::string PlaceOf(const std::string& sweep_file, absl::string_view key,
-                    absl::string_view value) {
+// The sweep file once more; null when it cannot be read again (a pipe).
+YamlNodePtr ReadAgain(const std::string& sweep_file) {
   std::error_code ignored;
-  if (!std::filesystem::is_regular_file(sweep_file, ignored)) return sweep_file;
+  if (!std::filesystem::is_regular_file(sweep_file, ignored)) return nullptr;
   const absl::StatusOr<std::string> text = ReadFile(sweep_file);
-  if (!text.ok()) return sweep_file;
-  const absl::StatusOr<YamlNodePtr> tree = ReadYaml(*text, sweep_file);
-  if (!tree.ok()) return sweep_file;
-  const FilePosition place = FindValue(**tree, key, value);
+  if (!text.ok()) return nullptr;
+  return ReadYaml(*text, sweep_file).value_or(nullptr);
+}
+
+// "FILE:LINE:COLUMN" of an option; FILE when --set says it.
+std::string PlaceOf(const std::string& sweep_file, const YamlNode* tree,
+                    absl::string_view key, absl::string_view value) {
+  const FilePosition place =
+      tree == nullptr ? FilePosition() : FindValue(*tree, key, value);
   return place.line == 0
              ? sweep_file
              : absl::StrCat(sweep_file, ":", place.line, ":", place.column);
@@ -172,6 +175,7 @@ absl::Status CheckSweepInputs(const std::string& sweep_file,
                               const v1::SweepSpec& spec) {
   std::vector<std::string> mistakes;
   bool only_missing = true;
+  YamlNodePtr tree;  // To say where, once something is wrong.
   // Weights that many models start from are read once.
   std::map<std::pair<std::string, int>, absl::Status> known;
   const auto note = [&](const v1::ModelSpec& model, const char* message,
@@ -179,9 +183,11 @@ absl::Status CheckSweepInputs(const std::string& sweep_file,
                         const absl::Status& status) {
     if (status.ok()) return;
     only_missing = only_missing && absl::IsNotFound(status);
-    mistakes.push_back(absl::StrCat(
-        PlaceOf(sweep_file, option, value), ": model '", model.name(),
-        "': ", message, ".", option, ": ", std::string(status.message())));
+    if (mistakes.empty()) tree = ReadAgain(sweep_file);
+    mistakes.push_back(
+        absl::StrCat(PlaceOf(sweep_file, tree.get(), option, value),
+                     ": model '", model.name(), "': ", message, ".", option,
+                     ": ", std::string(status.message())));
   };
   for (const v1::ModelSpec& model : spec.models()) {
     const v1::InitSpec& init = model.init();

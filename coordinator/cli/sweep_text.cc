@@ -230,6 +230,15 @@ std::vector<ChangedOption> ChangedOptions(const v1::ModelSpec& now,
   return changed;
 }
 
+std::vector<ChangedOption> ChangedOptions(const v1::GetJobResponse& job,
+                                          const v1::SweepSpec& spec) {
+  for (const v1::ModelSpec& model : spec.models()) {
+    if (model.name() != job.job().model() || !job.has_model()) continue;
+    return ChangedOptions(job.model(), model);
+  }
+  return {};
+}
+
 std::string SweepText(const v1::SweepSpec& spec) {
   v1::SweepSpec head = spec;
   head.clear_models();

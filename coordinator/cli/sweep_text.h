@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "foldfarm/v1/farm.pb.h"
 #include "foldfarm/v1/sweep.pb.h"
 
 namespace foldfarm {
@@ -28,6 +29,9 @@ struct ChangedOption {
 // Those of a model in which it differs, in the order of the proto file.
 std::vector<ChangedOption> ChangedOptions(const v1::ModelSpec& now,
                                           const v1::ModelSpec& before);
+// Those of a job, of whose sweep `spec` is.
+std::vector<ChangedOption> ChangedOptions(const v1::GetJobResponse& job,
+                                          const v1::SweepSpec& spec);
 
 }  // namespace foldfarm
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -31,6 +32,8 @@
 
 namespace foldfarm {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr char kDescription[] =
     R"(Trains the farm's jobs on this box: takes leases from the coordinator, starts a
@@ -151,16 +154,6 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.footer(kFooter);
 }
 
-// From the current folder on; trainers run in folders of their own.
-absl::StatusOr<std::string> Absolute(const std::string& path) {
-  if (path[0] == '/') return path;
-  char current[4096];
-  if (getcwd(current, sizeof(current)) == nullptr) {
-    return ErrnoStatus(".", "cannot name the current folder");
-  }
-  return JoinPath(current, path);
-}
-
 absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
   AgentOptions options;
   options.host = HostName();
@@ -172,11 +165,18 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
         "\", expected letters, digits, '.', '_' and '-', at most 100"));
   }
   options.version = FOLDFARM_VERSION;
-  FOLDFARM_ASSIGN_OR_RETURN(
-      options.trainer,
-      Absolute(flags.trainer.empty()
-                   ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
-                   : flags.trainer));
+  // Absolute, as trainers run in folders of their own.
+  std::error_code error;
+  options.trainer = fs::absolute(
+      flags.trainer.empty() ? JoinPath(ProgramDirectory(), "foldfarm-trainer")
+                            : flags.trainer,
+      error);
+  options.dir =
+      fs::absolute(flags.dir.empty() ? DefaultDirectory() : flags.dir, error);
+  if (error) {
+    return absl::InternalError(
+        absl::StrCat("cannot name the current folder: ", error.message()));
+  }
   FOLDFARM_ASSIGN_OR_RETURN(options.devices,
                             UsableDevices(flags.device, options.trainer,
                                           flags.allow_exec, Clock::Real()));
@@ -185,9 +185,6 @@ absl::StatusOr<AgentOptions> ToOptions(const Flags& flags) {
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   options.threads_per_slot =
       flags.threads > 0 ? flags.threads : std::max(1, cores / options.slots);
-  FOLDFARM_ASSIGN_OR_RETURN(
-      options.dir,
-      Absolute(flags.dir.empty() ? DefaultDirectory() : flags.dir));
   options.allow_exec = flags.allow_exec;
   options.max_jobs = flags.max_jobs;
   if (flags.exit_when_idle > 0) {

@@ -16,9 +16,6 @@
 namespace foldfarm {
 namespace {
 
-// Between tries of a call that fails again and again.
-constexpr absl::Duration kRetryDelay = absl::Seconds(5);
-
 constexpr absl::Duration kReportInterval = absl::Seconds(1);
 // Bounds of one report, well below what a message may hold.
 constexpr size_t kMaxReportEpochs = 500;
@@ -194,7 +191,8 @@ void ProgressReporter::Loop() {
         if (epochs_.size() > kMaxReportEpochs) continue;
       }
     }
-    if (status.ok() && has_checkpoint) status = SendCheckpoint();
+    const absl::Duration delay = OutageDelay(failures + 1);
+    if (status.ok() && has_checkpoint) status = SendCheckpoint(delay);
     if (status.ok()) {
       failures = 0;
       absl::MutexLock lock(&mu_);
@@ -206,7 +204,8 @@ void ProgressReporter::Loop() {
       }
       continue;
     }
-    control_.WaitAtLeast(StopReason::kAbandon, OutageDelay(++failures));
+    ++failures;
+    control_.WaitAtLeast(StopReason::kAbandon, delay);
   }
 }
 
@@ -232,7 +231,7 @@ absl::Status ProgressReporter::SendReport(
   return response.status();
 }
 
-absl::Status ProgressReporter::SendCheckpoint() {
+absl::Status ProgressReporter::SendCheckpoint(absl::Duration delay) {
   Checkpoint checkpoint;
   {
     absl::MutexLock lock(&mu_);
@@ -265,8 +264,8 @@ absl::Status ProgressReporter::SendCheckpoint() {
     status = SendReport(report);
   }
   // The coordinator lost an artifact between upload and report: once more.
-  const bool again = absl::IsFailedPrecondition(status) ||
-                     patience_.TryAgain(status, kRetryDelay);
+  const bool again =
+      absl::IsFailedPrecondition(status) || patience_.TryAgain(status, delay);
   absl::MutexLock lock(&mu_);
   if (!again) patience_ = Patience();
   if (status.ok()) Forget(report);

@@ -74,8 +74,9 @@ class ProgressReporter {
   // Sends the next report, or `checkpoint` with nothing else. OK: taken, or
   // dropped because the coordinator calls it invalid.
   absl::Status SendReport(const v1::ReportProgressRequest& report);
-  // Uploads the newest checkpoint, reports it and deletes its folder.
-  absl::Status SendCheckpoint() ABSL_LOCKS_EXCLUDED(mu_);
+  // Uploads the newest checkpoint, reports it and deletes its folder. `delay`:
+  // when it is tried again, if it fails.
+  absl::Status SendCheckpoint(absl::Duration delay) ABSL_LOCKS_EXCLUDED(mu_);
   // Stores every file of the folder; INVALID_ARGUMENT when it holds anything
   // but a few plain files.
   absl::Status UploadCheckpoint(const std::string& folder,

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "common/base/warm_restarts.h"
+
 namespace foldfarm {
 namespace {
 
@@ -17,13 +19,11 @@ double HalfCosine(double share) {
 
 double WarmRestarts(const ScheduleOptions& options, int epoch) {
   if (epoch == 0) return kFirstEpochFactor;
-  int period = options.period;
-  while (epoch >= period) {
-    epoch -= period;
-    period = static_cast<int>(period * options.mult);
-  }
+  const RestartPeriod period = PeriodOf(epoch, options.period, options.mult);
   return options.floor +
-         (1 - options.floor) * HalfCosine(static_cast<double>(epoch) / period);
+         (1 - options.floor) *
+             HalfCosine(static_cast<double>(epoch - period.begin) /
+                        period.epochs);
 }
 
 // Up from `start` to 1 in the share `rise` of all epochs, then down to `floor`.

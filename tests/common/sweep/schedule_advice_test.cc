@@ -24,14 +24,15 @@ std::vector<std::string> Advice(const std::string& train) {
 }
 
 TEST(ScheduleAdviceTest, SaysWhereARestartLeavesTheLastWeightsUnsettled) {
-  EXPECT_THAT(Advice("epochs: 1120"),
-              ElementsAre("a and 1 more: epochs is 1120, 16 epochs after the "
-                          "learning rate restarted, and ends at 100 % of its "
-                          "peak; 1104 epochs end at its lowest"));
+  EXPECT_THAT(
+      Advice("epochs: 1120"),
+      ElementsAre("a and 1 more: epochs is 1120, 16 epochs after the "
+                  "learning rate restarted, and ends near its peak; 1104 "
+                  "epochs end at its lowest"));
   EXPECT_THAT(Advice("epochs: 17"),
               ElementsAre("a and 1 more: epochs is 17, 1 epoch after the "
-                          "learning rate restarted, and ends at 100 % of its "
-                          "peak; 16 epochs end at its lowest"));
+                          "learning rate restarted, and ends near its peak; 16 "
+                          "epochs end at its lowest"));
 }
 
 TEST(ScheduleAdviceTest, SaysNothingOfWhatEndsLow) {
