@@ -11,11 +11,11 @@
 #include "common/sweep/check_model.h"
 #include "common/sweep/check_rules.h"
 #include "common/sweep/merge.h"
+#include "common/sweep/sweep.h"
 
 namespace foldfarm {
 namespace {
 
-constexpr size_t kMaxSweepName = 64;
 constexpr size_t kMaxModelName = 100;
 
 // The place of the value at the end of `path`, or of the last one on the way

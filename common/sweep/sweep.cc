@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/files.h"
+#include "common/base/ids.h"
 #include "common/base/status_macros.h"
 #include "common/sweep/expand.h"
 #include "common/sweep/message_reader.h"
@@ -138,6 +139,21 @@ int FoldCount(const v1::FoldsSpec& folds) {
 int MostSlots() {
   return static_cast<int>(
       RuleOf(*v1::ModelSpec::descriptor()->FindFieldByName("slots")).max());
+}
+
+absl::Status CheckSweepName(absl::string_view name) {
+  if (!IsValidName(name, kMaxSweepName)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sweep name is ", Quoted(name), ", expected 1 to ",
+                     kMaxSweepName, " of [A-Za-z0-9._-]"));
+  }
+  if (LooksLikeSweepId(name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sweep name is ", Quoted(name),
+                     ", which is how the farm's own ids look; expected another "
+                     "one"));
+  }
+  return absl::OkStatus();
 }
 
 std::string ModelToJson(const v1::ModelSpec& model) {

@@ -14,6 +14,7 @@
 #ifndef FOLDFARM_COMMON_SWEEP_SWEEP_H_
 #define FOLDFARM_COMMON_SWEEP_SWEEP_H_
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <vector>
@@ -63,6 +64,11 @@ int FoldCount(const v1::FoldsSpec& folds);
 
 // The most slots that a job may take.
 int MostSlots();
+
+inline constexpr size_t kMaxSweepName = 64;
+// Whether a sweep may have this name: a valid one (IsValidName) of at most
+// kMaxSweepName, which is no sweep's id. Errors: INVALID_ARGUMENT.
+absl::Status CheckSweepName(absl::string_view name);
 
 // A model as compact proto3 JSON: equal messages give equal text, on every
 // machine, so that its digest can name a configuration. The name is part of it;

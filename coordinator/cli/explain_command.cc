@@ -62,11 +62,6 @@ absl::StatusOr<int> ExplainLabel(CommandContext& context,
   if (!options.out.empty()) {
     FOLDFARM_ASSIGN_OR_RETURN(picture, FindOutputFile(options.out));
   }
-  if (const auto devices = ParseDeviceList(options.device, "--draws");
-      !devices.ok() || devices->size() != 1) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--device is \"", options.device, "\", expected cpu or cuda:0"));
-  }
   FOLDFARM_ASSIGN_OR_RETURN(const std::string trainer,
                             FindTrainer(options.trainer, "explains"));
   InterruptScope interrupt;
@@ -168,6 +163,13 @@ void AddExplainCommand(CLI::App& app, Invocation& invocation) {
       ->check(CLI::IsMember({"commercial", "sam_testbed"}).description(""));
   command->add_option("--device", options->device, "Where networks run")
       ->type_name("cpu|cuda:0")
+      ->check([](const std::string& text) {
+        const auto devices = ParseDeviceList(text, /*for_several=*/"");
+        return devices.ok() && devices->size() == 1
+                   ? ""
+                   : absl::StrCat("got \"", text,
+                                  "\", expected one device: cpu or cuda:0");
+      })
       ->capture_default_str();
   command->add_option("--threads", options->threads, "Default: all cores")
       ->type_name("N")

@@ -21,6 +21,7 @@
 #include "common/sweep/predict_alike.h"
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/export_results.h"
+#include "coordinator/cli/export_trees.h"
 #include "coordinator/cli/former_export.h"
 #include "coordinator/cli/inside_folder.h"
 
@@ -29,10 +30,6 @@ namespace {
 
 using Farm = v1::FarmService::StubInterface;
 using Json = nlohmann::ordered_json;
-
-// Trees, as XGBoost saves them: of all labels, or else a file a label.
-constexpr absl::string_view kTrees = "model.ubj";
-constexpr absl::string_view kTreesExtension = ".ubj";
 
 constexpr char kIndexFile[] = "index.json";
 constexpr char kReadmeFile[] = "README.txt";
@@ -43,40 +40,6 @@ struct Item {
   std::string path;  // Below the folder: "gru/0.safetensors".
   size_t job = 0;    // Index in Exporter::jobs_.
 };
-
-bool AreTreesOfOneLabel(const std::string& name) {
-  return absl::EndsWith(name, kTreesExtension) && name != kTrees;
-}
-
-// What earlier trainers called the trees of a label, several labels perhaps
-// alike.
-std::string FormerTreesFile(const std::string& label) {
-  std::string text = label;
-  for (char& c : text) {
-    if (!absl::ascii_isalnum(c) && c != '.' && c != '_' && c != '-') c = '_';
-  }
-  return absl::StrCat("model-", text, kTreesExtension);
-}
-
-// The labels, of the dataset's, that a file of a job's result is of.
-std::vector<std::string> LabelsOfFile(const v1::GetJobResponse& job,
-                                      const std::string& file,
-                                      const std::vector<std::string>& all) {
-  std::vector<std::string> labels = LabelsOfModel(job.model(), all);
-  if (!job.model().arch().has_xgboost()) return labels;
-  std::set<std::string> files;
-  for (const v1::ArtifactRef& ref : job.artifacts()) files.insert(ref.name());
-  // Backwards: of several labels with one former name, the last one's trees
-  // were written over the others'.
-  for (size_t place = labels.size(); place-- > 0;) {
-    const std::string present = TreesFile(labels[place], place);
-    if (file == present ||
-        (file == FormerTreesFile(labels[place]) && files.count(present) == 0)) {
-      return {labels[place]};
-    }
-  }
-  return labels;
-}
 
 class Exporter {
  public:

@@ -194,6 +194,26 @@ std::string Truncate(absl::string_view text, size_t width) {
   return absl::StrCat(text.substr(0, end), "…");
 }
 
+std::string WrapParts(const std::vector<std::string>& parts,
+                      absl::string_view separator, size_t width) {
+  std::string text;
+  size_t used = 0;
+  for (const std::string& part : parts) {
+    const size_t needed = DisplayWidth(part);
+    if (text.empty()) {
+      used = needed;
+    } else if (width == 0 || used + separator.size() + needed <= width) {
+      absl::StrAppend(&text, separator);
+      used += separator.size() + needed;
+    } else {
+      absl::StrAppend(&text, "\n");
+      used = needed;
+    }
+    absl::StrAppend(&text, width == 0 ? part : Truncate(part, width));
+  }
+  return text;
+}
+
 std::string Sparkline(absl::Span<const double> values, size_t width) {
   static constexpr const char* kBars[] = {"▁", "▂", "▃", "▄",
                                           "▅", "▆", "▇", "█"};

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -64,6 +65,12 @@ size_t DisplayWidth(absl::string_view text);
 // At most `width` columns of `text`; what was cut off shows as "…". `text` has
 // no escape sequences.
 std::string Truncate(absl::string_view text, size_t width);
+
+// `parts` joined by `separator`, in as few lines of at most `width` columns as
+// hold them (0: one); the separator goes where a line ends, and a part that is
+// wider is cut.
+std::string WrapParts(const std::vector<std::string>& parts,
+                      absl::string_view separator, size_t width);
 
 // "▆▃▂▁▂": values in their order as bars, at most `width` of them; of more
 // values, neighbours are averaged. The lowest value is the lowest bar and the

@@ -1,14 +1,10 @@
 #include "coordinator/cli/help_format.h"
 
 #include <sstream>
-#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/string_view.h"
 #include "coordinator/cli/format.h"
 
 namespace foldfarm {
@@ -24,23 +20,14 @@ std::string FirstSentence(const std::string& text) {
   return sentence;
 }
 
-}  // namespace
-
+// Breaks that `text` has go first.
 std::string WrapWords(const std::string& text, size_t width) {
-  std::vector<std::string> lines(1);
-  for (const absl::string_view word : absl::StrSplit(
-           absl::StrReplaceAll(text, {{"\n", " "}}), ' ', absl::SkipEmpty())) {
-    std::string& line = lines.back();
-    if (line.empty()) {
-      line = std::string(word);
-    } else if (DisplayWidth(line) + 1 + DisplayWidth(word) <= width) {
-      absl::StrAppend(&line, " ", word);
-    } else {
-      lines.emplace_back(word);
-    }
-  }
-  return absl::StrJoin(lines, "\n");
+  return WrapParts(
+      absl::StrSplit(text, absl::ByAnyChar(" \n"), absl::SkipEmpty()), " ",
+      width);
 }
+
+}  // namespace
 
 HelpFormatter::HelpFormatter() { column_width(kColumn); }
 

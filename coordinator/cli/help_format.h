@@ -4,14 +4,9 @@
 #define FOLDFARM_COORDINATOR_CLI_HELP_FORMAT_H_
 
 #include <CLI/CLI.hpp>
-#include <cstddef>
 #include <string>
 
 namespace foldfarm {
-
-// Breaks `text` into lines of at most `width` columns, at spaces; breaks that
-// it has go first. A longer word stays whole. Pure.
-std::string WrapWords(const std::string& text, size_t width);
 
 class HelpFormatter : public CLI::Formatter {
  public:

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
@@ -30,10 +31,6 @@ absl::StatusOr<v1::ModelSpec> ParseModel(const BundleModel& model,
 }
 
 }  // namespace
-
-bool IsBundle(const std::string& name) {
-  return FileExists(JoinPath(name, kBundleFile));
-}
 
 absl::StatusOr<PredictSource> ReadBundleSource(CommandContext& context,
                                                FarmClient& client,
@@ -80,6 +77,20 @@ absl::StatusOr<PredictSource> ReadBundleSource(CommandContext& context,
     }
   }
   return source;
+}
+
+absl::StatusOr<PredictSource> ReadPredictSource(CommandContext& context,
+                                                FarmClient& client,
+                                                const std::string& name) {
+  if (FileExists(JoinPath(name, kBundleFile))) {
+    return ReadBundleSource(context, client, name);
+  }
+  // No sweep is named like that.
+  if (absl::StrContains(name, '/') || IsDirectory(name)) {
+    return absl::NotFoundError(absl::StrCat(name, " is no bundle: there is no ",
+                                            kBundleFile, " in it"));
+  }
+  return ReadSweepSource(client, name);
 }
 
 }  // namespace foldfarm

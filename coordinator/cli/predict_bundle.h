@@ -1,4 +1,4 @@
-// Predicting on the farm with a bundle in a folder.
+// Predicting on the farm with a bundle in a folder, or what is none.
 #ifndef FOLDFARM_COORDINATOR_CLI_PREDICT_BUNDLE_H_
 #define FOLDFARM_COORDINATOR_CLI_PREDICT_BUNDLE_H_
 
@@ -10,9 +10,6 @@
 
 namespace foldfarm {
 
-// Whether `name` is a folder with a bundle in it, not a sweep's name.
-bool IsBundle(const std::string& name);
-
 // Checks the bundle's files against its digests and uploads those that the farm
 // does not have. An interrupt ends it with CANCELLED.
 // Errors: those of ReadBundle, VerifyBundle and UploadWithProgress;
@@ -21,6 +18,13 @@ bool IsBundle(const std::string& name);
 absl::StatusOr<PredictSource> ReadBundleSource(CommandContext& context,
                                                FarmClient& client,
                                                const std::string& directory);
+
+// `name` is a bundle's folder, or else a sweep's id or name.
+// Errors: those of ReadBundleSource and ReadSweepSource; NOT_FOUND for a folder
+// without a bundle.
+absl::StatusOr<PredictSource> ReadPredictSource(CommandContext& context,
+                                                FarmClient& client,
+                                                const std::string& name);
 
 }  // namespace foldfarm
 

@@ -7,7 +7,6 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/digest.h"
@@ -361,17 +360,8 @@ absl::Status Prediction::ExplainStop(const absl::Status& status) const {
 
 absl::StatusOr<int> Prediction::Execute() {
   FOLDFARM_RETURN_IF_ERROR(CheckOutput());
-  if (IsBundle(options_.source)) {
-    FOLDFARM_ASSIGN_OR_RETURN(
-        source_, ReadBundleSource(context_, client_, options_.source));
-  } else if (absl::StrContains(options_.source, '/') ||
-             IsDirectory(options_.source)) {
-    return absl::NotFoundError(absl::StrCat(
-        options_.source, " is no bundle: there is no bundle.json in it"));
-  } else {
-    FOLDFARM_ASSIGN_OR_RETURN(source_,
-                              ReadSweepSource(client_, options_.source));
-  }
+  FOLDFARM_ASSIGN_OR_RETURN(
+      source_, ReadPredictSource(context_, client_, options_.source));
   FOLDFARM_ASSIGN_OR_RETURN(
       format_,
       FindFormat(options_.format, options_.data.directory, source_.labels));

@@ -41,7 +41,7 @@ struct PredictOptions {
 // An interrupt leaves the jobs running and ends with CANCELLED, which says how
 // to come back.
 //
-// Errors: those of ReadSweepSource, ReadBundleSource, ChoosePredictingModels,
+// Errors: those of ReadPredictSource, ChoosePredictingModels,
 // FindPredictData, SubmitPrediction, GetPredictions, MakeSubmission and
 // FindOutputFile; INVALID_ARGUMENT when `format` names none of the samples;
 // FAILED_PRECONDITION when jobs failed or were cancelled.

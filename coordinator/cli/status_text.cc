@@ -94,27 +94,6 @@ std::string Grid(const std::vector<ModelSummary>& models,
   return table.empty() ? "" : table.Render(width, colour);
 }
 
-// Parts joined by `separator`, in as few lines as fit into `width` (0: one).
-std::string WrapParts(const std::vector<std::string>& parts,
-                      absl::string_view separator, size_t width) {
-  std::string text;
-  size_t used = 0;
-  for (const std::string& part : parts) {
-    const size_t needed = DisplayWidth(part);
-    if (text.empty()) {
-      used = needed;
-    } else if (width == 0 || used + separator.size() + needed <= width) {
-      absl::StrAppend(&text, separator);
-      used += separator.size() + needed;
-    } else {
-      absl::StrAppend(&text, "\n");
-      used = needed;
-    }
-    absl::StrAppend(&text, width == 0 ? part : Truncate(part, width));
-  }
-  return text;
-}
-
 // "How good": the best complete model, and the ensemble. Where that is known, a
 // model's score is over all samples at once, as the ensemble's is.
 std::string BestText(const std::vector<ModelSummary>& models,

@@ -146,19 +146,6 @@ absl::StatusOr<int> DryRun(CommandContext& context,
   return kExitDone;
 }
 
-// As the coordinator will (CheckSweepSpec in coordinator/queue).
-absl::Status CheckName(const std::string& name) {
-  constexpr size_t kMaxName = 64;
-  if (IsValidName(name, kMaxName) && !LooksLikeSweepId(name)) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("name is \"", name,
-                   "\", expected letters, digits, '.', '_' and '-', at "
-                   "most ",
-                   kMaxName, ", and not what a sweep's id looks like (s3)"));
-}
-
 // Programs of users wait until a worker comes that allows them.
 void WarnWithoutExecWorker(CommandContext& context, FarmClient& client,
                            const v1::SweepSpec& spec) {
@@ -216,7 +203,7 @@ absl::StatusOr<int> Submit(CommandContext& context,
     FOLDFARM_RETURN_IF_ERROR(CheckSweepInputs(options.file, spec));
     if (!options.name.empty()) spec.set_name(options.name);
   }
-  FOLDFARM_RETURN_IF_ERROR(CheckName(spec.name()));
+  FOLDFARM_RETURN_IF_ERROR(CheckSweepName(spec.name()));
   for (const std::string& advice : ScheduleAdvice(spec)) {
     context.console.Warn(advice);
   }

@@ -171,13 +171,6 @@ class JobQueue : public StoreListener {
     absl::Time deadline;
     Answer<v1::AcquireLeasesResponse> answer;
   };
-  // A sweep that tries its models on one fold first; its other jobs are held
-  // back.
-  struct Trial {
-    int fold = 0;
-    // The fold's jobs that are not final.
-    int open = 0;
-  };
   // What is stored of a sweep that has something to decide.
   struct SweepRecord;
   // Which models go on after the trial.

@@ -14,6 +14,7 @@
 #include "common/base/status_macros.h"
 #include "common/spectra/prepared_dataset.h"
 #include "common/sweep/predict_alike.h"
+#include "common/sweep/sweep.h"
 #include "coordinator/queue/job_queue.h"
 #include "coordinator/queue/prediction_plan.h"
 #include "coordinator/queue/sweep_plan.h"
@@ -23,7 +24,6 @@ namespace {
 
 constexpr char kExecObstacle[] =
     "it is a user's program (arch: exec), which only trains";
-constexpr size_t kMaxSweepName = 64;
 
 // "fold 2 is failed", "folds 1, 3 are pending"; empty when all succeeded.
 std::string UnfinishedFolds(const std::vector<const JobRow*>& jobs) {

@@ -103,6 +103,14 @@ struct WorkerView {
   std::optional<WorkerHoldRow> hold;
 };
 
+// A sweep that tries its models on one fold first; its other jobs are held
+// back.
+struct Trial {
+  int fold = 0;
+  // The fold's jobs that are not final.
+  int open = 0;
+};
+
 // What has happened since the queue was started, as far as it is on disk.
 struct QueueMetrics {
   // Attempts that ended, by Attempt.State.

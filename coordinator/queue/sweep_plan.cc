@@ -11,6 +11,7 @@
 #include "common/base/ids.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/folds.h"
+#include "common/sweep/sweep.h"
 #include "common/sweep/sweep_errors.h"
 #include "coordinator/queue/model_key.h"
 #include "coordinator/queue/near_misses.h"
@@ -151,17 +152,7 @@ absl::Status CheckRequestId(absl::string_view request_id) {
 }
 
 absl::Status CheckSweepSpec(const v1::SweepSpec& spec) {
-  if (!IsValidName(spec.name(), 64)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("sweep name is ", Quoted(spec.name()),
-                     ", expected 1 to 64 of [A-Za-z0-9._-]"));
-  }
-  if (LooksLikeSweepId(spec.name())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("sweep name is ", Quoted(spec.name()),
-                     ", which is how the farm's own ids look; expected another "
-                     "one"));
-  }
+  FOLDFARM_RETURN_IF_ERROR(CheckSweepName(spec.name()));
   if (spec.models_size() == 0 || spec.models_size() > kMaxModels) {
     return absl::InvalidArgumentError(
         absl::StrCat("sweep ", spec.name(), " has ", spec.models_size(),
