@@ -11,7 +11,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
@@ -23,6 +22,7 @@
 #include "common/rpc/client_access.h"
 #include "common/rpc/retry.h"
 #include "common/sweep/sweep.h"
+#include "tests/testing/signal_mask.h"
 #include "tests/testing/tiny_data.h"
 
 namespace foldfarm {
@@ -194,19 +194,8 @@ void TestCluster::KillWorker(const std::string& name) {
 
 ExitState TestCluster::StopWorker(const std::string& name) {
   // One that has only just started would die of the signal.
-  Poll(absl::Seconds(10), [&] {
-    const auto status =
-        ReadFile(absl::StrCat("/proc/", workers_.at(name)->pid(), "/status"));
-    if (!status.ok()) return true;
-    for (absl::string_view line : absl::StrSplit(*status, '\n')) {
-      uint64_t blocked = 0;
-      if (absl::ConsumePrefix(&line, "SigBlk:\t") &&
-          absl::SimpleHexAtoi(line, &blocked)) {
-        return (blocked & (uint64_t{1} << (SIGTERM - 1))) != 0;
-      }
-    }
-    return true;
-  });
+  Poll(absl::Seconds(10),
+       [&] { return BlocksOrEnded(workers_.at(name)->pid(), SIGTERM); });
   SignalWorker(name, SIGTERM);
   const ExitState exit = workers_.at(name)->Wait();
   workers_.at(name).reset();

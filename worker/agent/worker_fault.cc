@@ -50,7 +50,7 @@ bool IsDiskFault(absl::string_view fault) {
 std::string RoomFault(const std::string& folder) {
   const absl::StatusOr<int64_t> free = FreeBytes(folder);
   if (!free.ok() || *free >= kLeastRoom) return "";
-  return absl::StrCat("no room in ", folder, ": ", *free / 1024, " KiB free");
+  return absl::StrCat(kNoRoom, "in ", folder, ": ", *free / 1024, " KiB free");
 }
 
 }  // namespace foldfarm

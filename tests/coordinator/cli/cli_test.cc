@@ -10,7 +10,6 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
 #include "foldfarm/v1/farm.grpc.pb.h"
@@ -386,40 +385,6 @@ INSTANTIATE_TEST_SUITE_P(
                   "cuda:0 is named twice"},
         UsageCase{{"submit", "a.yaml"}, "--dataset is required"},
         UsageCase{{"dataset"}, "subcommand"}));
-
-TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
-  const std::vector<std::string> commands = absl::StrSplit(
-      "demo,run,dataset synth,dataset import,dataset list,dataset show,weights "
-      "import,weights list,submit,sweeps,status,jobs,job,watch,logs,metrics,"
-      "workers,ensemble,oof,render,export,options,completion,cancel,retry",
-      ',');
-  for (const std::string& command : commands) {
-    std::vector<std::string> arguments = absl::StrSplit(command, ' ');
-    arguments.push_back("--help");
-    const Outcome outcome = RunAsIs(arguments);
-    EXPECT_EQ(outcome.exit_status, 0) << command;
-    EXPECT_THAT(outcome.out, HasSubstr("Usage: foldfarm " + command));
-    EXPECT_THAT(outcome.out, HasSubstr("Example:\n  foldfarm ")) << command;
-  }
-}
-
-TEST_F(CliTest, HelpFitsIntoEightyColumns) {
-  for (const std::vector<std::string>& command :
-       std::vector<std::vector<std::string>>{
-           {}, {"submit"}, {"retry"}, {"predict"}, {"dataset", "import"}}) {
-    std::vector<std::string> arguments = command;
-    arguments.push_back("--help");
-    const std::string help = RunAsIs(arguments).out;
-    const std::string options = help.substr(0, help.find("\nExample"));
-    EXPECT_THAT(options, HasSubstr("Options:"));
-    for (absl::string_view line : absl::StrSplit(options, '\n')) {
-      EXPECT_LE(line.size(), 80u) << line;
-    }
-  }
-  EXPECT_THAT(RunAsIs({"--help"}).out,
-              HasSubstr("\n  retry                       Make failed and "
-                        "cancelled jobs"));
-}
 
 }  // namespace
 }  // namespace foldfarm

@@ -10,7 +10,6 @@
 #include "coordinator/cli/ensemble_text.h"
 #include "coordinator/cli/report_sections.h"
 #include "coordinator/cli/results.h"
-#include "coordinator/cli/sweep_text.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -23,7 +22,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-using ::testing::UnorderedElementsAre;
 
 constexpr char kScript[] = "<script>alert(1)</script>";
 
@@ -357,52 +355,6 @@ TEST(SpectrumTest, IonsAreSortedByTheirRiseAboveTheirOffset) {
   EXPECT_EQ(spectrum.strongest[1].mz, 44);
   EXPECT_NEAR(spectrum.strongest[1].peak, 0.25, 1e-6);
   EXPECT_TRUE(std::isnan(spectrum.strongest[1].height[0]));
-}
-
-TEST(SweepTextTest, WhatMostModelsSayStandsUnderDefaults) {
-  v1::SweepSpec spec;
-  spec.set_name("mars");
-  spec.mutable_folds()->set_count(4);
-  for (int i = 0; i < 700; ++i) spec.mutable_folds()->add_assignment();
-  for (const char* name : {"a", "b", "c"}) {
-    v1::ModelSpec& model = *spec.add_models();
-    model.set_name(name);
-    model.mutable_train()->set_lr(name[0] == 'c' ? 0.001 : 5e-5);
-    model.mutable_train()->set_optimizer(v1::OPTIMIZER_ADAMW);
-    model.mutable_arch()->mutable_rnn()->set_cell(v1::RNN_CELL_GRU);
-  }
-  spec.mutable_models(0)->add_labels("two words");
-  EXPECT_EQ(SweepText(spec),
-            "name: mars\n"
-            "folds: {count: 4}  # 700 samples\n"
-            "defaults:\n"
-            "  train: {optimizer: adamw, lr: 5e-05}\n"
-            "models:\n"
-            "  - {name: a, arch: {rnn: {cell: gru}}, labels: [\"two words\"]}\n"
-            "  - {name: b, arch: {rnn: {cell: gru}}}\n"
-            "  - {name: c, arch: {rnn: {cell: gru}}, train: {lr: 0.001}}\n");
-}
-
-TEST(SweepTextTest, OptionsThatChangedAreNamedAsInTheSweepFile) {
-  v1::ModelSpec before;
-  before.set_slots(1);
-  before.mutable_train()->set_lr(5e-5);
-  before.mutable_train()->set_optimizer(v1::OPTIMIZER_SGD);
-  before.add_stages()->mutable_train()->set_batch(8);
-  v1::ModelSpec now = before;
-  EXPECT_THAT(ChangedOptions(now, before), IsEmpty());
-  now.clear_slots();
-  now.mutable_train()->set_optimizer(v1::OPTIMIZER_ADAMW);
-  now.mutable_train()->set_weight_decay(0.1);
-  now.mutable_stages(0)->mutable_train()->set_batch(4);
-  std::vector<std::string> lines;
-  for (const ChangedOption& one : ChangedOptions(now, before)) {
-    lines.push_back(absl::StrCat(one.name, ": ", one.now, ", ", one.before));
-  }
-  EXPECT_THAT(lines, UnorderedElementsAre("train.optimizer: adamw, sgd",
-                                          "train.weight_decay: 0.1, not set",
-                                          "stages[0].train.batch: 4, 8",
-                                          "slots: not set, 1"));
 }
 
 TEST(ReportTest, JobsThatWereRetriedWithOtherOptionsSaySo) {

@@ -235,16 +235,7 @@ class FullDiskTest : public AgentTest {
 
 TEST_F(FullDiskTest, IsNoFaultOfTheWorkerWhileItRunsAUsersProgram) {
   options_.allow_exec = true;
-  const int64_t token = coordinator_.AddLease("mine");
-  {
-    absl::MutexLock lock(&coordinator_.mu);
-    coordinator_.queue.front()
-        .mutable_spec()
-        ->mutable_model()
-        ->mutable_arch()
-        ->mutable_exec()
-        ->add_command("./program.sh");
-  }
+  const int64_t token = coordinator_.AddProgram("mine", "./program.sh");
   // It is held, and starts nothing.
   coordinator_.SetFault([](const std::string& call) {
     return call == "Download" ? absl::UnavailableError("away")
@@ -278,16 +269,7 @@ TEST_F(FullDiskTest, IsNoFaultOfTheWorkerWhileItRunsAUsersProgram) {
 TEST_F(FullDiskTest, BesideAUsersProgramAJobIsHandedBackAndNobodyIsBlamed) {
   options_.allow_exec = true;
   options_.slots = 2;
-  coordinator_.AddLease("mine");
-  {
-    absl::MutexLock lock(&coordinator_.mu);
-    coordinator_.queue.front()
-        .mutable_spec()
-        ->mutable_model()
-        ->mutable_arch()
-        ->mutable_exec()
-        ->add_command("./program.sh");
-  }
+  coordinator_.AddProgram("mine", "./program.sh");
   // The program is held; another finds no room for its files.
   const auto program = std::make_shared<std::optional<std::thread::id>>();
   coordinator_.SetFault([program](const std::string& call) {

@@ -54,7 +54,7 @@ class ExecAttemptTest : public ::testing::Test {
 
   // A lease on a job that runs `script` in a shell.
   v1::Lease LeaseFor(const std::string& script) {
-    const int64_t token = coordinator_.AddLease("mine");
+    const int64_t token = coordinator_.AddProgram("mine", "./program.sh");
     coordinator_.AddInput(token, "program.sh",
                           absl::StrCat("#!/bin/sh\n", script));
     absl::MutexLock lock(&coordinator_.mu);
@@ -64,7 +64,6 @@ class ExecAttemptTest : public ::testing::Test {
     spec.set_job("s1/mine/0");
     spec.set_attempt(1);
     v1::ExecSpec& exec = *spec.mutable_model()->mutable_arch()->mutable_exec();
-    exec.add_command("./program.sh");
     exec.set_epochs(3);
     return lease;
   }
@@ -206,7 +205,7 @@ class BadCommandTest : public ExecAttemptTest,
                        public ::testing::WithParamInterface<BadCommand> {};
 
 TEST_P(BadCommandTest, IsNeverTriedAgainAndSaysWhatIsMissing) {
-  const int64_t token = coordinator_.AddLease("mine");
+  const int64_t token = coordinator_.AddProgram("mine", GetParam().command);
   coordinator_.AddInput(token, "program.sh", GetParam().program);
   v1::Lease lease;
   {
@@ -214,11 +213,6 @@ TEST_P(BadCommandTest, IsNeverTriedAgainAndSaysWhatIsMissing) {
     lease = coordinator_.queue.back();
     coordinator_.queue.pop_back();
   }
-  lease.mutable_spec()
-      ->mutable_model()
-      ->mutable_arch()
-      ->mutable_exec()
-      ->add_command(GetParam().command);
   const auto request = Run(lease);
   EXPECT_EQ(request.outcome(), v1::Attempt::FAILED);
   EXPECT_EQ(request.failure_kind(), v1::FAILURE_KIND_PERMANENT);

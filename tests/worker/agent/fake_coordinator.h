@@ -75,6 +75,19 @@ class FakeCoordinator : public WorkerApi {
     return lease.token();
   }
 
+  // Queues a job that runs `command`, the user's own; returns its token.
+  int64_t AddProgram(const std::string& model, const std::string& command) {
+    const int64_t token = AddLease(model);
+    absl::MutexLock lock(&mu);
+    queue.back()
+        .mutable_spec()
+        ->mutable_model()
+        ->mutable_arch()
+        ->mutable_exec()
+        ->add_command(command);
+    return token;
+  }
+
   // Adds a file that a lease's attempt starts with.
   void AddInput(int64_t token, const std::string& name,
                 const std::string& bytes) {

@@ -7,15 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/subprocess.h"
+#include "tests/testing/signal_mask.h"
 
 namespace foldfarm {
 namespace {
@@ -77,20 +76,7 @@ class WorkerMainTest : public ::testing::Test {
     const auto child = Subprocess::Spawn(options);
     EXPECT_TRUE(child.ok()) << child.status();
     if (!child.ok()) return {};
-    const std::string status =
-        absl::StrCat("/proc/", (*child)->pid(), "/status");
-    // SigBlk has SIGTERM, 15, from the start on.
-    while (true) {
-      const std::string text = ReadFile(status).value_or("");
-      const size_t at = text.find("SigBlk:\t");
-      uint64_t blocked = 0;
-      if (at == std::string::npos) break;
-      if (absl::SimpleHexAtoi(text.substr(at + 8, 16), &blocked) &&
-          (blocked >> 14 & 1) != 0) {
-        break;
-      }
-      sched_yield();
-    }
+    while (!BlocksOrEnded((*child)->pid(), SIGTERM)) sched_yield();
     act((*child)->pid());
     const ExitState end = (*child)->Wait();
     EXPECT_EQ(end.signal, 0);

@@ -39,6 +39,17 @@ TEST(WorkerFaultTest, DoesNotBlameTheBoxForWhatAProgramCanCause) {
   }
 }
 
+TEST(WorkerFaultTest, AFullDiskIsTheOneThatAUsersProgramCanFill) {
+  for (const char* words : {"cannot write: No space left on device",
+                            "cannot write: Disk quota exceeded"}) {
+    EXPECT_TRUE(IsDiskFault(WorkerFault(words))) << words;
+  }
+  for (const char* words :
+       {"", "CUDA error: uncorrectable ECC error encountered"}) {
+    EXPECT_FALSE(IsDiskFault(WorkerFault(words))) << words;
+  }
+}
+
 TEST(WorkerFaultTest, AFolderWithRoomIsNoFault) {
   EXPECT_EQ(RoomFault("/dev/shm"), "");
   EXPECT_EQ(RoomFault("/nowhere"), "") << "not known to be full";
