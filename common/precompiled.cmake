@@ -4,8 +4,7 @@
 # of our services are left out. Torch has its own, in worker/render.
 #
 #   foldfarm_pch       C++, Abseil, logging: where no Protobuf is known
-#   foldfarm_pch_proto and Protobuf with our messages: where no gRPC is known
-#   foldfarm_pch_farm  and gRPC
+#   foldfarm_pch_farm  and Protobuf with our messages, and gRPC
 #   foldfarm_pch_test  and GoogleTest, for tests
 #
 # A unit still includes what it uses: the preset `clang` compiles the farm
@@ -21,9 +20,8 @@ set(foldfarm_pch_headers
   <absl/strings/str_join.h> <absl/strings/str_split.h>
   <absl/synchronization/mutex.h> <absl/time/clock.h> <absl/time/time.h>
   <spdlog/spdlog.h>)
-set(foldfarm_pch_proto_headers ${foldfarm_pch_headers}
-  <foldfarm/v1/farm.pb.h> <foldfarm/v1/worker.pb.h>)
-set(foldfarm_pch_farm_headers ${foldfarm_pch_proto_headers} <grpcpp/grpcpp.h>)
+set(foldfarm_pch_farm_headers ${foldfarm_pch_headers}
+  <foldfarm/v1/farm.pb.h> <foldfarm/v1/worker.pb.h> <grpcpp/grpcpp.h>)
 
 # What the headers are compiled with and their users must be, too.
 set(foldfarm_pch_needs protobuf::libprotobuf gRPC::grpc++ spdlog::spdlog)
@@ -47,7 +45,6 @@ endfunction()
 
 function(foldfarm_add_pchs)
   foldfarm_add_pch(foldfarm_pch HEADERS ${foldfarm_pch_headers})
-  foldfarm_add_pch(foldfarm_pch_proto HEADERS ${foldfarm_pch_proto_headers})
   foldfarm_add_pch(foldfarm_pch_farm HEADERS ${foldfarm_pch_farm_headers})
   if(FOLDFARM_TESTS)
     foldfarm_add_pch(foldfarm_pch_test
@@ -70,15 +67,17 @@ function(foldfarm_precompile TARGET PCH)
   target_precompile_headers(${TARGET} REUSE_FROM ${PCH})
 endfunction()
 
-# foldfarm_compile_together(TARGET GROUP a.cc ...): the units of a group become
-# one, where each would instantiate the same templates for most of its time
-# (Torch's take 7 s, its modules up to 20 s more). They must name differently
-# what they keep to themselves. compile_commands.json then lists the groups;
+# foldfarm_compile_together(TARGET GROUP a.cc ...): adds sources to TARGET that are
+# compiled as one unit, where each alone would read the same headers and
+# instantiate the same templates for most of its time (Torch's take 7 s, its
+# modules up to 20 s more). They must name differently what they keep to
+# themselves. compile_commands.json then lists the groups;
 # -DFOLDFARM_PRECOMPILE=OFF lists the units, for clangd and clang-tidy.
 function(foldfarm_compile_together TARGET GROUP)
   if(NOT TARGET ${TARGET})
     return()
   endif()
+  target_sources(${TARGET} PRIVATE ${ARGN})
   set_target_properties(${TARGET} PROPERTIES UNITY_BUILD ${FOLDFARM_PRECOMPILE}
                         UNITY_BUILD_MODE GROUP)
   set_source_files_properties(${ARGN} PROPERTIES UNITY_GROUP ${GROUP})

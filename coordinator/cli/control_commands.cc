@@ -2,6 +2,7 @@
 // there.
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/option_checks.h"
 #include "common/base/status_macros.h"
 #include "common/sweep/sweep.h"
 #include "coordinator/cli/command.h"
@@ -183,7 +184,7 @@ void AddControlCommands(CLI::App& app, Invocation& invocation) {
         ->add_option("--slots", options->slots,
                      "Slots that each takes (default: as before)")
         ->type_name("N")
-        ->check(CLI::Range(1, MostSlots()).description(""));
+        ->check(InRange(1, MostSlots()));
   }
   {
     auto [command, options] = AddCommand<PriorityOptions>(
@@ -196,7 +197,7 @@ void AddControlCommands(CLI::App& app, Invocation& invocation) {
     command->add_option("N", options->priority, "The priority")
         ->type_name("")
         ->required()
-        ->check(CLI::Range(-1000, 1000).description(""));
+        ->check(InRange(-1000, 1000));
   }
 }
 

@@ -2,6 +2,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/option_checks.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/synthesize.h"
 #include "coordinator/cli/command.h"
@@ -113,7 +114,7 @@ void AddDatasetCommands(CLI::App& app, Invocation& invocation) {
         ->add_option("--threads", options->import.threads,
                      "Samples prepared at a time (default: all cores)")
         ->type_name("N")
-        ->check(CLI::Range(1, 1024).description(""));
+        ->check(InRange(1, 1024));
   }
   {
     auto [command, options] = AddCommand<SynthOptions>(
@@ -127,13 +128,13 @@ void AddDatasetCommands(CLI::App& app, Invocation& invocation) {
         ->add_option("--samples", options->synthesis.samples,
                      "Labelled samples of the commercial instrument")
         ->type_name("N")
-        ->check(CLI::Range(0, 100000).description(""))
+        ->check(InRange(0, 100000))
         ->capture_default_str();
     command
         ->add_option("--sam", options->synthesis.sam,
                      "Labelled samples of the SAM testbed")
         ->type_name("N")
-        ->check(CLI::Range(0, 100000).description(""))
+        ->check(InRange(0, 100000))
         ->capture_default_str();
     command
         ->add_option("--seed", options->synthesis.seed,

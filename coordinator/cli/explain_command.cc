@@ -16,6 +16,7 @@
 #include "common/base/edit_distance.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
+#include "common/base/option_checks.h"
 #include "common/base/status_macros.h"
 #include "common/bundle/bundle.h"
 #include "coordinator/cli/command.h"
@@ -148,13 +149,13 @@ void AddExplainCommand(CLI::App& app, Invocation& invocation) {
       ->type_name("F.png");
   command->add_option("--top", options->top, "Peaks to list")
       ->type_name("N")
-      ->check(CLI::Range(1, 1000).description(""))
+      ->check(InRange(1, 1000))
       ->capture_default_str();
   command
       ->add_option("--draws", options->draws,
                    "Images of the sample that each network is asked about")
       ->type_name("N")
-      ->check(CLI::Range(1, 1000).description(""))
+      ->check(InRange(1, 1000))
       ->capture_default_str();
   command
       ->add_option("--instrument", options->instrument,
@@ -173,7 +174,7 @@ void AddExplainCommand(CLI::App& app, Invocation& invocation) {
       ->capture_default_str();
   command->add_option("--threads", options->threads, "Default: all cores")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024).description(""));
+      ->check(InRange(1, 1024));
   command
       ->add_option("--trainer", options->trainer,
                    "Program that asks (default: foldfarm-trainer beside "

@@ -20,11 +20,19 @@ constexpr const char* kKnown[] = {
     "train_loss", "log_loss", "log_loss_clip_1e_2", "accuracy",
     "lr",         "seconds",  "samples_per_second"};
 
+// Those that count.
+constexpr const char* kCounts[] = {"best_epoch", "epochs", "stage"};
+
 std::string Number(absl::string_view metric, double value) {
   if (metric == "lr") return absl::StrFormat("%.2e", value);
   if (metric == "accuracy") return FormatPercent(value);
   if (metric == "samples_per_second") return absl::StrFormat("%.0f", value);
-  if (metric == "seconds") return HumanDuration(absl::Seconds(value));
+  if (metric == "seconds" || metric == "train_seconds") {
+    return HumanDuration(absl::Seconds(value));
+  }
+  for (const char* count : kCounts) {
+    if (metric == count) return absl::StrFormat("%.0f", value);
+  }
   return FormatScore(value);
 }
 

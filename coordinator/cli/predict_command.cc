@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/option_checks.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/prediction.h"
 
@@ -60,7 +61,7 @@ void AddPredictCommand(CLI::App& app, Invocation& invocation) {
       ->type_name("N,...")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->check(CLI::Range(1, 256).description(""));
+      ->check(InRange(1, 256));
   command->add_option("--out", options->out, "The file to write")
       ->type_name("OUT.csv")
       ->required();
@@ -96,12 +97,12 @@ void AddPredictCommand(CLI::App& app, Invocation& invocation) {
                    "Parts that the samples are cut into, each a job for every "
                    "model and fold (default: of about 100 samples)")
       ->type_name("N")
-      ->check(CLI::Range(1, 10000).description(""));
+      ->check(InRange(1, 10000));
   command
       ->add_option("--priority", options->priority,
                    "-1000 to 1000, larger is served first")
       ->type_name("P")
-      ->check(CLI::Range(-1000, 1000).description(""));
+      ->check(InRange(-1000, 1000));
   command->add_flag("--no-reuse", options->no_reuse,
                     "Predict again even what has a result already");
   command->parse_complete_callback([options = options] {

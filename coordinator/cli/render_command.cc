@@ -18,6 +18,7 @@
 #include "common/base/edit_distance.h"
 #include "common/base/files.h"
 #include "common/base/json_text.h"
+#include "common/base/option_checks.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/retry.h"
 #include "common/spectra/prepared_dataset.h"
@@ -232,7 +233,7 @@ void AddRenderCommand(CLI::App& app, Invocation& invocation) {
       ->required();
   command->add_option("--draws", options->draws, "Images of each kind")
       ->type_name("N")
-      ->check(CLI::Range(1, 100).description(""))
+      ->check(InRange(1, 100))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Same seed, same images")
       ->type_name("S")

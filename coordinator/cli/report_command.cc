@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/option_checks.h"
 #include "common/base/status_macros.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/format.h"
@@ -97,7 +98,7 @@ void AddReportCommand(CLI::App& app, Invocation& invocation) {
       ->add_option("--worst", options->worst,
                    "So many of the worst samples are shown")
       ->type_name("N")
-      ->check(CLI::Range(0, 200).description(""))
+      ->check(InRange(0, 200))
       ->capture_default_str();
   command->add_flag("--no-spectra", options->no_spectra,
                     "Without the worst samples' spectra, for which the dataset "

@@ -18,7 +18,7 @@ constexpr double kTop = 10;
 constexpr double kBottom = 40;
 constexpr double kLegendLine = 17;
 // A letter's width, for the legend's lines; the fonts are not known.
-constexpr double kLetter = 6.6;
+constexpr double kLegendLetter = 6.6;
 
 std::string LookClass(const LineSeries& series) {
   const char* weight = series.weight == LineSeries::Weight::kBold    ? " bold"
@@ -56,7 +56,8 @@ std::vector<std::vector<const LineSeries*>> LegendLines(const LineChart& chart,
   double used = width;
   for (const LineSeries& series : chart.series) {
     if (series.name.empty()) continue;
-    const double need = 40 + kLetter * static_cast<double>(series.name.size());
+    const double need =
+        40 + kLegendLetter * static_cast<double>(series.name.size());
     if (used + need > width || lines.empty()) {
       lines.emplace_back();
       used = 0;
@@ -122,7 +123,7 @@ std::string DrawLineChart(const LineChart& chart) {
     for (const LineSeries* series : line) {
       svg.Line({at_x, at_y - 4}, {at_x + 24, at_y - 4}, LookClass(*series));
       svg.Text({at_x + 29, at_y}, series->name, "legend");
-      at_x += 40 + kLetter * static_cast<double>(series->name.size());
+      at_x += 40 + kLegendLetter * static_cast<double>(series->name.size());
     }
     at_y += kLegendLine;
   }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/device_list.h"
 #include "common/base/files.h"
+#include "common/base/option_checks.h"
 #include "common/base/status_macros.h"
 #include "common/spectra/synthesize.h"
 #include "coordinator/cli/command.h"
@@ -124,7 +125,7 @@ void AddRunCommands(CLI::App& app, Invocation& invocation) {
                      "Workers, each training a job at a time (default: by "
                      "cores)")
         ->type_name("N")
-        ->check(CLI::Range(1, 256).description(""));
+        ->check(InRange(1, 256));
   }
   {
     auto [command, options] = AddCommand<RunOptions>(
@@ -150,7 +151,7 @@ void AddRunCommands(CLI::App& app, Invocation& invocation) {
                      "Workers, each training a job at a time (default: by "
                      "cores)")
         ->type_name("N")
-        ->check(CLI::Range(1, 256).description(""));
+        ->check(InRange(1, 256));
     command
         ->add_option("--device", options->device,
                      "Where workers train: auto, cpu, cuda:0")

@@ -8,6 +8,7 @@
 #include "common/base/edit_distance.h"
 #include "common/base/files.h"
 #include "common/base/ids.h"
+#include "common/base/option_checks.h"
 #include "common/base/status_macros.h"
 #include "common/base/subprocess.h"
 #include "common/sweep/schedule_advice.h"
@@ -288,7 +289,7 @@ void AddSubmitCommand(CLI::App& app, Invocation& invocation) {
           "--priority", options->priority,
           "-1000 to 1000, larger is served first; instead of the file's")
       ->type_name("P")
-      ->check(CLI::Range(-1000, 1000).description(""));
+      ->check(InRange(-1000, 1000));
   command->add_flag("--wait", options->wait,
                     "Watch until all jobs are final; exit 1 unless all "
                     "succeeded");

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/digest.h"
 #include "common/base/files.h"
+#include "common/base/option_checks.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/artifact_client.h"
 #include "common/rpc/call_context.h"
@@ -261,7 +262,7 @@ void AddUpkeepCommands(CLI::App& app, Invocation& invocation) {
                  "Spare files younger than so many hours: their result may be "
                  "on its way")
       ->type_name("HOURS")
-      ->check(CLI::Range(0.001, 1e6))
+      ->check(InRange(0.001, 1e6))
       ->capture_default_str();
 }
 

@@ -39,7 +39,7 @@ constexpr int kIoTimeoutSeconds = 5;
 constexpr int kKeepAliveSeconds = 1;
 constexpr int kMaxRequestsPerConnection = 1000;
 // A piece of an event; between two the deadline is looked at.
-constexpr size_t kPieceBytes = 16 << 10;
+constexpr size_t kSendBytes = 16 << 10;
 // A reader that takes longer for one batch of events is let go; it reconnects.
 constexpr absl::Duration kBatchTime = absl::Seconds(10);
 constexpr absl::Duration kStartTime = absl::Seconds(10);
@@ -305,8 +305,8 @@ void WebServer::Impl::ReplyAsset(const KnownAsset& known,
 
 bool WebServer::Impl::Send(const std::string& batch, httplib::DataSink& sink) {
   const absl::Duration end = clock_.Monotonic() + kBatchTime;
-  for (size_t at = 0; at < batch.size(); at += kPieceBytes) {
-    const size_t size = std::min(kPieceBytes, batch.size() - at);
+  for (size_t at = 0; at < batch.size(); at += kSendBytes) {
+    const size_t size = std::min(kSendBytes, batch.size() - at);
     if (!sink.is_writable() || !sink.write(batch.data() + at, size) ||
         clock_.Monotonic() > end) {
       return false;

@@ -1,6 +1,4 @@
 foldfarm_binary(NAME queue_bench
-  SRCS bare_peer.cc beanstalk_peer.cc bench_server.cc flush_speed.cc queue_bench.cc
-       queue_farm.cc queue_measures.cc rpc_speed.cc
   DEPS foldfarm_base foldfarm_log foldfarm_proto foldfarm_rpc
        foldfarm_store foldfarm_tensorfile CLI11::CLI11)
 # As the coordinator: what is measured is the farm, not its clients' allocator.

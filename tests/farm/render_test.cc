@@ -41,7 +41,7 @@ SimpleSample PeakSample(const std::string& instrument_type) {
   return sample;
 }
 
-constexpr char kSweep[] = R"(name: small
+constexpr char kDrawnSweep[] = R"(name: small
 defaults:
   augment: {mz_var: 0, he_var: 0, scale_var: 0}
 models:
@@ -55,7 +55,7 @@ models:
   - {name: own, arch: {exec: {command: ["./train.py"]}}}
 )";
 
-struct Outcome {
+struct Ended {
   int exit_status = 0;
   std::string out;
   std::string err;
@@ -66,7 +66,7 @@ class RenderTest : public testing::Test {
   void SetUp() override {
     root_ = MakeTemporaryDirectory("render_test").value();
     ASSERT_TRUE(MakeDirectories(Path("tmp")).ok());
-    ASSERT_TRUE(WriteFileAtomically(Path("sweep.yaml"), kSweep).ok());
+    ASSERT_TRUE(WriteFileAtomically(Path("sweep.yaml"), kDrawnSweep).ok());
     ASSERT_TRUE(WriteFileAtomically(
                     Path("data.safetensors"),
                     SimpleDatasetFile(
@@ -83,7 +83,7 @@ class RenderTest : public testing::Test {
     return JoinPath(root_, name);
   }
 
-  Outcome Run(std::vector<std::string> arguments) const {
+  Ended Run(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), JoinPath(FOLDFARM_BIN_DIR, "foldfarm"));
     SubprocessOptions options;
     options.argv = std::move(arguments);
@@ -97,7 +97,7 @@ class RenderTest : public testing::Test {
     auto process = Subprocess::Spawn(options);
     close(out);
     close(err);
-    Outcome outcome;
+    Ended outcome;
     outcome.exit_status = (*process)->Wait().exit_status;
     outcome.out = ReadFile(Path("out")).value();
     outcome.err = ReadFile(Path("err")).value();
@@ -105,10 +105,10 @@ class RenderTest : public testing::Test {
   }
 
   // render of the prepared file with these arguments in place of the usual.
-  Outcome Render(const std::string& model,
-                 const std::vector<std::string>& samples = {"R0"},
-                 const std::string& out = "sheet.png",
-                 const std::string& dataset = "data.safetensors") const {
+  Ended Render(const std::string& model,
+               const std::vector<std::string>& samples = {"R0"},
+               const std::string& out = "sheet.png",
+               const std::string& dataset = "data.safetensors") const {
     std::vector<std::string> arguments = {
         "render",  "--dataset", Path(dataset), "--sweep", Path("sweep.yaml"),
         "--model", model,       "--draws",     "3",       "--out",
@@ -141,7 +141,7 @@ ContactSheet Skeleton(int rows, int captioned, int panels) {
 }
 
 TEST_F(RenderTest, AModelWithoutAugmentationShowsThePeakWhereItIs) {
-  const Outcome outcome = Render("plain");
+  const Ended outcome = Render("plain");
   ASSERT_EQ(outcome.exit_status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, IsEmpty());
   EXPECT_THAT(outcome.err, HasSubstr("sheet.png"));
@@ -194,7 +194,7 @@ TEST_F(RenderTest, TreesShowTheImagesTheirFeaturesComeFrom) {
 
 TEST_F(RenderTest, WhatCannotBeShownIsExplained) {
   struct Case {
-    Outcome outcome;
+    Ended outcome;
     std::string message;
   };
   ASSERT_TRUE(WriteFileAtomically(Path("not.safetensors"), "no tensors").ok());
@@ -224,14 +224,14 @@ TEST_F(RenderTest, ADatasetIsFetchedFromTheFarmByName) {
   auto farm = LocalFarm::Start(options, Clock::Real());
   ASSERT_TRUE(farm.ok()) << farm.status();
   const std::string address = (*farm)->address();
-  const Outcome imported = Run({"dataset", "import", Path("csv"), "--name",
-                                "invented", "--coordinator", address});
+  const Ended imported = Run({"dataset", "import", Path("csv"), "--name",
+                              "invented", "--coordinator", address});
   ASSERT_EQ(imported.exit_status, 0) << imported.err;
   const std::vector<std::string> arguments = {
       "render",          "--dataset",        "invented", "--sample", "S0000",
       "--sweep",         Path("sweep.yaml"), "--model",  "busy",     "--out",
       Path("sheet.png"), "--coordinator",    address};
-  const Outcome outcome = Run(arguments);
+  const Ended outcome = Run(arguments);
   EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
   EXPECT_TRUE(Sheet().ok());
   std::vector<std::string> unknown = arguments;

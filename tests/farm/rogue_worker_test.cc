@@ -23,7 +23,7 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
-constexpr int kEpochs = 6;
+constexpr int kRogueEpochs = 6;
 
 class RogueWorkerTest : public ::testing::Test {
  protected:
@@ -41,7 +41,7 @@ class RogueWorkerTest : public ::testing::Test {
 
   void Submit(int models) {
     const auto sweep =
-        cluster_->Submit(ChaosSweep("rogue", models, kEpochs), "tiny");
+        cluster_->Submit(ChaosSweep("rogue", models, kRogueEpochs), "tiny");
     ASSERT_TRUE(sweep.ok()) << sweep.status();
     sweep_ = *sweep;
   }
@@ -144,7 +144,7 @@ TEST_F(RogueWorkerTest, CompletingTwiceKeepsTheFirstResult) {
   const v1::Lease& lease = leases.front();
   const std::vector<std::string> samples = RogueWorker::Samples(lease);
   for (const v1::Lease& each : leases) {
-    ASSERT_TRUE(rogue_->Report(each.token(), 1, kEpochs, 0.5).ok());
+    ASSERT_TRUE(rogue_->Report(each.token(), 1, kRogueEpochs, 0.5).ok());
   }
   const v1::FinishAttemptRequest first =
       rogue_->Success(lease.token(), TinyOof(samples, 0.25f));
@@ -158,7 +158,7 @@ TEST_F(RogueWorkerTest, CompletingTwiceKeepsTheFirstResult) {
   failure.set_outcome(v1::Attempt::FAILED);
   ExpectRefused(rogue_->Finish(failure), absl::StatusCode::kAborted,
                 "a failure after success");
-  ExpectRefused(rogue_->Report(lease.token(), 1, kEpochs, 0.1),
+  ExpectRefused(rogue_->Report(lease.token(), 1, kRogueEpochs, 0.1),
                 absl::StatusCode::kAborted, "a report after success");
   const v1::GetJobResponse after = Job(lease.spec().job());
   EXPECT_EQ(after.ShortDebugString(), before.ShortDebugString());
@@ -259,7 +259,7 @@ TEST_F(RogueWorkerTest, MetricsFromThePastAndFromNowhereChangeNothing) {
     ExpectRefused(rogue_->Report(token, epoch, epoch, 0.1),
                   absl::StatusCode::kInvalidArgument, absl::StrCat(epoch));
   }
-  ExpectRefused(rogue_->Report(token, kEpochs + 1, kEpochs + 1, 0.1),
+  ExpectRefused(rogue_->Report(token, kRogueEpochs + 1, kRogueEpochs + 1, 0.1),
                 absl::StatusCode::kInvalidArgument, "after the last");
   const auto metrics = cluster_->GetMetrics(lease.spec().job());
   ASSERT_TRUE(metrics.ok()) << metrics.status();
@@ -267,8 +267,8 @@ TEST_F(RogueWorkerTest, MetricsFromThePastAndFromNowhereChangeNothing) {
   for (const v1::EpochMetrics& epoch : metrics->epochs()) {
     EXPECT_EQ(epoch.values().at("log_loss"), 0.5) << epoch.epoch();
   }
-  ASSERT_TRUE(rogue_->Report(token, 5, kEpochs, 0.5).ok());
-  ASSERT_TRUE(rogue_->Report(again[1].token(), 1, kEpochs, 0.5).ok());
+  ASSERT_TRUE(rogue_->Report(token, 5, kRogueEpochs, 0.5).ok());
+  ASSERT_TRUE(rogue_->Report(again[1].token(), 1, kRogueEpochs, 0.5).ok());
   for (const v1::Lease& each : again) {
     EXPECT_TRUE(
         rogue_

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -13,7 +12,6 @@
 namespace foldfarm {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 using testing::ElementsAre;
 
 TEST(BootstrapDrawsTest, ADrawHasAsManySamplesAsThereAre) {

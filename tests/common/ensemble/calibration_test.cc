@@ -1,17 +1,15 @@
 #include "common/ensemble/calibration.h"
 
 #include <cmath>
-#include <limits>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/common/ensemble/small_oof.h"
 
 namespace foldfarm {
 namespace {
 
 using ::testing::ElementsAre;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 TEST(CalibrateTest, BinsHoldMeansAndTheErrorIsTheirWeightedDistance) {
   // Two bins: {0.1, 0.3, 0.4} of which one is present, {0.9} which is.

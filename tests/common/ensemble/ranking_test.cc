@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -12,8 +11,6 @@
 
 namespace foldfarm {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 OofMatrix OneLabel(std::vector<double> truth) {
   OofMatrix oof;

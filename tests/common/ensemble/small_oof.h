@@ -10,6 +10,9 @@
 
 namespace foldfarm {
 
+// No prediction.
+inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
 // Four samples in two folds, two labels; S4 is from the SAM testbed.
 inline OofMatrix SmallOof() {
   OofMatrix oof;
@@ -42,7 +45,7 @@ inline void DropLabel(OofMatrix& oof, size_t label) {
   model.has_label[label] = false;
   for (std::vector<double>* values : {&model.probabilities, &model.draws}) {
     for (size_t i = label; i < values->size(); i += oof.num_labels()) {
-      (*values)[i] = std::numeric_limits<double>::quiet_NaN();
+      (*values)[i] = kNaN;
     }
   }
 }

@@ -26,6 +26,19 @@ TEST(MetricsTest, TableBeginsWithTheWellKnownOnes) {
   EXPECT_THAT(text, HasSubstr("Result\n  log_loss 0.2500\n"));
 }
 
+TEST(MetricsTest, CountsAreWholeAndTimesAreTimes) {
+  v1::GetMetricsResponse reply;
+  *reply.add_epochs() = Epoch(1, 0.5);
+  (*reply.mutable_epochs(0)->mutable_values())["stage"] = 2;
+  (*reply.mutable_result())["epochs"] = 60;
+  (*reply.mutable_result())["best_epoch"] = 41;
+  (*reply.mutable_result())["train_seconds"] = 75;
+  const std::string text = MetricsText(reply, 0, false);
+  EXPECT_THAT(text, HasSubstr("1    0.5000  1.00e-03      2\n"));
+  EXPECT_THAT(text, HasSubstr("  best_epoch 41\n  epochs 60\n"
+                              "  train_seconds 1m 15s\n"));
+}
+
 TEST(MetricsTest, CsvHasAColumnForWhatAnyJobReported) {
   JobMetrics first, second;
   first.job.set_name("s1/gru/0");

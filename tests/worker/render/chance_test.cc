@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "tests/worker/render/made_renderer.h"
 #include "tests/worker/render/simple_dataset.h"
 #include "worker/render/renderer.h"
 
@@ -22,18 +23,6 @@ namespace {
 
 // Column 0 has one scan; the ends are never shown.
 const std::vector<double> kOneScan = {20, 30, 900};
-
-std::unique_ptr<Renderer> MakeRenderer(const PreparedDataset& dataset,
-                                       const RenderOptions& options,
-                                       int num_train) {
-  std::vector<std::string> ids;
-  for (const SampleInfo& sample : dataset.header().samples) {
-    ids.push_back(sample.id);
-  }
-  auto renderer = Renderer::Create(dataset, ids, num_train, options, "cpu");
-  EXPECT_TRUE(renderer.ok()) << renderer.status();
-  return *std::move(renderer);
-}
 
 // No chance but the offsets'; pixels are abundances over the largest.
 RenderOptions Quiet() {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/worker/render/made_dataset.h"
+#include "tests/worker/render/made_renderer.h"
 
 namespace foldfarm {
 namespace {
@@ -20,18 +21,6 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-std::unique_ptr<Renderer> MakeRenderer(const PreparedDataset& dataset,
-                                       const RenderOptions& options,
-                                       int num_train = 1) {
-  std::vector<std::string> ids;
-  for (const SampleInfo& sample : dataset.header().samples) {
-    ids.push_back(sample.id);
-  }
-  auto renderer = Renderer::Create(dataset, ids, num_train, options, "cpu");
-  EXPECT_TRUE(renderer.ok()) << renderer.status();
-  return *std::move(renderer);
-}
 
 // What DrawFixed should give for a sample, one value at a time in double.
 double ExpectedPixel(const std::vector<std::vector<double>>& x, int mz,

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/worker/render/made_renderer.h"
 #include "tests/worker/render/simple_dataset.h"
 #include "worker/render/renderer.h"
 
@@ -71,7 +72,7 @@ struct Batch {
   at::Tensor abundance, baseline, subtracts, offset, weights, profile;
 };
 
-double LargestDifference(const at::Tensor& a, const at::Tensor& b) {
+double LargestShown(const at::Tensor& a, const at::Tensor& b) {
   EXPECT_TRUE(a.isnan().equal(b.isnan()));
   return (a - b).abs().nan_to_num(0).max().item<double>();
 }
@@ -85,7 +86,7 @@ at::Tensor Range(const at::Tensor& x) { return x.amax(1) - x.amin(1); }
 
 TEST(SamAugmentTest, NothingChangesWhenEveryStrengthIsZero) {
   const Batch batch(3);
-  EXPECT_LT(LargestDifference(batch.Apply(Off()), batch.Plain()), 1e-6);
+  EXPECT_LT(LargestShown(batch.Apply(Off()), batch.Plain()), 1e-6);
 }
 
 TEST(SamAugmentTest, DriftIsSmoothAndAboutATenthOfItsHeight) {
@@ -99,9 +100,8 @@ TEST(SamAugmentTest, DriftIsSmoothAndAboutATenthOfItsHeight) {
   EXPECT_TRUE(jump.lt(range * 0.25).all().item<bool>());
   // Twice the strength, twice the change.
   options.drift = 0.02;
-  EXPECT_LT(
-      LargestDifference(batch.Apply(options).select(2, kFlatMz), curves * 2),
-      1e-5);
+  EXPECT_LT(LargestShown(batch.Apply(options).select(2, kFlatMz), curves * 2),
+            1e-5);
 }
 
 TEST(SamAugmentTest, HeightsFollowTheLargestRiseAndTheProfile) {
@@ -109,13 +109,12 @@ TEST(SamAugmentTest, HeightsFollowTheLargestRiseAndTheProfile) {
   options.tail = 0.01;
   Batch batch(100), ten_times(100, 10);
   const at::Tensor curves = batch.Apply(options).select(2, kFlatMz);
-  EXPECT_LT(LargestDifference(ten_times.Apply(options).select(2, kFlatMz),
-                              curves * 10),
-            1e-4);
-  batch.profile.select(1, kFlatMz).fill_(3);
   EXPECT_LT(
-      LargestDifference(batch.Apply(options).select(2, kFlatMz), curves * 8),
+      LargestShown(ten_times.Apply(options).select(2, kFlatMz), curves * 10),
       1e-4);
+  batch.profile.select(1, kFlatMz).fill_(3);
+  EXPECT_LT(LargestShown(batch.Apply(options).select(2, kFlatMz), curves * 8),
+            1e-4);
 }
 
 TEST(SamAugmentTest, StepsAreSuddenFewAndSharedByTheCurvesOfASample) {
@@ -188,7 +187,7 @@ TEST(SamAugmentTest, BinsHoldNeighbouringColumnsAndTheirMean) {
   SamAugmentOptions options = Off();
   const Batch batch(200);
   options.bin_width = kTempStep;  // A column is as wide.
-  EXPECT_LT(LargestDifference(batch.Apply(options), batch.Plain()), 1e-6);
+  EXPECT_LT(LargestShown(batch.Apply(options), batch.Plain()), 1e-6);
   options.bin_width = 3 * kTempStep;
   const at::Tensor curves = batch.Apply(options).select(2, kPeakMz);
   const at::Tensor plain = batch.Plain().select(2, kPeakMz);
@@ -214,7 +213,7 @@ TEST(SamAugmentTest, GainIsAFactorOfEachCurve) {
   EXPECT_NEAR(Mean(factor(kPeakMz)), 0, 0.07);
   EXPECT_NEAR(Deviation(factor(kPeakMz)), 0.5, 0.05);
   EXPECT_NEAR(Mean(factor(kPeakMz) * factor(70)), 0, 0.04);
-  EXPECT_LT(LargestDifference(
+  EXPECT_LT(LargestShown(
                 curves.select(2, kPeakMz),
                 plain.select(2, kPeakMz) * factor(kPeakMz).exp2().unsqueeze(1)),
             1e-5);
@@ -237,7 +236,7 @@ TEST(SamAugmentTest, ASamBackgroundIsAddedAtItsProbability) {
   EXPECT_NEAR(Mean(factor), 0, 0.23);
   EXPECT_NEAR(Deviation(factor), 1, 0.17);
   EXPECT_LT(Range(curves).select(1, kHighMz).max().item<double>(), 1e-5);
-  EXPECT_LT(LargestDifference(batch.Apply(options), batch.Plain()), 1e-6);
+  EXPECT_LT(LargestShown(batch.Apply(options), batch.Plain()), 1e-6);
 }
 
 TEST(SamAugmentTest, MissingTakesAwayWhatTheTestbedDoesNotScan) {
@@ -259,9 +258,9 @@ TEST(SamAugmentTest, ASubtractedBaselineTakesTheSmoothBackgroundWithIt) {
   batch.baseline = at::full_like(batch.abundance, kLevel / 2);
   batch.subtracts = at::ones({50, 1, 1});
   batch.offset.sub_(kLevel / 2);
-  EXPECT_LT(LargestDifference(batch.Apply(options), batch.Plain()), 1e-5);
+  EXPECT_LT(LargestShown(batch.Apply(options), batch.Plain()), 1e-5);
   options.noise = 0.01;
-  EXPECT_GT(LargestDifference(batch.Apply(options), batch.Plain()), 1e-3);
+  EXPECT_GT(LargestShown(batch.Apply(options), batch.Plain()), 1e-3);
 }
 
 TEST(SamAugmentTest, ProfileFollowsTheLevelsOfTheSamplesOwnCurves) {
@@ -307,18 +306,6 @@ SimpleSample Sample(const std::string& instrument_type) {
   sample.offset = [](int mz, int) { return Abundance(mz, -1e6); };
   sample.instrument_type = instrument_type;
   return sample;
-}
-
-std::unique_ptr<Renderer> MakeRenderer(const PreparedDataset& dataset,
-                                       const RenderOptions& options,
-                                       int num_train) {
-  std::vector<std::string> ids;
-  for (const SampleInfo& sample : dataset.header().samples) {
-    ids.push_back(sample.id);
-  }
-  auto renderer = Renderer::Create(dataset, ids, num_train, options, "cpu");
-  EXPECT_TRUE(renderer.ok()) << renderer.status();
-  return *std::move(renderer);
 }
 
 at::Tensor Draw(Renderer& renderer, const at::Tensor& positions, DrawMode mode,

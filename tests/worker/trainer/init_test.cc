@@ -18,21 +18,22 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
-constexpr int kSamples = 16;
-constexpr int kTrain = 12;
+constexpr int kInitSamples = 16;
+constexpr int kInitTrain = 12;
 
 class InitTest : public ::testing::Test {
  protected:
   void SetUp() override {
     folder_ = *MakeTemporaryDirectory("init");
-    Write("dataset.safetensors", MakeDatasetFile({.num_samples = kSamples}));
+    Write("dataset.safetensors",
+          MakeDatasetFile({.num_samples = kInitSamples}));
     spec_ = {{"job", "made/conv1d/0"},
              {"seed", 3},
              {"tta", 1},
              {"threads", 1},
              {"device", "cpu"},
-             {"trainSamples", MadeSampleIds(0, kTrain)},
-             {"validationSamples", MadeSampleIds(kTrain, kSamples)},
+             {"trainSamples", MadeSampleIds(0, kInitTrain)},
+             {"validationSamples", MadeSampleIds(kInitTrain, kInitSamples)},
              {"model",
               {{"name", "conv1d"},
                {"train",

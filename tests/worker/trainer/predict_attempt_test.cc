@@ -21,11 +21,11 @@ using ::testing::HasSubstr;
 using ::testing::Pointwise;
 using Json = nlohmann::json;
 
-constexpr int kSamples = 24;
-constexpr int kTrain = 18;
+constexpr int kPredictSamples = 24;
+constexpr int kPredictTrain = 18;
 constexpr int kTta = 3;
 // What the size of a batch may change.
-constexpr float kRounding = 2e-6f;
+constexpr float kSumRounding = 2e-6f;
 
 using Floats = std::vector<float>;
 
@@ -34,22 +34,23 @@ class PredictAttemptTest : public ::testing::Test {
   void SetUp() override {
     folder_ = *MakeTemporaryDirectory("predict_attempt");
     Write("dataset.safetensors",
-          MakeDatasetFile({.num_samples = kSamples, .sam_every = 3}));
-    spec_ = {{"job", "made/conv1d/1"},
-             {"fold", 1},
-             {"seed", 3},
-             {"tta", kTta},
-             {"threads", 1},
-             {"device", "cpu"},
-             {"trainSamples", MadeSampleIds(0, kTrain)},
-             {"validationSamples", MadeSampleIds(kTrain, kSamples)},
-             {"model",
-              {{"name", "conv1d"},
-               {"augment",
-                {{"mz_var", 0.3}, {"sub_bg_prob", 0.5}, {"mix_prob", 0.3}}},
-               {"sam_augment", {{"prob", 0.3}}},
-               {"train", {{"epochs", 2}, {"batch", 8}, {"lr", 0.003}}},
-               {"arch", {{"conv1d", {{"stem", 8}, {"widths", {8}}}}}}}}};
+          MakeDatasetFile({.num_samples = kPredictSamples, .sam_every = 3}));
+    spec_ = {
+        {"job", "made/conv1d/1"},
+        {"fold", 1},
+        {"seed", 3},
+        {"tta", kTta},
+        {"threads", 1},
+        {"device", "cpu"},
+        {"trainSamples", MadeSampleIds(0, kPredictTrain)},
+        {"validationSamples", MadeSampleIds(kPredictTrain, kPredictSamples)},
+        {"model",
+         {{"name", "conv1d"},
+          {"augment",
+           {{"mz_var", 0.3}, {"sub_bg_prob", 0.5}, {"mix_prob", 0.3}}},
+          {"sam_augment", {{"prob", 0.3}}},
+          {"train", {{"epochs", 2}, {"batch", 8}, {"lr", 0.003}}},
+          {"arch", {{"conv1d", {{"stem", 8}, {"widths", {8}}}}}}}}};
   }
   void TearDown() override { EXPECT_TRUE(RemoveRecursively(folder_).ok()); }
 
@@ -145,17 +146,17 @@ TEST_F(PredictAttemptTest, SaysWhatItDoesAndLeavesOneFile) {
 
 TEST_F(PredictAttemptTest, SharesAndCompanyChangeNothing) {
   Train();
-  const Floats all = Predict(MadeSampleIds(0, kSamples));
+  const Floats all = Predict(MadeSampleIds(0, kPredictSamples));
   Floats shares = Predict(MadeSampleIds(0, 7));
-  const Floats rest = Predict(MadeSampleIds(7, kSamples));
+  const Floats rest = Predict(MadeSampleIds(7, kPredictSamples));
   shares.insert(shares.end(), rest.begin(), rest.end());
-  EXPECT_THAT(shares, Pointwise(FloatNear(kRounding), all));
+  EXPECT_THAT(shares, Pointwise(FloatNear(kSumRounding), all));
   EXPECT_THAT(Predict({"M0011"}),
-              Pointwise(FloatNear(kRounding),
+              Pointwise(FloatNear(kSumRounding),
                         Floats(all.begin() + 33, all.begin() + 36)));
   // Another job draws other images.
   spec_["seed"] = 4;
-  EXPECT_NE(Predict(MadeSampleIds(0, kSamples)), all);
+  EXPECT_NE(Predict(MadeSampleIds(0, kPredictSamples)), all);
 }
 
 TEST_F(PredictAttemptTest, MoreDrawsBeginWithTheSameOnes) {
@@ -167,13 +168,13 @@ TEST_F(PredictAttemptTest, MoreDrawsBeginWithTheSameOnes) {
   Floats many = Read("predictions.safetensors", "draws");
   EXPECT_EQ(many.size(), 5u * 2 * 3);
   many.resize(few.size());
-  EXPECT_THAT(many, Pointwise(FloatNear(kRounding), few));
+  EXPECT_THAT(many, Pointwise(FloatNear(kSumRounding), few));
 }
 
 TEST_F(PredictAttemptTest, StoppedItExitsWith75AndLeavesNothing) {
   Train();
   spec_["tta"] = 200000;
-  SetPredicted(MadeSampleIds(0, kSamples));
+  SetPredicted(MadeSampleIds(0, kPredictSamples));
   const auto trainer = Start();
   EXPECT_FALSE(trainer->Next("started").is_null());
   trainer->Terminate();
@@ -237,12 +238,14 @@ TEST_P(PredictEveryArchTest, GivesTheOutOfFoldPredictionsAgain) {
     if (subset) spec_["model"]["labels"] = {"label2", "label0"};
     Train();
     const Floats oof = Read("oof.safetensors", "probabilities");
-    ASSERT_EQ(oof.size(), (subset ? 2u : 3u) * (kSamples - kTrain));
+    ASSERT_EQ(oof.size(),
+              (subset ? 2u : 3u) * (kPredictSamples - kPredictTrain));
     // Beside a sample that was not held out.
-    std::vector<std::string> samples = MadeSampleIds(kTrain - 1, kSamples);
+    std::vector<std::string> samples =
+        MadeSampleIds(kPredictTrain - 1, kPredictSamples);
     Floats predicted = Predict(samples);
     predicted.erase(predicted.begin(), predicted.begin() + (subset ? 2 : 3));
-    EXPECT_THAT(predicted, Pointwise(FloatNear(kRounding), oof));
+    EXPECT_THAT(predicted, Pointwise(FloatNear(kSumRounding), oof));
     EXPECT_EQ(Read("predictions.safetensors", "draws").size(),
               kTta * samples.size() * (subset ? 2 : 3));
     EXPECT_TRUE(RemoveRecursively(folder_).ok());
@@ -255,8 +258,8 @@ TEST_F(PredictAttemptTest, ThePrecisionIsThatOfTheWeights) {
   Train();
   const Floats oof = Read("oof.safetensors", "probabilities");
   spec_["model"]["train"]["precision"] = "fp32";
-  EXPECT_THAT(Predict(MadeSampleIds(kTrain, kSamples)),
-              Pointwise(FloatNear(kRounding), oof));
+  EXPECT_THAT(Predict(MadeSampleIds(kPredictTrain, kPredictSamples)),
+              Pointwise(FloatNear(kSumRounding), oof));
 }
 
 INSTANTIATE_TEST_SUITE_P(

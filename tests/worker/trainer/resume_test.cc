@@ -27,9 +27,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kSamples = 22;
-constexpr int kTrain = 16;
-constexpr int kEpochs = 6;
+constexpr int kResumeSamples = 22;
+constexpr int kResumeTrain = 16;
+constexpr int kResumeEpochs = 6;
 // Started, then an epoch and a checkpoint each, finished.
 constexpr int kMostEvents = 8;
 // Far more than the seeds need.
@@ -95,11 +95,12 @@ class ResumeTest : public ::testing::TestWithParam<ResumeCase> {
     const auto write = [&](const char* name, const std::string& bytes) {
       EXPECT_TRUE(WriteFileAtomically(JoinPath(folder, name), bytes).ok());
     };
-    write("dataset.safetensors", MakeDatasetFile({.num_samples = kSamples}));
+    write("dataset.safetensors",
+          MakeDatasetFile({.num_samples = kResumeSamples}));
     Json model = {{"name", "made"},
                   {"augment", {{"mix_prob", 0.3}, {"sub_bg_prob", 0.3}}},
                   {"train",
-                   {{"epochs", kEpochs},
+                   {{"epochs", kResumeEpochs},
                     {"batch", 8},
                     {"lr", 0.01},
                     {"checkpoint_epochs", 1}}}};
@@ -110,8 +111,9 @@ class ResumeTest : public ::testing::TestWithParam<ResumeCase> {
                          {"tta", 2},
                          {"threads", 1},
                          {"device", "cpu"},
-                         {"trainSamples", MadeSampleIds(0, kTrain)},
-                         {"validationSamples", MadeSampleIds(kTrain, kSamples)},
+                         {"trainSamples", MadeSampleIds(0, kResumeTrain)},
+                         {"validationSamples",
+                          MadeSampleIds(kResumeTrain, kResumeSamples)},
                          {"model", model}})));
     if (!checkpoint.empty()) {
       EXPECT_TRUE(PublishFile(checkpoint, JoinPath(folder, "checkpoint")).ok());

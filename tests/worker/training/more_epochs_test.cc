@@ -11,6 +11,7 @@
 #include "common/base/files.h"
 #include "common/tensorfile/tensorfile.h"
 #include "tests/worker/render/made_dataset.h"
+#include "tests/worker/training/never_stop.h"
 #include "worker/training/schedule.h"
 #include "worker/training/staged_training.h"
 #include "worker/training/torch_setup.h"
@@ -19,10 +20,6 @@ namespace foldfarm {
 namespace {
 
 using ::testing::HasSubstr;
-
-constexpr int kTrain = 16;
-constexpr int kSamples = 22;
-const StopRequested kNeverStop = [] { return false; };
 
 // At a constant rate, the first epochs of a longer training are those of a
 // shorter one.
@@ -36,6 +33,8 @@ TrainOptions Constant(int epochs) {
 
 class MoreEpochsTest : public ::testing::Test {
  protected:
+  static constexpr int kTrain = 16;
+  static constexpr int kSamples = 22;
   using Stages = std::vector<StageOptions>;
 
   void SetUp() override { folder_ = *MakeTemporaryDirectory("more_epochs"); }

@@ -10,6 +10,7 @@
 
 #include "common/base/files.h"
 #include "tests/worker/render/made_dataset.h"
+#include "tests/worker/training/never_stop.h"
 #include "worker/training/torch_setup.h"
 
 namespace foldfarm {
@@ -19,13 +20,12 @@ using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 
-constexpr int kTrain = 18;
-constexpr int kSamples = 23;
-const StopRequested kNeverStop = [] { return false; };
+constexpr int kStagedTrain = 18;
+constexpr int kStagedSamples = 23;
 
 std::shared_ptr<const PreparedDataset> Dataset() {
   static const auto& dataset = *new std::shared_ptr<const PreparedDataset>(
-      MakeDataset({.num_samples = kSamples, .sam_every = 3}));
+      MakeDataset({.num_samples = kStagedSamples, .sam_every = 3}));
   return dataset;
 }
 
@@ -39,8 +39,8 @@ TrainOptions Train(int epochs) {
 StagedTrainingInput Input(std::vector<StageOptions> stages) {
   StagedTrainingInput input;
   input.dataset = Dataset();
-  input.train_samples = MadeSampleIds(0, kTrain);
-  input.validation_samples = MadeSampleIds(kTrain, kSamples);
+  input.train_samples = MadeSampleIds(0, kStagedTrain);
+  input.validation_samples = MadeSampleIds(kStagedTrain, kStagedSamples);
   input.render.mix_prob = 0.3;
   input.stages = std::move(stages);
   input.label_columns = {0, 1, 2};
@@ -62,7 +62,7 @@ std::vector<StageOptions> TwoStages() {
   return {first, second};
 }
 
-ArchOptions TinyResnet() {
+ArchOptions OneBlockResnet() {
   ResnetOptions arch;
   arch.layers = {1};
   arch.widths = {4};
@@ -79,8 +79,8 @@ ArchOptions QuickLearner() {
   return arch;
 }
 
-std::unique_ptr<StagedTraining> Start(StagedTrainingInput input,
-                                      const ArchOptions& arch = TinyResnet()) {
+std::unique_ptr<StagedTraining> Start(
+    StagedTrainingInput input, const ArchOptions& arch = OneBlockResnet()) {
   ConfigureTorch(1, "cpu");
   SeedWeights(input.seed);
   input.model = *BuildModel(arch, static_cast<int>(input.label_columns.size()));
@@ -134,7 +134,7 @@ TEST_F(StagedTrainingTest, EachStageGoesOnFromTheOneBefore) {
   StagedTrainingInput alone = Input(stages);
   alone.stages[0].samples.clear();
   alone.train_samples.clear();
-  for (int n = 0; n < kTrain; ++n) {
+  for (int n = 0; n < kStagedTrain; ++n) {
     if (n % 3 != 0) alone.train_samples.push_back(MadeSampleIds(n, n + 1)[0]);
   }
   const auto same = Start(alone);
@@ -285,13 +285,13 @@ TEST_F(StagedTrainingTest, ChosenLabelsAreLearnedAndNoOthers) {
   ASSERT_TRUE(predictions.ok());
   ASSERT_EQ(predictions->num_labels, 2);
   int right = 0;
-  for (int n = 0; n < kTrain; ++n) {
+  for (int n = 0; n < kStagedTrain; ++n) {
     for (int label = 1; label < 3; ++label) {
       const float p = predictions->probabilities[n * 2 + label - 1];
       right += (p > 0.5) == (Dataset()->labels()[n * 3 + label] == 1) ? 1 : 0;
     }
   }
-  EXPECT_GE(right, 34) << "of " << 2 * kTrain;
+  EXPECT_GE(right, 34) << "of " << 2 * kStagedTrain;
 }
 
 }  // namespace

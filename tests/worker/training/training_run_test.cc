@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "tests/worker/render/made_dataset.h"
+#include "tests/worker/training/never_stop.h"
 #include "worker/training/tensor_io.h"
 #include "worker/training/torch_setup.h"
 
@@ -23,7 +24,6 @@ using ::testing::HasSubstr;
 
 constexpr int kTrain = 17;
 constexpr int kValidation = 5;
-const StopRequested kNeverStop = [] { return false; };
 
 struct RunConfig {
   const char* name = "";
