@@ -10,65 +10,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status_macros.h"
+#include "common/weights/pickle_opcodes.h"
 
 namespace foldfarm {
 namespace {
 
+using enum PickleOpcode;
 using Kind = PickleNode::Kind;
 
 // A large network's checkpoint has some 30,000.
 constexpr size_t kMaxValues = 1'000'000;
-
-// The opcodes understood, as pickletools names them.
-enum Opcode : uint8_t {
-  kMark = '(',
-  kStop = '.',
-  kPop = '0',
-  kPopMark = '1',
-  kBinFloat = 'G',
-  kBinInt = 'J',
-  kBinInt1 = 'K',
-  kBinInt2 = 'M',
-  kNone = 'N',
-  kBinPersId = 'Q',
-  kReduce = 'R',
-  kBinString = 'T',
-  kShortBinString = 'U',
-  kBinUnicode = 'X',
-  kAppend = 'a',
-  kBuild = 'b',
-  kGlobal = 'c',
-  kDict = 'd',
-  kAppends = 'e',
-  kBinGet = 'h',
-  kInst = 'i',  // Refused, but it names what it would have called.
-  kLongBinGet = 'j',
-  kList = 'l',
-  kBinPut = 'q',
-  kLongBinPut = 'r',
-  kSetItem = 's',
-  kTuple = 't',
-  kSetItems = 'u',
-  kEmptyDict = '}',
-  kEmptyList = ']',
-  kEmptyTuple = ')',
-  kBinBytes = 'B',
-  kShortBinBytes = 'C',
-  kProto = 0x80,
-  kNewObj = 0x81,
-  kTuple1 = 0x85,
-  kTuple2 = 0x86,
-  kTuple3 = 0x87,
-  kNewTrue = 0x88,
-  kNewFalse = 0x89,
-  kLong1 = 0x8a,
-  kShortBinUnicode = 0x8c,
-  kBinUnicode8 = 0x8d,
-  kBinBytes8 = 0x8e,
-  kStackGlobal = 0x93,
-  kMemoize = 0x94,
-  kFrame = 0x95,
-};
 
 class Parser {
  public:
@@ -80,9 +31,10 @@ class Parser {
   absl::StatusOr<PickleTree> Parse() {
     for (;;) {
       start_ = at_;
-      FOLDFARM_ASSIGN_OR_RETURN(const uint64_t opcode, Number(1));
+      FOLDFARM_ASSIGN_OR_RETURN(const uint64_t byte, Number(1));
+      const auto opcode = static_cast<PickleOpcode>(byte);
       if (opcode == kStop) break;
-      FOLDFARM_RETURN_IF_ERROR(Execute(static_cast<uint8_t>(opcode)));
+      FOLDFARM_RETURN_IF_ERROR(Execute(opcode));
       if (std::max({tree_.nodes.size(), stack_.size(), memo_.size()}) >
           kMaxValues) {
         return Error(absl::StrCat("more than ", kMaxValues, " values"));
@@ -256,7 +208,7 @@ class Parser {
     return absl::OkStatus();
   }
 
-  absl::Status Execute(uint8_t opcode);
+  absl::Status Execute(PickleOpcode opcode);
 
   const absl::string_view bytes_;
   const absl::FunctionRef<bool(absl::string_view)> allowed_;
@@ -269,7 +221,7 @@ class Parser {
   std::unordered_map<uint64_t, uint32_t> memo_;
 };
 
-absl::Status Parser::Execute(uint8_t opcode) {
+absl::Status Parser::Execute(PickleOpcode opcode) {
   switch (opcode) {
     case kProto: {
       FOLDFARM_ASSIGN_OR_RETURN(const uint64_t version, Number(1));
@@ -334,7 +286,8 @@ absl::Status Parser::Execute(uint8_t opcode) {
     case kTuple1:
     case kTuple2:
     case kTuple3:
-      return PushTuple(PopSome(opcode - kTuple1 + 1));
+      return PushTuple(PopSome(static_cast<size_t>(opcode) -
+                               static_cast<size_t>(kTuple1) + 1));
     case kTuple:
       return PushTuple(PopToMark());
     case kEmptyList:
@@ -413,7 +366,7 @@ absl::Status Parser::Execute(uint8_t opcode) {
     default:
       return Error(absl::StrFormat(
           "opcode 0x%02x is refused: no state dict of tensors needs it",
-          opcode));
+          static_cast<uint8_t>(opcode)));
   }
 }
 

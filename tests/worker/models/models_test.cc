@@ -18,6 +18,7 @@
 #include "worker/models/model.h"
 #include "worker/training/optimizer.h"
 #include "worker/training/tensor_io.h"
+#include "worker/training/torch_setup.h"
 
 namespace foldfarm {
 namespace {
@@ -381,7 +382,7 @@ TEST_P(GoldenModelTest, LogitsAndATrainingStepEqualTheOriginals) {
   const auto file = ReadFile(path);
   if (!file.ok()) GTEST_SKIP() << path << " is not there";
   const nlohmann::json golden = ParseJson(*file);
-  at::set_num_threads(1);
+  ConfigureTorch(1, "cpu");
   const auto model = Build(GetParam().arch);
 
   // Names and shapes, then the made values.
