@@ -67,8 +67,8 @@ function(foldfarm_precompile TARGET PCH)
   target_precompile_headers(${TARGET} REUSE_FROM ${PCH})
 endfunction()
 
-# foldfarm_compile_together(TARGET GROUP a.cc ...): adds sources to TARGET that are
-# compiled as one unit, where each alone would read the same headers and
+# foldfarm_compile_together(TARGET GROUP a.cc ...): adds sources to TARGET that
+# are compiled as one unit, where each alone would read the same headers and
 # instantiate the same templates for most of its time (Torch's take 7 s, its
 # modules up to 20 s more). They must name differently what they keep to
 # themselves. compile_commands.json then lists the groups;
